@@ -231,7 +231,9 @@ func TestExpire(t *testing.T) {
 	if n := l.s.Expire(1000, 500); n != 8 || len(l.s.slots) != 2 {
 		t.Errorf("%d expired, %d slots left; want 8 and 2", n, len(l.s.slots))
 	}
-	l.append(data(11, 0, 1), 1) // the slot that moved is found
+	from := l.append(data(11, 0, 1), 1) // the slot that moved is found
+	l.s.Revert(from)
+	l.end = from
 	l.mark(Marker{Producer: 10, Epoch: 0})
 	l.s.Settle(l.end)
 	if n := l.s.Expire(5000, 500); n != 2 || l.s.slots != nil || l.s.index != nil {
