@@ -1,0 +1,87 @@
+package server
+
+import (
+	"sync"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/internal/invariant"
+	"chronik/internal/wire"
+)
+
+// Slot is a reply's place in its connection's order. Exactly one of Send, SendFetch, None and Close is called, once, from
+// any goroutine; none of them blocks. Calling a second one is a Violation: the slot may already be another request's.
+type Slot struct {
+	conn  *Conn
+	req   Request
+	bytes int // of the request's frame
+
+	// Guarded by the connection's queue.
+	state slotState
+	reply reply
+	// stray is set when the handler panicked: it may have left the slot with somebody who still completes it. That is
+	// ignored, and the slot never used again.
+	stray bool
+}
+
+type slotState uint8
+
+const (
+	slotFree slotState = iota // not in a queue
+	slotOpen                  // waits for its reply
+	slotDone                  // has its reply
+)
+
+// reply is what a slot was completed with. The zero reply sends nothing.
+type reply struct {
+	message kmsg.Response
+	fetch   wire.FetchResponse
+	reason  error // closes the connection instead of a reply
+}
+
+var slots = sync.Pool{New: func() any { return new(Slot) }}
+
+// Send answers with resp, whose version is set to the request's. It is encoded later and must not change any more;
+// it may alias the request.
+func (s *Slot) Send(resp kmsg.Response) { s.complete(reply{message: resp}) }
+
+// SendFetch answers a Fetch request. The server calls resp's Release when the bytes are out, or will never be.
+func (s *Slot) SendFetch(resp wire.FetchResponse) { s.complete(reply{fetch: resp}) }
+
+// None completes the slot of a request that gets no reply: a Produce with acks=0 that succeeded.
+func (s *Slot) None() { s.complete(reply{}) }
+
+// Close completes the slot of a request that can get no reply: the connection closes after the replies before it, and
+// what came after it goes unanswered. The reason is logged.
+func (s *Slot) Close(reason error) {
+	if reason == nil {
+		reason = ErrClosed
+	}
+	s.complete(reply{reason: reason})
+}
+
+func (s *Slot) complete(r reply) {
+	c := s.conn
+	switch c.queue.complete(s, r) {
+	case completedTwice:
+		if r.fetch != nil {
+			r.fetch.Release()
+		}
+		invariant.Failf("E1: a slot of %s was completed twice, or after its end", c)
+	case completedStray:
+		if r.fetch != nil {
+			r.fetch.Release()
+		}
+	case completedHead:
+		c.wakeWriter()
+	}
+}
+
+// recycle gives the slot back. Only the holder of the right to write calls it, after the queue let go of the slot.
+func (s *Slot) recycle() {
+	if s.stray {
+		return
+	}
+	*s = Slot{}
+	slots.Put(s)
+}
