@@ -1,0 +1,219 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// producers is the writing side of a run: one client per connection, each with its own account and
+// histogram, which only that client's callbacks touch.
+type producers struct {
+	opts    *Options
+	span    span
+	gen     *Generator
+	clients []*producer
+	halted  atomic.Bool
+	left    atomic.Int64   // records that may still be sent; only with a limit
+	flying  sync.WaitGroup // closed loop: places; open loop: the pacer and its records
+	fail    context.CancelFunc
+}
+
+type producer struct {
+	set        *producers
+	number     int
+	cl         *kgo.Client
+	account    *Account
+	latencies  *Latencies
+	sent       atomic.Int64
+	partitions int
+	free       sync.Pool // open loop: places
+}
+
+// place is room for one outstanding record. It is used again as soon as its record is answered, so that
+// the load makes no garbage of its own.
+type place struct {
+	p          *producer
+	record     kgo.Record
+	value, key []byte
+	sequence   uint64
+	due        time.Time
+	answered   func(*kgo.Record, error)
+}
+
+// newProducers connects the clients. fail is called at the first record that fails.
+func newProducers(o *Options, t Topic, gen *Generator, fail context.CancelFunc) (*producers, error) {
+	ps := &producers{opts: o, gen: gen, fail: fail}
+	ps.left.Store(o.Records)
+	for i := range o.Connections {
+		outstanding := o.Concurrency/o.Connections + 1
+		if o.Rate > 0 {
+			outstanding = openLoopBuffer
+		}
+		cl, err := kgo.NewClient(o.producerOptions(t.Name, outstanding)...)
+		if err != nil {
+			ps.close()
+			return nil, fmt.Errorf("options that the client refuses: %w", err)
+		}
+		ps.clients = append(ps.clients, &producer{
+			set: ps, number: i, cl: cl, partitions: t.Partitions, latencies: NewLatencies(),
+			account: NewAccount(t.Partitions, o.Samples, o.Acks != 0),
+		})
+	}
+	return ps, nil
+}
+
+// openLoopBuffer is how many records of one client may wait unanswered before the generator itself
+// waits. Latency counts from the due time, so waiting there is not forgotten.
+const openLoopBuffer = 100_000
+
+// start begins the load. The returned channel is closed once nothing is outstanding and nothing more
+// will be sent.
+func (ps *producers) start(s span) <-chan struct{} {
+	ps.span = s
+	if ps.opts.Rate > 0 {
+		ps.startOpen()
+	} else {
+		ps.startClosed()
+	}
+	done := make(chan struct{})
+	go func() {
+		ps.flying.Wait()
+		close(done)
+	}()
+	return done
+}
+
+func (ps *producers) startClosed() {
+	per, extra := ps.opts.Concurrency/len(ps.clients), ps.opts.Concurrency%len(ps.clients)
+	for i, p := range ps.clients {
+		n := per
+		if i < extra {
+			n++
+		}
+		ps.flying.Add(n)
+		go func() {
+			for range n {
+				pl := p.newPlace()
+				pl.answered = func(r *kgo.Record, err error) {
+					if pl.settle(r, err) {
+						pl.next()
+						return
+					}
+					ps.flying.Done()
+				}
+				pl.next()
+			}
+		}()
+	}
+}
+
+// next sends the place's next record, or gives the place up if there is none to send.
+func (pl *place) next() {
+	if !pl.p.set.take() {
+		pl.p.set.flying.Done()
+		return
+	}
+	pl.send(time.Now())
+}
+
+// take claims the right to send one more record.
+func (ps *producers) take() bool {
+	return !ps.halted.Load() && (ps.opts.Records == 0 || ps.left.Add(-1) >= 0)
+}
+
+func (ps *producers) startOpen() {
+	ps.flying.Add(1)
+	go func() {
+		defer ps.flying.Done()
+		pace := newPacer(ps.opts.Rate)
+		defer pace.close()
+		for i := 0; ; i++ {
+			due := pace.wait(&ps.halted)
+			if !ps.take() {
+				return
+			}
+			p := ps.clients[i%len(ps.clients)]
+			pl, ok := p.free.Get().(*place)
+			if !ok {
+				pl = p.newPlace()
+				pl.answered = func(r *kgo.Record, err error) {
+					if pl.settle(r, err) {
+						p.free.Put(pl)
+					}
+					ps.flying.Done()
+				}
+			}
+			ps.flying.Add(1)
+			pl.send(due)
+		}
+	}()
+}
+
+func (p *producer) newPlace() *place {
+	return &place{p: p, value: make([]byte, p.set.opts.MessageSize)}
+}
+
+// send makes the record that was due and gives it to the client, which may block.
+func (pl *place) send(due time.Time) {
+	p, g := pl.p, pl.p.set.gen
+	n := p.sent.Add(1) - 1
+	pl.due, pl.sequence = due, Sequence(p.number, n)
+	g.Fill(pl.value, pl.sequence, due)
+	pl.key = g.Key(pl.key[:0], pl.sequence)
+	pl.record = kgo.Record{Key: pl.key, Value: pl.value, Partition: int32((int64(p.number) + n) % int64(p.partitions))}
+	p.cl.Produce(context.Background(), &pl.record, pl.answered)
+}
+
+// settle books an answer and tells whether the place may be used again: after an error the client may
+// still be writing the record's bytes.
+func (pl *place) settle(r *kgo.Record, err error) bool {
+	p := pl.p
+	if err != nil {
+		p.account.Fail(r.Partition, err)
+		p.set.halted.Store(true)
+		p.set.fail()
+		return false
+	}
+	if p.set.span.holds(pl.due) {
+		p.latencies.Record(time.Since(pl.due))
+	}
+	p.account.Ack(r.Partition, r.Offset, pl.sequence, len(r.Key)+len(r.Value))
+	return true
+}
+
+// halt stops sending; what is outstanding is still waited for.
+func (ps *producers) halt() { ps.halted.Store(true) }
+
+func (ps *producers) close() {
+	for _, p := range ps.clients {
+		p.cl.Close()
+	}
+}
+
+func (ps *producers) acked() (n int64) {
+	for _, p := range ps.clients {
+		n += p.account.Acked.Load()
+	}
+	return n
+}
+
+func (ps *producers) ledger() *Ledger {
+	accounts := make([]*Account, len(ps.clients))
+	for i, p := range ps.clients {
+		accounts[i] = p.account
+	}
+	return Sum(ps.opts.Samples, accounts...)
+}
+
+func (ps *producers) latencies() *Latencies {
+	sum := NewLatencies()
+	for _, p := range ps.clients {
+		sum.Merge(p.latencies)
+	}
+	return sum
+}
