@@ -1,0 +1,110 @@
+// Package driver is what the drivers written in Go share: flags, and the lines that the runner understands.
+//
+// Lines on standard output: "ok NAME", "FAIL NAME: why", "wrote TOPIC" (a data set is complete and others may read
+// it), and "done" as the last one; a driver that ends without it counts as failed. All else is log.
+package driver
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"chronik/test/conformance/go/dataset"
+)
+
+// checkLimit bounds one check; a client that waits for ever must not take the others with it.
+const checkLimit = 90 * time.Second
+
+// Env is what the runner told the driver.
+type Env struct {
+	Bootstrap string
+	Client    string // the first part of all topic names: the client, and a tag when the broker is not a fresh one
+	Records   int
+	Topics    []string // stage "cross": what to read
+	Data      string   // a directory with what the driver needs besides the broker
+}
+
+// Main parses the flags and runs one stage: own (write, read back, everything else the client can do) or cross
+// (read what other clients wrote, with read).
+func Main(own func(*Env), read func(context.Context, *Env, dataset.Topic) error) {
+	var e Env
+	flag.StringVar(&e.Bootstrap, "bootstrap", "127.0.0.1:9092", "the broker's `host:port`")
+	flag.StringVar(&e.Client, "client", "go", "the first part of topic names")
+	flag.IntVar(&e.Records, "records", 10_000, "records in each data set")
+	flag.StringVar(&e.Data, "data", "", "a `directory` with what the driver needs besides the broker")
+	stage := flag.String("stage", "own", "own or cross")
+	topics := flag.String("topics", "", "cross: the topics to read, separated by commas")
+	flag.Parse()
+	if *stage == "cross" {
+		e.Topics = strings.Split(*topics, ",")
+		for _, name := range e.Topics {
+			e.Check("cross-read/"+name, func(ctx context.Context) error {
+				t, err := dataset.Parse(name)
+				if err != nil {
+					return err
+				}
+				return read(ctx, &e, t)
+			})
+		}
+	} else {
+		own(&e)
+	}
+	fmt.Println("done")
+}
+
+// Check runs one check and prints its line. It reports whether the check passed.
+func (e *Env) Check(name string, check func(context.Context) error) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), checkLimit)
+	defer cancel()
+	result := make(chan error, 1)
+	go func() {
+		defer func() {
+			if p := recover(); p != nil {
+				result <- fmt.Errorf("panic: %v", p)
+			}
+		}()
+		result <- check(ctx)
+	}()
+	start := time.Now()
+	var err error
+	select {
+	case err = <-result:
+	case <-time.After(checkLimit + 5*time.Second):
+		err = fmt.Errorf("no answer within %v", checkLimit)
+	}
+	fmt.Fprintf(os.Stderr, "%s took %v\n", name, time.Since(start).Round(time.Millisecond))
+	if err != nil {
+		fmt.Printf("FAIL %s: %s\n", name, strings.ReplaceAll(err.Error(), "\n", " | "))
+		return false
+	}
+	fmt.Printf("ok %s\n", name)
+	return true
+}
+
+// Wrote tells the runner that the data set is complete.
+func (e *Env) Wrote(topic string) { fmt.Println("wrote " + topic) }
+
+// Topic is the name of a topic that is no data set.
+func (e *Env) Topic(purpose string) string { return "feat-" + e.Client + "-" + purpose }
+
+// Want is an error unless got is what was wanted.
+func Want[T comparable](what string, got, want T) error {
+	if got != want {
+		return fmt.Errorf("%s is %v, want %v", what, got, want)
+	}
+	return nil
+}
+
+// WantError is an error unless got says that it is the named Kafka error.
+func WantError(got error, name string) error {
+	if got == nil {
+		return fmt.Errorf("succeeded, want %s", name)
+	}
+	if !strings.Contains(got.Error(), name) {
+		return fmt.Errorf("answered %q, want %s", got, name)
+	}
+	return nil
+}

@@ -1,0 +1,306 @@
+"""The conformance driver of confluent-kafka (librdkafka)."""
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    OFFSET_END,
+    TIMESTAMP_CREATE_TIME,
+    Consumer,
+    IsolationLevel,
+    KafkaException,
+    Producer,
+    TopicPartition,
+)
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewPartitions,
+    NewTopic,
+    OffsetSpec,
+    ResourceType,
+)
+from confluent_kafka import TopicCollection
+
+import dataset
+from harness import Deadline, Harness, big, want, want_error
+
+PROFILE = "3kevhdnt"
+h = Harness()
+CONF = {"bootstrap.servers": h.bootstrap}
+ADMIN = AdminClient(CONF)  # one for all: a call's future fails once its client is collected
+
+
+def admin():
+    return ADMIN
+
+
+def wait(futures):
+    """The results of an admin call, by what was asked; raises the first failure."""
+    return {k: f.result(30) for k, f in futures.items()}
+
+
+def create(topic, partitions=1, config=None):
+    # The records are old by their timestamps: they must not be deleted by age.
+    wait(admin().create_topics([NewTopic(topic, partitions, 1, config=config or {"retention.ms": "-1"})]))
+
+
+def produce(t, n, **settings):
+    create(t.name, t.partitions)
+    failed = []
+    conf = {"linger.ms": 5, "queue.buffering.max.messages": 1_000_000, **CONF}
+    p = Producer({**conf, **{k.replace("_", "."): v for k, v in settings.items()}})
+    for i in range(n):
+        r = t.record(i)
+        p.produce(t.name, r.value, r.key, r.partition, lambda err, _: err and failed.append(err), r.timestamp, r.headers)
+        p.poll(0)
+    want("left in the queue", p.flush(60), 0)
+    if failed:
+        raise KafkaException(failed[0])
+
+
+def consumer(**settings):
+    return Consumer({
+        "group.id": "unused", "enable.auto.commit": False, "auto.offset.reset": "earliest", "fetch.wait.max.ms": 100,
+        **CONF, **{k.replace("_", "."): v for k, v in settings.items()},
+    })
+
+
+def to_record(m):
+    kind, ts = m.timestamp()
+    want("timestamp type", kind, TIMESTAMP_CREATE_TIME)
+    headers = [(k, v) for k, v in m.headers() or []]
+    return dataset.Record(m.partition(), m.offset(), ts, m.key(), m.value(), headers)
+
+
+def read(t, n, **settings):
+    c = consumer(**settings)
+    c.assign([TopicPartition(t.name, p, OFFSET_BEGINNING) for p in range(t.partitions)])
+    v, deadline = dataset.Verifier(t, n), Deadline()
+    while v.left > 0:
+        deadline(f"{v.left} records")
+        for m in c.consume(1000, 0.5):
+            if m.error():
+                raise KafkaException(m.error())
+            v.add(to_record(m))
+    v.finish()
+    c.close()
+
+
+def seek_timestamp():
+    t = h.dataset("none", PROFILE)
+    middle = dataset.timestamp(h.records // 2) - 1
+    c = consumer()
+    found = c.offsets_for_times([TopicPartition(t.name, p, middle) for p in range(t.partitions)], 10)
+    for tp in found:
+        want(f"offset of partition {tp.partition}", tp.offset, t.first_at_or_after(tp.partition, middle, h.records))
+    c.assign(found)
+    seen, deadline = set(), Deadline()
+    while len(seen) < t.partitions:
+        deadline("a first record of each partition")
+        for m in c.consume(1000, 0.5):
+            if m.partition() not in seen:
+                seen.add(m.partition())
+                want("first offset", m.offset(), t.first_at_or_after(m.partition(), middle, h.records))
+    end = c.offsets_for_times([TopicPartition(t.name, 0, 2**62)], 10)[0]
+    want("offset after the end of time", end.offset, OFFSET_END)
+    c.close()
+
+
+def watermarks():
+    t, c = h.dataset("none", PROFILE), consumer()
+    for p in range(t.partitions):
+        want("watermarks", c.get_watermark_offsets(TopicPartition(t.name, p), 10), (0, t.count(p, h.records)))
+    c.close()
+
+
+def list_offsets():
+    t = h.dataset("none", PROFILE)
+
+    def ask(p, spec, isolation=IsolationLevel.READ_UNCOMMITTED):
+        tp = TopicPartition(t.name, p)
+        return wait(admin().list_offsets({tp: spec}, isolation_level=isolation, request_timeout=10))[tp]
+
+    middle = dataset.timestamp(h.records // 2)
+    for p in range(t.partitions):
+        want("earliest", ask(p, OffsetSpec.earliest()).offset, 0)
+        want("latest", ask(p, OffsetSpec.latest()).offset, t.count(p, h.records))
+        want("stable", ask(p, OffsetSpec.latest(), IsolationLevel.READ_COMMITTED).offset, t.count(p, h.records))
+        want("by time", ask(p, OffsetSpec.for_timestamp(middle)).offset, t.first_at_or_after(p, middle, h.records))
+        want("max timestamp", ask(p, OffsetSpec.max_timestamp()).offset, t.max_timestamp_offset(p, h.records))
+
+
+def large():
+    topic = h.topic("large")
+    create(topic)
+    value = big(900_000)
+    p = Producer({"message.max.bytes": 2_000_000, **CONF})
+    for _ in range(3):
+        p.produce(topic, value)
+    want("left in the queue", p.flush(60), 0)
+    c = consumer()
+    c.assign([TopicPartition(topic, 0, OFFSET_BEGINNING)])
+    deadline, got = Deadline(), []
+    while len(got) < 3:
+        deadline("3 large records")
+        got += [m.value() for m in c.consume(10, 0.5)]
+    want("all unchanged", all(v == value for v in got), True)
+    c.close()
+
+
+def send(topic, value, **settings):
+    """Produces one record and returns it as delivered."""
+    out = []
+    p = Producer({**CONF, **{k.replace("_", "."): v for k, v in settings.items()}})
+    p.produce(topic, value, callback=lambda err, m: out.append((err, m)))
+    p.flush(60)
+    err, m = out[0]
+    if err:
+        raise KafkaException(err)
+    return m
+
+
+def too_large():
+    topic = h.topic("too-large")
+    create(topic)
+    want_error("MSG_SIZE_TOO_LARGE", lambda: send(topic, big(2_000_000), message_max_bytes=8_000_000))
+    want("offset after the refusal", send(topic, b"v").offset(), 0)
+
+
+def unknown_topic():
+    topic = h.topic("never-created")
+    want("error", str(admin().list_topics(topic, 10).topics[topic].error.name()), "UNKNOWN_TOPIC_OR_PART")
+    want_error("_UNKNOWN_PARTITION", lambda: produce_to(h.topic("auto"), 7))
+
+
+def produce_to(topic, partition):
+    out = []
+    p = Producer({"message.timeout.ms": 5000, **CONF})
+    p.produce(topic, b"v", partition=partition, callback=lambda err, m: out.append(err))
+    p.flush(60)
+    if out[0]:
+        raise KafkaException(out[0])
+
+
+def auto_create():
+    want("offset", send(h.topic("auto"), b"v").offset(), 0)
+    want("partitions", len(admin().list_topics(h.topic("auto"), 10).topics[h.topic("auto")].partitions), 1)
+
+
+def create_errors():
+    create(h.topic("exists"))
+    want_error("TOPIC_ALREADY_EXISTS", lambda: create(h.topic("exists")))
+    want_error("TOPIC_EXCEPTION", lambda: create("no spaces allowed"))
+    want_error("INVALID_CONFIG", lambda: create(h.topic("bad"), config={"no.such.key": "1"}))
+    wait(admin().create_topics([NewTopic(h.topic("dry"), 1, 1)], validate_only=True))
+    want("dry run created it", h.topic("dry") in admin().list_topics(timeout=10).topics, False)
+
+
+def config(topic, key):
+    r = ConfigResource(ResourceType.TOPIC, topic)
+    return wait(admin().describe_configs([r]))[r][key]
+
+
+def describe_configs():
+    create(h.topic("configs"), config={"segment.bytes": "12345678"})
+    want("segment.bytes", config(h.topic("configs"), "segment.bytes").value, "12345678")
+    c = config(h.topic("configs"), "retention.ms")
+    want("retention.ms", (c.value, c.is_default, c.is_read_only), ("604800000", True, False))
+    r = ConfigResource(ResourceType.BROKER, str(next(iter(admin().list_topics(timeout=10).brokers))))
+    want("message.max.bytes", wait(admin().describe_configs([r]))[r]["message.max.bytes"].value, "1048588")
+
+
+def alter_configs():
+    topic = h.topic("alter")
+    create(topic)
+
+    def alter(key, value, op):
+        entry = ConfigEntry(key, value, incremental_operation=op)
+        r = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+        wait(admin().incremental_alter_configs([r]))
+
+    alter("retention.ms", "3600000", AlterConfigOpType.SET)
+    want("retention.ms", config(topic, "retention.ms").value, "3600000")
+    alter("cleanup.policy", "compact", AlterConfigOpType.APPEND)
+    want("cleanup.policy", config(topic, "cleanup.policy").value, "delete,compact")
+    alter("retention.ms", None, AlterConfigOpType.DELETE)
+    want("retention.ms", config(topic, "retention.ms").value, "604800000")
+    want_error("INVALID_CONFIG", lambda: alter("retention.ms", "many", AlterConfigOpType.SET))
+    wait(admin().alter_configs([ConfigResource(ResourceType.TOPIC, topic, set_config={"segment.bytes": "7654321"})]))
+    want("segment.bytes", config(topic, "segment.bytes").value, "7654321")
+    want("cleanup.policy, not named", config(topic, "cleanup.policy").value, "delete")
+
+
+def create_partitions():
+    topic = h.topic("grow")
+    create(topic)
+    wait(admin().create_partitions([NewPartitions(topic, 4)]))
+    want("partitions", len(admin().list_topics(topic, 10).topics[topic].partitions), 4)
+    want_error("INVALID_PARTITIONS", lambda: wait(admin().create_partitions([NewPartitions(topic, 2)])))
+    produce_to(topic, 3)
+
+
+def describe_cluster():
+    c = admin().describe_cluster(request_timeout=10).result(30)
+    want("cluster ID there", bool(c.cluster_id), True)
+    want("controller is a node", c.controller.id in [n.id for n in c.nodes], True)
+
+
+def describe_topics():
+    create(h.topic("describe"), 3)
+    t = admin().describe_topics(TopicCollection([h.topic("describe")]))[h.topic("describe")].result(30)
+    want("partitions", len(t.partitions), 3)
+    want("has an ID", str(t.topic_id) not in ("", "AAAAAAAAAAAAAAAAAAAAAA"), True)
+
+
+def delete_records():
+    t = h.dataset("delrec", PROFILE)
+    produce(t, 300)
+    tp = TopicPartition(t.name, 0, 40)
+    want("low watermark", wait(admin().delete_records([tp]))[tp].low_watermark, 40)
+    c = consumer()
+    want("watermarks", c.get_watermark_offsets(TopicPartition(t.name, 0), 10), (40, 100))
+    c.assign([TopicPartition(t.name, 0, 5)])
+    deadline, got = Deadline(), []
+    while not got:
+        deadline("a record")
+        got = c.consume(1, 0.5)
+    want("first offset after the reset", got[0].offset(), 40)
+    c.close()
+    want_error("OFFSET_OUT_OF_RANGE", lambda: wait(admin().delete_records([TopicPartition(t.name, 0, 1000)])))
+
+
+def delete_topic():
+    create(h.topic("delete"))
+    wait(admin().delete_topics([h.topic("delete")]))
+    want_error("UNKNOWN_TOPIC_OR_PART", lambda: wait(admin().delete_topics([h.topic("delete")])))
+    create(h.topic("delete"))
+
+
+def acks(level):
+    t = h.dataset(f"acks{level}", PROFILE)
+    produce(t, 1000, acks=level, max_in_flight=1)
+    read(t, 1000)
+
+
+def own():
+    settings = {
+        "none": {"enable_idempotence": True}, "gzip": {"acks": 1}, "snappy": {"enable_idempotence": True}, "lz4": {"acks": "all"},
+        "zstd": {"enable_idempotence": True},
+    }
+    for codec, s in settings.items():
+        t = h.dataset(codec, PROFILE)
+        if h.check("produce/" + codec, lambda t=t, s=s, c=codec: produce(t, h.records, compression_type=c, **s)):
+            h.wrote(t.name)
+            h.check("read/" + codec, lambda t=t: read(t, h.records))
+    h.check("read-committed", lambda: read(h.dataset("none", PROFILE), h.records, isolation_level="read_committed"))
+    for level in ("0", "1", "all"):
+        h.check("acks-" + level, lambda a=level: acks(a))
+    for check in (
+        seek_timestamp, watermarks, list_offsets, large, too_large, auto_create, unknown_topic, create_errors, describe_configs,
+        alter_configs, create_partitions, describe_cluster, describe_topics, delete_records, delete_topic,
+    ):
+        h.check(check.__name__.replace("_", "-"), check)
+
+
+h.main(own, read)

@@ -1,0 +1,35 @@
+package main
+
+import "path/filepath"
+
+// A driver is one client. Its command understands --bootstrap, --client, --records, --data, --stage own|cross, --topics.
+type driver struct {
+	name    string
+	needs   []string // tool chains, by their name in installer.steps
+	command []string
+	noCross bool // it cannot read assigned partitions, or reads no data sets
+}
+
+// allDrivers lists the clients, slow ones first so that two workers end together.
+func allDrivers(in *installer) []driver {
+	python := func(script string) []string {
+		return []string{in.path("venv/bin/python"), filepath.Join(in.source, "python", script)}
+	}
+	java := func(class string) []string {
+		return []string{"java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", in.path("java/classes") + ":" + in.path("java/lib/*"), class}
+	}
+	goTool := func(name string) []string { return []string{in.path("bin/" + name)} }
+	return []driver{
+		{name: "console", needs: []string{"go", "java"}, command: goTool("console"), noCross: true},
+		{name: "kafka-python", needs: []string{"python"}, command: python("kafka_python_driver.py")},
+		{name: "aiokafka", needs: []string{"python"}, command: python("aiokafka_driver.py")},
+		{name: "java", needs: []string{"java"}, command: java("conformance.Driver")},
+		{name: "kcat", needs: []string{"go", "kcat"}, command: goTool("kcat")},
+		{name: "confluent", needs: []string{"python"}, command: python("confluent_driver.py")},
+		{name: "kafkajs", needs: []string{"node"}, command: []string{"node", in.path("node/driver.js")}, noCross: true},
+		{name: "segmentio", needs: []string{"go"}, command: goTool("segmentio")},
+		{name: "sarama", needs: []string{"go"}, command: goTool("sarama")},
+		{name: "kgo", needs: []string{"go"}, command: goTool("franzgo")},
+		{name: "protocol", needs: []string{"go"}, command: goTool("protocol"), noCross: true},
+	}
+}
