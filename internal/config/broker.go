@@ -1,0 +1,43 @@
+package config
+
+// Broker holds the effective configuration of this broker, parsed: the keys that Chronik acts on, less those
+// that only supply a topic's default (Layers.Topic has these). It is immutable and may be shared.
+type Broker struct {
+	// Topics.
+
+	AutoCreateTopics         bool
+	DeleteTopics             bool
+	NumPartitions            int32
+	DefaultReplicationFactor int16
+
+	// Network.
+
+	ConnectionsMaxIdleMs   int64
+	MaxConnections         int32
+	MaxConnectionsPerIP    int32
+	PerIPOverrides         string // host:count,...
+	MaxConnectionRate      int32  // new connections per second
+	QueuedMaxRequests      int32  // requests in progress per connection
+	QueuedMaxRequestBytes  int64  // what all connections hold together; -1: chosen from the machine's memory
+	SocketRequestMaxBytes  int32
+	SocketReceiveBuffer    int32
+	SocketSendBuffer       int32
+	SocketListenBacklog    int32
+	FetchMaxBytes          int32
+	FetchSessionSlots      int32
+	RequestPartitionsLimit int32
+
+	// Logs.
+
+	RetentionCheckMs   int64
+	ProducerIDExpireMs int32
+	RecoveryThreads    int32
+
+	// Cluster.
+
+	Rack               string
+	SessionTimeoutMs   int32
+	HeartbeatMs        int32
+	ReplicaLagMs       int64
+	ReplicaLagMessages int64 // 0: not looked at
+}
