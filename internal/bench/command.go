@@ -42,6 +42,7 @@ func (f *Flags) Bind(cmd *cobra.Command) {
 	fl.StringVar(&f.warmup, "warmup", "1", "load before it, verified but not measured: seconds, or with a unit")
 	fl.Int64Var(&o.Records, "records", 0, "produce: stop after so many; consume: fill a topic of its own with so many (default 1000000)")
 	fl.IntVar(&o.Concurrency, "concurrency", o.Concurrency, "closed loop: records outstanding over all connections")
+	fl.BoolVar(&o.Blocking, "blocking", false, "closed loop: one goroutine per outstanding record, asleep until its answer (small requests)")
 	fl.Float64Var(&o.Rate, "rate", 0, "open loop: records per second over all connections; latency counts from the due time")
 	fl.IntVar(&o.Connections, "connections", o.Connections, "clients, each with its own connections")
 	fl.IntVar(&o.MessageSize, "message-size", o.MessageSize, "bytes of a value")

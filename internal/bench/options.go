@@ -41,6 +41,7 @@ type Options struct {
 	Records  int64         `json:"records"`     // produce: stop after so many (0: no limit); consume: fill a topic of our own with so many
 
 	Concurrency int     `json:"concurrency"`     // closed loop: records outstanding over all connections
+	Blocking    bool    `json:"blocking"`        // closed loop: one sleeping goroutine per outstanding record
 	Rate        float64 `json:"rate_per_second"` // open loop when > 0: records per second over all connections
 	Connections int     `json:"connections"`     // clients, each with connections of its own
 
@@ -111,7 +112,7 @@ func (o *Options) Validate() error {
 	bad(slices.Contains([]int{0, 1, -1}, o.Acks), "--acks must be 0, 1 or -1 (all)")
 	bad(!o.Idempotence || o.Acks == -1, "--idempotence needs --acks -1")
 	bad(o.MaxInFlight >= 1, "--max-in-flight must be at least 1")
-	bad(o.BatchBytes >= 1024, "--batch-bytes must be at least 1024")
+	bad(o.BatchBytes >= 512, "--batch-bytes must be at least 512")
 	bad(min(o.FetchBytes, o.FetchPartitionBytes) >= 1024, "--fetch-bytes and --fetch-partition-bytes must be at least 1024")
 	bad(o.Linger >= 0 && o.Linger <= time.Minute, "--linger must be from 0 to 1m")
 	bad(o.Verify == VerifySample || o.Verify == VerifyFull, "--verify %q is not known: use sample or full", o.Verify)

@@ -96,6 +96,12 @@ func (ps *producers) startClosed() {
 			n++
 		}
 		ps.flying.Add(n)
+		if ps.opts.Blocking {
+			for range n {
+				go p.newPlace().block()
+			}
+			continue
+		}
 		go func() {
 			for range n {
 				pl := p.newPlace()
@@ -119,6 +125,20 @@ func (pl *place) next() {
 		return
 	}
 	pl.send(time.Now())
+}
+
+// block sends one record after the other and sleeps until each is answered, as the goroutine of a
+// request handler does. Answers then wake senders one by one, so that requests stay small.
+func (pl *place) block() {
+	defer pl.p.set.flying.Done()
+	woken := make(chan bool, 1)
+	pl.answered = func(r *kgo.Record, err error) { woken <- pl.settle(r, err) }
+	for pl.p.set.take() {
+		pl.send(time.Now())
+		if !<-woken {
+			return
+		}
+	}
 }
 
 // take claims the right to send one more record.

@@ -96,6 +96,9 @@ func (o *Options) describe() string {
 	if o.Mode != Consume {
 		fmt.Fprintf(&b, ", acks=%d, linger %s, max in flight %d, compression %s", o.Acks, o.Linger, o.MaxInFlight, o.Compression)
 	}
+	if o.Blocking {
+		b.WriteString(", blocking senders")
+	}
 	if o.Idempotence {
 		b.WriteString(", idempotent")
 	}
