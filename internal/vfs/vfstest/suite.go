@@ -105,4 +105,3 @@ func (s *suite) wantNames(dir string, want ...string) {
 		s.Errorf("%s holds %q, want %q", dir, got, want)
 	}
 }
-
