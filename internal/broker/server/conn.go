@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+
+	"chronik/internal/wire"
 )
 
 // Conn is one client's connection.
@@ -21,6 +23,7 @@ type Conn struct {
 
 	queue  queue
 	reader reader
+	names  wire.Interner
 	failed atomic.Pointer[failure]
 	clock  activity
 
@@ -45,6 +48,9 @@ func (c *Conn) LocalAddr() net.Addr { return c.nc.LocalAddr() }
 
 // NetConn is the connection below, for what a security layer needs to know of it (a TLS state). It is not for reading or writing.
 func (c *Conn) NetConn() net.Conn { return c.nc }
+
+// Names interns the strings of this connection's requests. It is for the handler, while it runs in the reader goroutine.
+func (c *Conn) Names() *wire.Interner { return &c.names }
 
 // Value returns what SetValue stored for key, or nil. A package uses a key type of its own, as with contexts.
 func (c *Conn) Value(key any) any {

@@ -1,11 +1,8 @@
 package server
 
 import (
-	"errors"
 	"fmt"
 	"runtime/debug"
-
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"chronik/internal/invariant"
 	"chronik/internal/wire"
@@ -15,9 +12,9 @@ import (
 // the connection, after the replies before it.
 func (c *Conn) dispatch(frame []byte) error {
 	r := &c.reader
-	h, err := wire.ParseRequestHeader(frame)
+	h, body, err := wire.ParseRequestHeader(frame, &c.names)
 	if err != nil {
-		return fmt.Errorf("a request with a malformed header: %w", err)
+		return err
 	}
 	c.await(h.Key, len(frame))
 	c.server.metrics.countRequest(c.id, h.Key)
@@ -26,12 +23,12 @@ func (c *Conn) dispatch(frame []byte) error {
 	r.chunk.Retain()
 	s.conn, s.bytes = c, len(frame)
 	s.req = Request{
-		Key: h.Key, Version: h.Version, CorrelationID: h.CorrelationID, ClientID: r.intern(h.ClientID),
-		Body: h.Body, Frame: r.chunk, Conn: c, Received: r.at,
+		Key: h.Key, Version: h.Version, CorrelationID: h.CorrelationID, ClientID: h.ClientID,
+		Body: body, Frame: r.chunk, Conn: c, Received: r.at,
 	}
 	seq := c.queue.push(s)
-	if !wire.Supported(h.Key, h.Version) {
-		c.refuse(s)
+	if err := c.server.table.Check(h.Key, h.Version); err != nil {
+		c.refuse(s, err)
 	} else {
 		c.handle(s, seq, h.Key)
 	}
@@ -42,7 +39,7 @@ func (c *Conn) dispatch(frame []byte) error {
 // await blocks until a request of n bytes may start. Its connection has room for one more unwritten reply; and E1: what does not
 // pipeline starts when all before it are complete.
 func (c *Conn) await(key int16, n int) {
-	pipelines := key == int16(kmsg.Produce)
+	pipelines := key == wire.KeyProduce
 	limits := &c.server.limits
 	ok := func(q *queue) bool {
 		if !pipelines && q.head != q.next {
@@ -75,23 +72,13 @@ func (c *Conn) handle(s *Slot, seq uint64, key int16) {
 	c.server.handler.Handle(c.ctx, &s.req, s)
 }
 
-var errUnsupported = errors.New("a request of a kind or version that was not advertised")
-
 // refuse answers a request that is not advertised, as Kafka does: a client asking for ApiVersions in a version that we
 // do not know gets the versions of that API in the oldest form, which every client reads (KIP-511); any other has not looked
 // at what was advertised, and there is no form in which to tell it.
-func (c *Conn) refuse(s *Slot) {
-	if s.req.Key != int16(kmsg.ApiVersions) {
-		s.Close(fmt.Errorf("%w: key %d version %d", errUnsupported, s.req.Key, s.req.Version))
+func (c *Conn) refuse(s *Slot, reason error) {
+	if s.req.Key == wire.KeyApiVersions {
+		s.Send(wire.UnsupportedApiVersions(c.server.table))
 		return
 	}
-	s.Send(wire.UnsupportedApiVersions())
-}
-
-// intern returns the client ID as a string, the last one again if it is the same.
-func (r *reader) intern(id []byte) string {
-	if string(id) != r.clientID {
-		r.clientID = string(id)
-	}
-	return r.clientID
+	s.Close(fmt.Errorf("client %q: %w", s.req.ClientID, reason))
 }

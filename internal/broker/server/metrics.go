@@ -62,7 +62,7 @@ func (m *Metrics) countRequest(shard uint32, key int16) {
 // countReply counts the end of a slot.
 func (m *Metrics) countReply(shard uint32, s *Slot, now time.Time) {
 	m.InFlight.add(shard, -1)
-	if s.reply.message == nil && s.reply.fetch == nil || s.conn.failed.Load() != nil {
+	if !s.sent {
 		return
 	}
 	m.Replies.add(shard, 1)

@@ -35,8 +35,6 @@ type reader struct {
 	end   int
 	size  int       // of the next chunk
 	at    time.Time // of the last read
-
-	clientID string // of the last request, so that its successors need no new string
 }
 
 // run reads and dispatches requests until the connection ends, and says why it did.

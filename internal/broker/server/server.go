@@ -10,11 +10,13 @@ import (
 
 	"chronik/internal/invariant"
 	"chronik/internal/mem"
+	"chronik/internal/wire"
 )
 
 // Server serves the Kafka protocol on any number of listeners. Make one with New.
 type Server struct {
 	handler Handler
+	table   *wire.Table
 	pool    *mem.Pool
 	limits  Limits
 	log     *limitedLog
@@ -35,9 +37,11 @@ type Server struct {
 	empty     chan struct{} // closed when down and no connection is left
 }
 
-// Options are what a Server needs. Handler and Pool are required.
+// Options are what a Server needs. Handler, Table and Pool are required.
 type Options struct {
 	Handler Handler
+	// Table is what the handler handles; other requests do not reach it.
+	Table *wire.Table
 	// Pool is where frames are read into. Its budget is queued.max.request.bytes, and has room for MaxRequestBytes.
 	Pool    *mem.Pool
 	Limits  Limits
@@ -47,7 +51,7 @@ type Options struct {
 
 // New makes a server that serves nothing yet.
 func New(o Options) *Server {
-	invariant.Assert(o.Handler != nil && o.Pool != nil, "server: a handler and a pool are required")
+	invariant.Assert(o.Handler != nil && o.Table != nil && o.Pool != nil, "server: a handler, a table and a pool are required")
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
@@ -56,6 +60,7 @@ func New(o Options) *Server {
 	}
 	s := &Server{
 		handler:   o.Handler,
+		table:     o.Table,
 		pool:      o.Pool,
 		limits:    o.Limits.withDefaults(),
 		log:       newLimitedLog(o.Log),

@@ -22,6 +22,8 @@ type Slot struct {
 	// stray is set when the handler panicked: it may have left the slot with somebody who still completes it. That is
 	// ignored, and the slot never used again.
 	stray bool
+
+	sent bool // by the writer, whose own it is
 }
 
 type slotState uint8
@@ -35,8 +37,23 @@ const (
 // reply is what a slot was completed with. The zero reply sends nothing.
 type reply struct {
 	message kmsg.Response
-	fetch   wire.FetchResponse
+	fetch   *wire.FetchResponse
 	reason  error // closes the connection instead of a reply
+}
+
+// release gives back what a reply holds that will not be sent.
+func (r *reply) release() {
+	if r.fetch == nil {
+		return
+	}
+	for _, t := range r.fetch.Topics {
+		for i := range t.Partitions {
+			if records := t.Partitions[i].Records; records != nil {
+				records.Release()
+			}
+		}
+	}
+	r.fetch = nil
 }
 
 var slots = sync.Pool{New: func() any { return new(Slot) }}
@@ -45,8 +62,9 @@ var slots = sync.Pool{New: func() any { return new(Slot) }}
 // it may alias the request.
 func (s *Slot) Send(resp kmsg.Response) { s.complete(reply{message: resp}) }
 
-// SendFetch answers a Fetch request. The server calls resp's Release when the bytes are out, or will never be.
-func (s *Slot) SendFetch(resp wire.FetchResponse) { s.complete(reply{fetch: resp}) }
+// SendFetch answers a Fetch request. The server takes over the regions in resp: it releases them when their bytes are out,
+// or will never be.
+func (s *Slot) SendFetch(resp *wire.FetchResponse) { s.complete(reply{fetch: resp}) }
 
 // None completes the slot of a request that gets no reply: a Produce with acks=0 that succeeded.
 func (s *Slot) None() { s.complete(reply{}) }
@@ -62,16 +80,14 @@ func (s *Slot) Close(reason error) {
 
 func (s *Slot) complete(r reply) {
 	c := s.conn
+	if c == nil {
+		invariant.Failf("E1: a slot was completed after its end")
+	}
 	switch c.queue.complete(s, r) {
 	case completedTwice:
-		if r.fetch != nil {
-			r.fetch.Release()
-		}
 		invariant.Failf("E1: a slot of %s was completed twice, or after its end", c)
 	case completedStray:
-		if r.fetch != nil {
-			r.fetch.Release()
-		}
+		r.release()
 	case completedHead:
 		c.wakeWriter()
 	}

@@ -21,6 +21,7 @@ const (
 // outBuf is where replies are encoded. It is pooled, so that a connection that sends nothing holds none.
 type outBuf struct {
 	bytes []byte
+	frame wire.Frame
 	batch [writeBatch]*Slot
 }
 
@@ -94,14 +95,12 @@ func (c *Conn) emit(out *outBuf, s *Slot) error {
 		if err := out.encode(s); err != nil {
 			return err
 		}
+		s.sent = true
 		if len(out.bytes) >= writeChunk {
 			return c.writeOut(out)
 		}
 	case r.fetch != nil:
-		if err := c.writeOut(out); err != nil {
-			return err
-		}
-		return c.writeFetch(s.req.CorrelationID, r.fetch)
+		return c.emitFetch(out, s)
 	}
 	return nil
 }
@@ -118,8 +117,8 @@ func (o *outBuf) encode(s *Slot) (err error) {
 			err = fmt.Errorf("the reply to a request with key %d cannot be encoded: %v", s.req.Key, p)
 		}
 	}()
-	o.bytes, err = wire.AppendResponse(o.bytes, s.req.CorrelationID, s.reply.message)
-	return err
+	o.bytes = wire.AppendResponse(o.bytes, s.req.CorrelationID, s.reply.message)
+	return nil
 }
 
 // writeOut writes what is encoded.
@@ -131,13 +130,6 @@ func (c *Conn) writeOut(out *outBuf) error {
 	n, err := c.nc.Write(out.bytes)
 	c.wrote(int64(n))
 	out.bytes = out.bytes[:0]
-	return err
-}
-
-func (c *Conn) writeFetch(correlationID int32, f wire.FetchResponse) error {
-	c.clock.writeBegan.Store(c.server.now())
-	n, err := f.WriteTo(c.nc, correlationID)
-	c.wrote(n)
 	return err
 }
 
@@ -153,9 +145,7 @@ func (c *Conn) settle(batch []*Slot, bytes int) {
 	now := time.Now()
 	for i, s := range batch {
 		c.server.metrics.countReply(c.id, s, now)
-		if s.reply.fetch != nil {
-			s.reply.fetch.Release()
-		}
+		s.reply.release()
 		s.req.Frame.Release()
 		s.recycle()
 		batch[i] = nil

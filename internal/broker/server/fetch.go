@@ -1,0 +1,94 @@
+package server
+
+import (
+	"errors"
+	"syscall"
+
+	"chronik/internal/wire"
+)
+
+// copyBelow is the size of a region from which on its bytes go to the socket by themselves; smaller ones are copied beside
+// the rest of the response, because a system call, and a second wakeup of the client, cost more.
+const copyBelow = 32 << 10
+
+// emitFetch sends a Fetch response: what surrounds the records from the encoding buffer, the records from where they are.
+func (c *Conn) emitFetch(out *outBuf, s *Slot) error {
+	f := &out.frame
+	resp := s.reply.fetch
+	s.reply.fetch = nil // the frame has its regions now
+	defer f.Release()
+	if err := f.Encode(s.req.CorrelationID, resp); err != nil {
+		return err
+	}
+	for seg := range f.Segments() {
+		out.bytes = append(out.bytes, seg.Bytes...)
+		if seg.Region == nil {
+			continue
+		}
+		n, err := c.emitRegion(out, seg.Region)
+		if err == nil && n != int64(seg.Region.Len()) {
+			err = wire.ErrRegion
+		}
+		if err != nil {
+			return err
+		}
+		if len(out.bytes) >= writeChunk {
+			if err := c.writeOut(out); err != nil {
+				return err
+			}
+		}
+	}
+	s.sent = true
+	return nil
+}
+
+func (c *Conn) emitRegion(out *outBuf, r wire.Region) (int64, error) {
+	if r.Len() < copyBelow {
+		return r.WriteTo(out)
+	}
+	if err := c.writeOut(out); err != nil {
+		return 0, err
+	}
+	c.clock.writeBegan.Store(c.server.now())
+	n, err := r.WriteTo(progress{c})
+	c.wrote(n)
+	return n, err
+}
+
+// Write appends to the encoding buffer.
+func (o *outBuf) Write(b []byte) (int, error) {
+	o.bytes = append(o.bytes, b...)
+	return len(b), nil
+}
+
+// progress is a connection to which a region writes itself, with every step noted: a slow client is not one that
+// takes nothing.
+type progress struct{ c *Conn }
+
+func (p progress) Write(b []byte) (int, error) {
+	n, err := p.c.nc.Write(b)
+	p.c.clock.moved(p.c.server.now())
+	return n, err
+}
+
+// SyscallConn is for regions that use sendfile.
+func (p progress) SyscallConn() (syscall.RawConn, error) {
+	sc, ok := p.c.nc.(syscall.Conn)
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	rc, err := sc.SyscallConn()
+	return progressRaw{rc, p.c}, err
+}
+
+type progressRaw struct {
+	syscall.RawConn
+	c *Conn
+}
+
+func (p progressRaw) Write(f func(fd uintptr) bool) error {
+	return p.RawConn.Write(func(fd uintptr) bool {
+		p.c.clock.moved(p.c.server.now())
+		return f(fd)
+	})
+}
