@@ -1,0 +1,87 @@
+package command
+
+import (
+	"errors"
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// FormatVersion is the version of batches and snapshots that this program writes, and the only one that it reads.
+const FormatVersion = 1
+
+var (
+	// ErrFormat: bytes that are not a batch or snapshot which this program can read whole.
+	ErrFormat = errors.New("not a metadata record that this version can read")
+	// ErrCluster: a record of another cluster.
+	ErrCluster = errors.New("the metadata record belongs to another cluster")
+)
+
+// Encode returns the bytes of one log entry. Equal commands give equal bytes.
+func Encode(clusterID string, commands []*Command) ([]byte, error) {
+	b := &Batch{FormatVersion: FormatVersion, ClusterId: clusterID, Commands: commands}
+	if err := checkBatch(b); err != nil {
+		return nil, err
+	}
+	return Marshal(b)
+}
+
+// Marshal encodes a message of this package deterministically.
+func Marshal(m proto.Message) ([]byte, error) {
+	return proto.MarshalOptions{Deterministic: true}.Marshal(m)
+}
+
+// Decode reads what Encode wrote. It refuses another format version, unknown commands and fields, missing parts
+// (ErrFormat), and another cluster (ErrCluster).
+func Decode(clusterID string, value []byte) ([]*Command, error) {
+	b := new(Batch)
+	if err := Unmarshal(value, b); err != nil {
+		return nil, err
+	}
+	if b.FormatVersion != FormatVersion {
+		return nil, fmt.Errorf("%w: its format version is %d, this program reads %d; run the version of Chronik that wrote it, or a newer one",
+			ErrFormat, b.FormatVersion, FormatVersion)
+	}
+	if b.ClusterId != clusterID {
+		return nil, fmt.Errorf("%w: %s, and this node belongs to %s; give it the data directory of its own cluster", ErrCluster, b.ClusterId, clusterID)
+	}
+	if err := checkBatch(b); err != nil {
+		return nil, err
+	}
+	return b.Commands, nil
+}
+
+// Unmarshal reads one message of this package and refuses unknown fields in it, at any depth.
+func Unmarshal(data []byte, m proto.Message) error {
+	if err := proto.Unmarshal(data, m); err != nil {
+		return fmt.Errorf("%w: %v", ErrFormat, err)
+	}
+	return refuseUnknown(m.ProtoReflect())
+}
+
+// refuseUnknown walks a message. The protobuf library keeps what it does not know aside and goes on, which
+// would let two versions of this program make different images of one record.
+func refuseUnknown(m protoreflect.Message) error {
+	if len(m.GetUnknown()) > 0 {
+		return fmt.Errorf("%w: %s has a field that is unknown here; run the version of Chronik that wrote it, or a newer one",
+			ErrFormat, m.Descriptor().Name())
+	}
+	var bad error
+	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		if f.Message() == nil {
+			return true
+		}
+		if !f.IsList() {
+			bad = refuseUnknown(v.Message())
+			return bad == nil
+		}
+		for i := range v.List().Len() {
+			if bad = refuseUnknown(v.List().Get(i).Message()); bad != nil {
+				return false
+			}
+		}
+		return true
+	})
+	return bad
+}
