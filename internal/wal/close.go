@@ -1,0 +1,126 @@
+package wal
+
+import (
+	"fmt"
+)
+
+// Close refuses new appends, writes and syncs what is queued, and leaves a clean mark, so that the next
+// Open has nothing to scan. A fenced log is closed without one; the error says so. Closing again does
+// nothing.
+func (l *Log) Close() error {
+	l.refuse(ErrClosed)
+	l.take(&l.upkeep)
+	defer l.give(&l.upkeep)
+	l.takeTurn()
+	defer l.endTurn()
+	if l.isClosed() {
+		return nil
+	}
+	for l.commit() {
+	}
+	l.stopZeroing()
+	err := l.finish()
+	l.shut()
+	if err != nil {
+		return fmt.Errorf("closing the log of %s: %w", l.tp, err)
+	}
+	return nil
+}
+
+// Abandon refuses new appends, fails those that are queued with cause (nil: ErrClosed), and leaves the
+// files as they are: the log was fenced, or is being deleted. When it returns nothing uses the files but
+// regions that were read before.
+func (l *Log) Abandon(cause error) {
+	if cause == nil {
+		cause = ErrClosed
+	}
+	err := fmt.Errorf("%w: %w", ErrClosed, cause)
+	l.refuse(err)
+	l.take(&l.upkeep)
+	defer l.give(&l.upkeep)
+	l.takeTurn()
+	defer l.endTurn()
+	if l.isClosed() {
+		return
+	}
+	l.failQueue(fmt.Errorf("%s: %w", l.tp, err))
+	l.stopZeroing()
+	l.shut()
+}
+
+// refuse has every append from now on fail.
+func (l *Log) refuse(err error) {
+	l.mu.Lock()
+	if l.core.failure == nil {
+		l.core.failure = err
+	}
+	l.mu.Unlock()
+}
+
+func (l *Log) isClosed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.closed
+}
+
+// shut ends the use of the files.
+func (l *Log) shut() {
+	l.mu.Lock()
+	l.closed = true
+	names := []string{l.path(indexName)}
+	for _, s := range l.core.segs {
+		names = append(names, l.path(segmentName(s.number)))
+	}
+	l.mu.Unlock()
+	for _, n := range names {
+		l.committer.files.forget(n)
+	}
+}
+
+// finish leaves the files as a clean stop does: derived state written, the active segment cut to its data,
+// and a mark that says so. The caller has turn and upkeep, and nothing is queued.
+func (l *Log) finish() error {
+	l.mu.Lock()
+	c := &l.core
+	seg, fenced, failure := c.active(), l.fenced, c.failure
+	done := seg == nil || c.marks.clean
+	l.mu.Unlock()
+	if fenced {
+		return failure
+	}
+	if done {
+		return nil
+	}
+	f, err := l.committer.files.get(l.path(segmentName(seg.number)))
+	if err != nil {
+		return err
+	}
+	defer f.release()
+	l.mu.Lock()
+	size, seq, unsynced, written := seg.size, c.marks.seq, c.synced < c.written, c.written
+	frontier := l.space.frontier
+	m := c.capture()
+	m.flags = markClean
+	l.mu.Unlock()
+	if unsynced {
+		if err := l.syncTo(f, written); err != nil {
+			l.fence(err)
+			return err
+		}
+	}
+	l.flushIndex(true)
+	l.spill(true)
+	if frontier > size {
+		if err := f.Truncate(size); err != nil {
+			return err
+		}
+	}
+	if err := l.writeMark(f, seq+1, m); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		l.fence(fmt.Errorf("syncing the clean mark of %s: %w", f.name, err))
+		return err
+	}
+	return nil
+}

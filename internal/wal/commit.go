@@ -1,0 +1,200 @@
+package wal
+
+import (
+	"errors"
+	"fmt"
+
+	"chronik/internal/invariant"
+	"chronik/internal/vfs"
+)
+
+// commit writes and syncs the next group and tells its waiters. The caller has the turn. It reports
+// whether there was a group.
+func (l *Log) commit() bool {
+	l.mu.Lock()
+	g := l.core.formGroup()
+	relaxed := l.core.cfg.relaxed()
+	l.mu.Unlock()
+	if g == nil {
+		return false
+	}
+	f, err := l.write(g)
+	if err != nil {
+		l.failGroup(f, err)
+		return true
+	}
+	l.mu.Lock()
+	l.core.onWritten(g)
+	mustSync := !relaxed || l.core.unsynced >= l.core.cfg.FlushMessages
+	l.mu.Unlock()
+	g.release()
+	if relaxed {
+		l.groupDone(g)
+	}
+	if mustSync {
+		err := f.Sync()
+		if err == nil {
+			err = l.spaceFailed()
+		}
+		if err != nil {
+			f.release()
+			l.fence(fmt.Errorf("syncing %s: %w", f.name, err))
+			if relaxed {
+				g.recycle()
+			}
+			return true
+		}
+		l.mu.Lock()
+		l.core.onSynced(g)
+		l.mu.Unlock()
+	}
+	if !relaxed {
+		l.groupDone(g)
+	}
+	l.afterGroup(f, g)
+	f.release()
+	g.recycle()
+	return true
+}
+
+// groupDone publishes a group's end and tells those who wait for it: the waiters first, in offset order.
+func (l *Log) groupDone(g *group) {
+	l.mu.Lock()
+	answered := l.core.groupDone()
+	end := l.core.visible
+	l.visibleAt.Store(int64(end))
+	l.mu.Unlock()
+	g.finish(nil)
+	for _, d := range answered {
+		d.waiter.Done(nil)
+	}
+	if l.observer != nil {
+		l.observer.EndAdvanced(end)
+	}
+}
+
+// write puts a group into the file, after beginning its segment if it begins one. The file is returned
+// with a reference, also with most errors: nil if there is none.
+func (l *Log) write(g *group) (*file, error) {
+	if g.roll {
+		if err := l.roll(g); err != nil {
+			return nil, err
+		}
+	}
+	l.mu.Lock()
+	seg := l.core.active()
+	seq := l.core.marks.seq
+	l.mu.Unlock()
+	f, err := l.committer.files.get(l.path(segmentName(seg.number)))
+	if err != nil {
+		return nil, err
+	}
+	l.claim(g.pos + g.bytes)
+	if g.mark != nil {
+		if err := l.writeMark(f, seq+1, g.mark); err != nil {
+			return f, err
+		}
+	}
+	invariant.Assert(len(g.bufs) > 0, "D5: a group without batches")
+	if _, err := f.WriteVAt(g.bufs, g.pos); err != nil {
+		return f, fmt.Errorf("writing %s: %w", f.name, err)
+	}
+	return f, nil
+}
+
+// yield ends the committer's turn if others wait: those who want the turn of this log, or other logs that
+// want a worker, or if there is nothing left to write. It reports whether it did.
+func (l *Log) yield() bool {
+	l.mu.Lock()
+	if l.turn.pass() {
+		l.queued = false
+		l.mu.Unlock()
+		return true
+	}
+	if l.core.head == nil {
+		l.queued = false
+		l.turn.drop()
+		l.mu.Unlock()
+		return true
+	}
+	l.mu.Unlock()
+	if l.committer.waiting.Load() == 0 {
+		return false
+	}
+	l.committer.push(l)
+	return true
+}
+
+// failGroup deals with a group that could not be written. A full disk costs this group and those queued
+// behind it, and nothing else (E3); any other error is final (D3).
+func (l *Log) failGroup(f *file, err error) {
+	if f != nil {
+		defer f.release()
+	}
+	if !errors.Is(err, vfs.ErrNoSpace) {
+		l.fence(err)
+		return
+	}
+	if f != nil {
+		if cutErr := l.cutBack(f); cutErr != nil {
+			l.fence(fmt.Errorf("cutting off a write that met a full disk (%w): %w", err, cutErr))
+			return
+		}
+	}
+	l.failQueue(fmt.Errorf("%s: %w: %w", l.tp, ErrNoSpace, err))
+}
+
+// cutBack removes what a failed write has left behind the written end (L3).
+func (l *Log) cutBack(f *file) error {
+	l.mu.Lock()
+	pos := int64(headerBytes)
+	if g := l.core.inflight; g != nil {
+		pos = g.pos
+	}
+	l.mu.Unlock()
+	l.stopZeroing()
+	if err := f.Truncate(pos); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	l.space.frontier = pos
+	l.mu.Unlock()
+	return nil
+}
+
+// fence ends all appending for good (D3). The caller has the turn.
+func (l *Log) fence(cause error) {
+	err := fmt.Errorf("%s: %w: %w", l.tp, ErrFenced, cause)
+	l.mu.Lock()
+	first := !l.fenced
+	l.fenced = true
+	if l.core.failure == nil {
+		l.core.failure = err
+	}
+	l.mu.Unlock()
+	l.failQueue(err)
+	if first && l.observer != nil {
+		l.observer.Fenced(err)
+	}
+}
+
+// failQueue undoes what is not written and tells the waiters why.
+func (l *Log) failQueue(err error) {
+	l.mu.Lock()
+	g, dups := l.core.fail()
+	l.endAt.Store(int64(l.core.end))
+	l.mu.Unlock()
+	for g != nil {
+		next := g.next
+		g.release()
+		g.finish(err)
+		g.recycle()
+		g = next
+	}
+	for _, d := range dups {
+		d.waiter.Done(err)
+	}
+}

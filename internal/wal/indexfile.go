@@ -1,0 +1,216 @@
+package wal
+
+import (
+	"errors"
+	"io/fs"
+	"sort"
+
+	"chronik/internal/model"
+)
+
+// findEntry returns the last index entry of a segment that is not after what is looked for, false if the
+// index has none. after must be true from some entry of the segment on.
+func (l *Log) findEntry(number int64, after func(indexEntry) bool) (indexEntry, bool) {
+	l.mu.Lock()
+	x := &l.core.index
+	e, ok := x.before(number, after)
+	count, broken := x.count, x.broken
+	l.mu.Unlock()
+	if ok || broken || count == 0 {
+		return e, ok
+	}
+	f, err := l.committer.files.get(l.path(indexName))
+	if err != nil {
+		l.indexBroken()
+		return indexEntry{}, false
+	}
+	defer f.release()
+	e, ok, err = l.searchFile(f, count, number, after)
+	if err != nil {
+		l.indexBroken()
+	}
+	return e, ok
+}
+
+var errBadEntry = errors.New("damaged index entry")
+
+// searchBlock is how many entries are read at once when the search has come close.
+const searchBlock = 64
+
+// searchFile is the binary search over the entries in the file.
+func (l *Log) searchFile(f *file, count, number int64, after func(indexEntry) bool) (indexEntry, bool, error) {
+	past := func(e indexEntry) bool {
+		return int64(e.number) > number || int64(e.number) == number && after(e)
+	}
+	var buf [searchBlock * entryBytes]byte
+	lo, hi := int64(0), count // the first entry past is in [lo, hi]
+	var best indexEntry
+	found := false
+	for hi-lo > searchBlock {
+		mid := (lo + hi) / 2
+		e, err := l.readEntry(f, mid, buf[:entryBytes])
+		if err != nil {
+			return indexEntry{}, false, err
+		}
+		if past(e) {
+			hi = mid
+		} else {
+			best, found, lo = e, true, mid+1
+		}
+	}
+	block := buf[:(hi-lo)*entryBytes]
+	if _, err := f.ReadAt(block, lo*entryBytes); err != nil {
+		return indexEntry{}, false, err
+	}
+	for ; len(block) > 0; block = block[entryBytes:] {
+		e, ok := decodeEntry(block, l.seed)
+		if !ok {
+			return indexEntry{}, false, errBadEntry
+		}
+		if past(e) {
+			break
+		}
+		best, found = e, true
+	}
+	return best, found && int64(best.number) == number, nil
+}
+
+func (l *Log) readEntry(f *file, i int64, buf []byte) (indexEntry, error) {
+	if _, err := f.ReadAt(buf, i*entryBytes); err != nil {
+		return indexEntry{}, err
+	}
+	e, ok := decodeEntry(buf, l.seed)
+	if !ok {
+		return indexEntry{}, errBadEntry
+	}
+	return e, nil
+}
+
+// indexBroken has the index rebuilt by the next upkeep; until then reads walk from the segment's start.
+func (l *Log) indexBroken() {
+	l.mu.Lock()
+	l.core.index.broken = true
+	list := !l.listed && !l.closed
+	l.listed = l.listed || list
+	l.mu.Unlock()
+	if list {
+		l.committer.list(l)
+	}
+}
+
+// flushIndex writes the entries of durable batches to the file, behind the log. It never writes one whose
+// batch a crash could take back. The caller has the upkeep. Failing costs memory, not data: it is tried
+// again at the next tick.
+func (l *Log) flushIndex(idle bool) {
+	l.mu.Lock()
+	x := &l.core.index
+	synced := l.core.synced
+	n := sort.Search(len(x.tail), func(i int) bool { return x.tail[i].offset >= synced })
+	if broken := x.broken; broken || n == 0 || idle && n < idleTail && x.count == 0 {
+		l.mu.Unlock()
+		if broken {
+			l.rebuildIndex()
+		}
+		return
+	}
+	entries := append([]indexEntry(nil), x.tail[:n]...)
+	count := x.count
+	l.mu.Unlock()
+
+	f, err := l.openIndex()
+	if err != nil {
+		return
+	}
+	defer f.release()
+	buf := make([]byte, 0, len(entries)*entryBytes)
+	for i := range entries {
+		buf = entries[i].append(buf, l.seed)
+	}
+	if _, err := f.WriteAt(buf, count*entryBytes); err != nil {
+		return
+	}
+	l.mu.Lock()
+	x.count += int64(n)
+	if x.tail = append(x.tail[:0], x.tail[n:]...); len(x.tail) == 0 {
+		x.tail = nil
+	}
+	l.mu.Unlock()
+	// Not durable is not wrong: recovery finds the last valid entry and walks the log from there. The sync
+	// bounds that walk.
+	if err := f.Sync(); err != nil {
+		l.indexBroken()
+	}
+}
+
+// openIndex opens the index file, making it if it is the first time.
+func (l *Log) openIndex() (*file, error) {
+	name := l.path(indexName)
+	f, err := l.committer.files.get(name)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return f, err
+	}
+	vf, err := l.fs.Create(name)
+	if err != nil {
+		return nil, err
+	}
+	return l.committer.files.put(name, vf), l.fs.SyncDir(l.dir)
+}
+
+// rebuildIndex makes a new index by walking the headers of all visible batches. The caller has the upkeep.
+func (l *Log) rebuildIndex() {
+	l.mu.Lock()
+	segs := make([]view, 0, len(l.core.segs))
+	for _, s := range l.core.segs {
+		segs = append(segs, viewOf(s))
+	}
+	interval, synced := l.core.cfg.indexInterval(), l.core.synced
+	l.mu.Unlock()
+	var body []byte
+	var count int64
+	end := model.Offset(0)
+	for _, v := range segs {
+		if v.broken != nil {
+			continue
+		}
+		_ = l.indexSegment(&v, headerBytes, noStats(), interval, func(e indexEntry) {
+			if e.offset < synced {
+				body, count, end = e.append(body, l.seed), count+1, e.offset+1
+			}
+		})
+	}
+	if err := l.replaceFile(indexName, body); err != nil {
+		return
+	}
+	l.committer.files.forget(l.path(indexName))
+	l.mu.Lock()
+	x := &l.core.index
+	x.broken, x.count = false, count
+	n := sort.Search(len(x.tail), func(i int) bool { return x.tail[i].offset >= end })
+	x.tail = append([]indexEntry(nil), x.tail[n:]...)
+	l.mu.Unlock()
+}
+
+// indexSegment walks a segment's batch headers from pos on and calls add for each entry that the index
+// should have. It stops at the first header that makes no sense.
+func (l *Log) indexSegment(v *view, pos int64, st stats, interval int64, add func(indexEntry)) error {
+	f, err := l.committer.files.get(l.path(segmentName(v.number)))
+	if err != nil {
+		return err
+	}
+	defer f.release()
+	s := newScanner(f, pos, v.size, false)
+	defer s.close()
+	last := int64(0)
+	for {
+		b, err := s.next()
+		if err != nil {
+			return err
+		}
+		base := b.head.BaseOffset()
+		st.add(base, b.head.MaxTimestamp())
+		if last == 0 || b.pos-last >= interval {
+			add(indexEntry{offset: base, maxTs: st.maxTs, number: uint32(v.number), pos: uint32(b.pos)})
+			last = b.pos
+		}
+	}
+}

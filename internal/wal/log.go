@@ -1,0 +1,253 @@
+package wal
+
+import (
+	"fmt"
+	"path"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"chronik/internal/mem"
+	"chronik/internal/model"
+	"chronik/internal/record"
+	"chronik/internal/vfs"
+	"chronik/internal/wal/producer"
+	"chronik/internal/wal/txn"
+)
+
+// Options says which log to open, and with what.
+type Options struct {
+	FS        vfs.FS
+	Dir       string // of this partition alone
+	Partition model.TopicPartition
+	TopicID   model.TopicID
+	Config    Config
+	Committer *Committer       // shared by the logs of one device
+	Now       func() time.Time // for retention and the expiry of producers; nil: time.Now
+	Observer  Observer         // may be nil
+}
+
+// Observer is told what happens to a log. Calls come with no lock held and must not block.
+type Observer interface {
+	// EndAdvanced: everything below end is durable now. The waiters have been told before.
+	EndAdvanced(end model.Offset)
+	// Fenced: a write or sync failed for good (D3). The waiters have been told before.
+	Fenced(err error)
+}
+
+// Append is one batch to be appended.
+type Append struct {
+	Batch  record.Batch      // one whole checked batch; stamped in place
+	Owner  *mem.Buf          // of the batch's bytes, retained until they are written; nil: the bytes are the log's now
+	Epoch  model.LeaderEpoch // of the leader that appends
+	Waiter Waiter            // nil: nobody waits
+	// Origin says what of the producer's state is checked. With producer.Replication the batch keeps the
+	// offsets and the epoch that it has.
+	Origin   producer.Origin
+	Verified bool // see producer.Batch
+	TV2      bool // see producer.Batch
+}
+
+// Appended says where a batch stands.
+type Appended struct {
+	BaseOffset, LastOffset model.Offset
+	LogAppendTimeMs        int64 // -1 unless the batch has the timestamp type LogAppendTime
+	LogStart               model.Offset
+	Duplicate              bool // the offsets are those of the original; nothing was appended (T1)
+}
+
+// AbortedTxn and ProducerInfo describe a partition's transactions and producers.
+type (
+	AbortedTxn   = txn.AbortedTxn
+	ProducerInfo = producer.Info
+)
+
+// Log is one partition's log. All methods may be called from any goroutine.
+type Log struct {
+	fs        vfs.FS
+	dir       string
+	tp        model.TopicPartition
+	topicID   model.TopicID
+	seed      uint32 // of index entries
+	committer *Committer
+	now       func() time.Time
+	observer  Observer
+
+	startAt, visibleAt, endAt atomic.Int64  // for readers without the mutex
+	generation                atomic.Uint32 // of truncations: regions of an older one fail
+
+	mu     sync.Mutex
+	core   core
+	turn   baton // the right to write, sync and remove segment files
+	queued bool  // the committer has the turn, and this log in its queue
+	upkeep baton // the right to write the index and the snapshot files
+	listed bool  // the committer's next tick will look after this log
+	fenced bool
+	closed bool
+	space  space
+	// markSeed is the seed of the active segment's marks.
+	markSeed uint32
+	hints    [4]hint
+	hinted   uint8
+
+	spilling *snapshots // taken, and to be written once the log is durable up to it
+}
+
+// Start is the first offset that can be read.
+func (l *Log) Start() model.Offset { return model.Offset(l.startAt.Load()) }
+
+// End is the offset that the next record gets. What lies between DurableEnd and End may still be undone.
+func (l *Log) End() model.Offset { return model.Offset(l.endAt.Load()) }
+
+// DurableEnd is one past the last durable offset (D1): the last one synced, or the last one written where
+// the topic has relaxed its flushing.
+func (l *Log) DurableEnd() model.Offset { return model.Offset(l.visibleAt.Load()) }
+
+// Partition names the partition.
+func (l *Log) Partition() model.TopicPartition { return l.tp }
+
+// BeginEpoch says that this log's leader leads in epoch e from now on. An epoch below the log's is refused
+// with ErrEpoch; the same one changes nothing.
+func (l *Log) BeginEpoch(e model.LeaderEpoch) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	latest, _ := l.core.epochs.Latest()
+	if e < l.core.epoch || e < latest.Epoch {
+		return fmt.Errorf("%w: %s cannot begin epoch %d after %d", ErrEpoch, l.tp, e, max(l.core.epoch, latest.Epoch))
+	}
+	l.core.epoch = e
+	return nil
+}
+
+// Append queues a batch at the end of the log, in one ordered step with its offset and its waiter (D5). It
+// does no I/O. The batch must have been checked; LogAppendTime must have been stamped. On an error nothing
+// has happened and the waiter will not be told; else it is told exactly once.
+func (l *Log) Append(a Append) (Appended, error) {
+	now := l.committer.clockMs.Load()
+	l.mu.Lock()
+	out, done, err := l.core.append(&a, now)
+	if err != nil {
+		l.mu.Unlock()
+		return Appended{}, fmt.Errorf("%s: %w", l.tp, err)
+	}
+	l.endAt.Store(int64(l.core.end))
+	wake := l.core.head != nil && l.turn.tryTake()
+	l.queued = l.queued || wake
+	l.mu.Unlock()
+	if done && a.Waiter != nil {
+		a.Waiter.Done(nil)
+	}
+	if wake {
+		l.committer.push(l)
+	}
+	return out, nil
+}
+
+// Configure changes the configuration from the next append on.
+func (l *Log) Configure(c Config) {
+	l.mu.Lock()
+	l.core.cfg = c
+	l.mu.Unlock()
+}
+
+// Size is the bytes of record data in the log, without headers and space made ahead.
+func (l *Log) Size() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var n int64
+	for _, s := range l.core.segs {
+		n += s.size - headerBytes
+	}
+	return n
+}
+
+// EpochEnd answers OffsetForLeaderEpoch: the largest epoch not above e, and where it ends (KIP-101,
+// KIP-279); (NoEpoch, NoOffset) if there is no answer.
+func (l *Log) EpochEnd(e model.LeaderEpoch) (model.LeaderEpoch, model.Offset) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if e == l.core.epoch && e >= 0 {
+		return e, l.core.end
+	}
+	if latest, ok := l.core.epochs.Latest(); ok && e > latest.Epoch && e < l.core.epoch {
+		return latest.Epoch, l.core.end
+	}
+	return l.core.epochs.EndOffset(e, l.core.end)
+}
+
+// EpochAt is the leader epoch of the record at off; NoEpoch if it is not known.
+func (l *Log) EpochAt(off model.Offset) model.LeaderEpoch {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if off >= l.core.end && l.core.epoch >= 0 {
+		return l.core.epoch
+	}
+	return l.core.epochs.At(off)
+}
+
+// LastStable is the last stable offset at a high watermark: below it every transaction has ended (T2). It
+// must not be asked for a lower watermark than before.
+func (l *Log) LastStable(highWatermark model.Offset) model.Offset {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.core.lastStable(highWatermark)
+}
+
+// AbortedIn returns the aborted transactions that overlap the offsets [from, to), nil if there are none.
+func (l *Log) AbortedIn(from, to model.Offset) []AbortedTxn {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.core.txns.Len() == 0 {
+		return nil
+	}
+	return l.core.txns.CollectAborted(nil, from, to)
+}
+
+// Producers describes the idempotent producers that the log remembers, by ID.
+func (l *Log) Producers() []ProducerInfo {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.core.producers.List()
+}
+
+// path is the name of a file in the log's directory.
+func (l *Log) path(name string) string { return path.Join(l.dir, name) }
+
+// takeTurn waits for the right to do segment I/O. The committer gives it up after at most one group.
+func (l *Log) takeTurn() { l.take(&l.turn) }
+
+// endTurn passes the turn on: to the next in line, or to the committer if there is something to write.
+func (l *Log) endTurn() {
+	l.mu.Lock()
+	if l.turn.pass() {
+		l.mu.Unlock()
+		return
+	}
+	more := l.core.head != nil
+	if l.queued = more; !more {
+		l.turn.drop()
+	}
+	l.mu.Unlock()
+	if more {
+		l.committer.push(l)
+	}
+}
+
+func (l *Log) take(b *baton) {
+	l.mu.Lock()
+	if b.tryTake() {
+		l.mu.Unlock()
+		return
+	}
+	ch := b.line()
+	l.mu.Unlock()
+	<-ch
+}
+
+func (l *Log) give(b *baton) {
+	l.mu.Lock()
+	if !b.pass() {
+		b.drop()
+	}
+	l.mu.Unlock()
+}

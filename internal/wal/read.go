@@ -1,0 +1,310 @@
+package wal
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sort"
+
+	"chronik/internal/model"
+	"chronik/internal/record"
+)
+
+// view is what a reader needs of a segment, copied under the mutex.
+type view struct {
+	number    int64
+	base, end model.Offset
+	size      int64
+	broken    error
+	gaps      bool
+	maxTs     int64
+	maxTsAt   model.Offset
+}
+
+func viewOf(s *segment) view {
+	return view{number: s.number, base: s.base, end: s.end, size: s.size, broken: s.broken, gaps: s.gaps,
+		maxTs: s.stats.maxTs, maxTsAt: s.stats.maxTsAt}
+}
+
+// hint remembers where a read ended: most readers go on there.
+type hint struct {
+	offset model.Offset
+	number int64
+	pos    int64 // 0: empty
+}
+
+// walkChunk is how much of a segment is read at once to step over a few headers.
+const walkChunk = 4 << 10
+
+// Read returns the batches from the one that holds offset from up to limit, which is exclusive, cut at
+// batch boundaries: at most maxBytes of them, or one batch if that alone is larger and minOne is set. It
+// reads from one segment, so that the next call may find more. A region may be empty. It must be released.
+//
+// Only what is durable is returned, whatever the limit. Bytes that were not written since the log was
+// opened are held against their checksums once before they are returned; damage is reported as ErrCorrupt
+// and never served (L2). An offset outside of the log is ErrOutOfRange.
+func (l *Log) Read(from, limit model.Offset, maxBytes int, minOne bool) (*Region, error) {
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return nil, fmt.Errorf("%s: %w", l.tp, ErrClosed)
+	}
+	c := &l.core
+	if from < c.start || from > c.end {
+		start, end := c.start, c.end
+		l.mu.Unlock()
+		return nil, fmt.Errorf("%s: %w: %d, it holds %d to %d", l.tp, ErrOutOfRange, from, start, end)
+	}
+	if limit = min(limit, c.visible); from >= limit {
+		l.mu.Unlock()
+		return &Region{next: from}, nil
+	}
+	seg := c.segmentAt(from)
+	r := reader{log: l, v: viewOf(seg), from: from, limit: limit, max: int64(maxBytes), minOne: minOne, gen: l.generation.Load()}
+	for _, h := range l.hints {
+		if h.pos > 0 && h.offset == from && h.number == seg.number {
+			r.at, r.expect = h.pos, from
+		}
+	}
+	l.mu.Unlock()
+	if r.v.broken != nil {
+		return nil, fmt.Errorf("%s: %w", l.tp, r.v.broken)
+	}
+	region, err := r.read()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", l.tp, err)
+	}
+	return region, nil
+}
+
+// segmentAt finds the segment that holds an offset, the first one if it lies below all.
+func (c *core) segmentAt(off model.Offset) *segment {
+	i := sort.Search(len(c.segs), func(i int) bool { return c.segs[i].base > off })
+	return c.segs[max(i-1, 0)]
+}
+
+// reader is one Read on its way.
+type reader struct {
+	log         *Log
+	v           view
+	from, limit model.Offset
+	max         int64
+	minOne      bool
+	gen         uint32
+	f           *file
+
+	at     int64        // a batch boundary to begin the walk at
+	expect model.Offset // the offset that stands there
+	jumped bool         // skip has looked into the index
+}
+
+func (r *reader) read() (*Region, error) {
+	l := r.log
+	var err error
+	if r.f, err = l.committer.files.get(l.path(segmentName(r.v.number))); err != nil {
+		return nil, l.gone(r.v.number, err)
+	}
+	if r.at == 0 {
+		r.begin()
+	}
+	region, err := r.locate()
+	if err != nil {
+		r.f.release()
+		return nil, err
+	}
+	if region.n == 0 {
+		r.f.release()
+		region.f = nil
+	}
+	return region, nil
+}
+
+// gone explains why a segment that was there under the mutex cannot be opened.
+func (l *Log) gone(number int64, err error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return ErrClosed
+	}
+	for _, s := range l.core.segs {
+		if s.number == number {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: the segment was deleted meanwhile", ErrOutOfRange)
+}
+
+// begin finds the batch boundary to walk from.
+func (r *reader) begin() {
+	e, ok := r.log.findEntry(r.v.number, func(e indexEntry) bool { return e.offset > r.from })
+	if ok && int64(e.pos) < r.v.size {
+		r.at, r.expect = int64(e.pos), e.offset
+	} else {
+		r.at, r.expect = headerBytes, r.v.base
+	}
+}
+
+// locate walks to the batch that holds from and on to where the region ends.
+func (r *reader) locate() (*Region, error) {
+	if r.trusted() {
+		return r.walk(false)
+	}
+	l := r.log
+	l.committer.cold <- struct{}{}
+	defer func() { <-l.committer.cold }()
+	return r.walk(true)
+}
+
+// trusted tells whether all that this read can touch has been checked since open.
+func (r *reader) trusted() bool {
+	r.log.mu.Lock()
+	defer r.log.mu.Unlock()
+	for _, s := range r.log.core.segs {
+		if s.number == r.v.number {
+			known, ok := s.clean.covering(r.at)
+			return ok && (known.to >= r.v.size || known.to-r.at >= r.max+walkChunk)
+		}
+	}
+	return false
+}
+
+// walk steps from batch to batch. If the bytes are not known to be good, it checks them on its way, and
+// ends the region before a batch that is bad, unless it is the first one.
+func (r *reader) walk(verify bool) (*Region, error) {
+	s := newScanner(r.f, r.at, r.v.size, verify)
+	defer s.close()
+	if !verify {
+		s.chunk = walkChunk
+	}
+	chk := checker{log: r.log, gaps: r.v.gaps, expect: r.expect}
+	region := &Region{f: r.f, log: r.log, gen: r.gen, next: r.from}
+	checkedTo := r.at
+	for {
+		b, err := s.next()
+		if err == nil && verify {
+			err = chk.check(b.head)
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			if region.n > 0 {
+				break // the next read meets it first
+			}
+			return nil, r.damage(s.pos, chk.expect, err)
+		}
+		checkedTo = b.pos + b.size
+		last := b.head.LastOffset()
+		if last >= r.limit {
+			break
+		}
+		if last < r.from {
+			continue
+		}
+		if b.pos+b.size-region.start(b.pos) > r.max && (region.n > 0 || !r.minOne) {
+			break
+		}
+		if region.n == 0 {
+			region.pos = b.pos
+		}
+		region.n, region.next = b.pos+b.size-region.pos, last+1
+		if !verify && r.skip(s, region) {
+			break
+		}
+	}
+	r.remember(region, verify, span{from: r.at, to: checkedTo, next: chk.expect})
+	return region, nil
+}
+
+// skip jumps over headers that need not be looked at: to the segment's end if all of it is wanted, else to
+// the last index entry before the cut. It reports whether the region is complete.
+func (r *reader) skip(s *scanner, region *Region) bool {
+	if r.limit >= r.v.end && r.v.size-region.pos <= r.max {
+		region.n, region.next = r.v.size-region.pos, r.v.end
+		return true
+	}
+	if region.n >= r.max {
+		return true
+	}
+	if r.jumped || r.max-region.n < 4*walkChunk {
+		return false
+	}
+	r.jumped = true
+	e, ok := r.log.findEntry(r.v.number, func(e indexEntry) bool {
+		return int64(e.pos) > region.pos+r.max || e.offset >= r.limit
+	})
+	if ok && int64(e.pos) > s.pos {
+		s.pos = int64(e.pos)
+		region.n, region.next = s.pos-region.pos, e.offset
+	}
+	return false
+}
+
+// damage turns what a walk met into an error: damaged bytes are corruption, as they were durable.
+func (r *reader) damage(pos int64, off model.Offset, err error) error {
+	if r.log.generation.Load() != r.gen {
+		return ErrTruncated
+	}
+	if errors.Is(err, errBadBatch) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return &CorruptError{Segment: r.v.number, Pos: pos, Offset: off, Err: err}
+	}
+	return err
+}
+
+// remember notes what was checked, and where the region ended.
+func (r *reader) remember(region *Region, verified bool, checked span) {
+	l := r.log
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.generation.Load() != r.gen {
+		return
+	}
+	if verified {
+		for _, s := range l.core.segs {
+			if s.number == r.v.number {
+				s.clean.add(checked)
+			}
+		}
+	}
+	if region.n > 0 {
+		l.hints[l.hinted%uint8(len(l.hints))] = hint{region.next, r.v.number, region.pos + region.n}
+		l.hinted++
+	}
+}
+
+// checker holds what a checksum does not cover against what is known: offsets follow each other, and the
+// epoch is the one that the log was in.
+type checker struct {
+	log    *Log
+	gaps   bool
+	expect model.Offset
+	epoch  model.LeaderEpoch
+	until  model.Offset // epoch is that of the offsets below
+}
+
+func (c *checker) check(b record.Batch) error {
+	base := b.BaseOffset()
+	if base < c.expect || base > c.expect && !c.gaps {
+		return fmt.Errorf("%w: it has offset %d where %d belongs", errBadBatch, base, c.expect)
+	}
+	if base >= c.until {
+		c.epoch, c.until = c.log.epochSpan(base)
+	}
+	if c.epoch >= 0 && b.LeaderEpoch() != c.epoch {
+		return fmt.Errorf("%w: offset %d has leader epoch %d, it was written in %d", errBadBatch, base, b.LeaderEpoch(), c.epoch)
+	}
+	c.expect = b.LastOffset() + 1
+	return nil
+}
+
+// epochSpan returns the epoch at an offset and the offset up to which it holds.
+func (l *Log) epochSpan(off model.Offset) (model.LeaderEpoch, model.Offset) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e := l.core.epochs.At(off)
+	if e < 0 {
+		return e, off + 1
+	}
+	_, end := l.core.epochs.EndOffset(e, l.core.end)
+	return e, end
+}

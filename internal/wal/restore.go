@@ -1,0 +1,158 @@
+package wal
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"chronik/internal/model"
+	"chronik/internal/vfs"
+	"chronik/internal/wal/epoch"
+	"chronik/internal/wal/producer"
+	"chronik/internal/wal/txn"
+)
+
+// restoreState brings epochs, producers and transactions to the offset of the active segment's mark, from
+// what lies in the mark, from snapshot files, and for the rest from the log itself (L6).
+func (r *recovery) restoreState() error {
+	s := &r.found[len(r.found)-1]
+	if s.err != nil {
+		s.mark, s.marked = mark{spilled: [stateKinds]bool{true, true, true}}, false
+	}
+	for k := range stateKinds {
+		known := r.loadState(k, s.mark.inline[k], s.mark.offset)
+		if s.mark.spilled[k] || !s.marked {
+			known = r.loadFile(k, r.c.active().end)
+		}
+		r.state[k] = max(known, r.c.start)
+	}
+	r.c.marks.wanted = s.mark.spilled
+	// The transaction index follows from the producers' transactions: behind it, both are walked.
+	if r.state[stateTxns] < r.state[stateProducers] {
+		r.c.producers.Reset()
+		r.state[stateProducers] = r.c.start
+	}
+	from := min(r.state[stateEpochs], r.state[stateProducers])
+	if from >= r.c.active().end {
+		return nil
+	}
+	if err := r.l.replayFrom(r.c, from, r.c.active().end, &r.state); err != nil {
+		if !errors.Is(err, ErrCorrupt) {
+			return err
+		}
+		if r.out.Corruption == nil {
+			r.out.Corruption = fmt.Errorf("%s: %w", r.l.tp, err)
+		}
+	}
+	r.c.producers.Settle(r.c.active().end)
+	return nil
+}
+
+// loadState takes over a snapshot, and returns up to where it knows the log: 0 if it is of no use.
+func (r *recovery) loadState(kind int, body []byte, empty model.Offset) model.Offset {
+	if len(body) == 0 {
+		return empty
+	}
+	var end model.Offset
+	var err error
+	switch kind {
+	case stateEpochs:
+		var c epoch.Cache
+		if c, end, err = epoch.LoadSnapshot(body); err == nil {
+			r.c.epochs = c
+		}
+	case stateProducers:
+		var s producer.State
+		if s, end, err = producer.LoadSnapshot(body); err == nil {
+			r.c.producers = s
+		}
+	case stateTxns:
+		var x txn.Index
+		if x, end, err = txn.LoadSnapshot(body); err == nil {
+			r.c.txns = x
+		}
+	}
+	if err != nil {
+		return 0
+	}
+	return end
+}
+
+// loadFile takes over a snapshot file. One that is missing or damaged only means a longer walk (T1).
+func (r *recovery) loadFile(kind int, end model.Offset) model.Offset {
+	if !r.c.marks.files[kind] {
+		return 0
+	}
+	body, err := readFile(r.l.fs, r.l.path(stateFiles[kind]))
+	if err != nil || len(body) == 0 {
+		return 0
+	}
+	// A file may be newer than the mark, and know batches past it that were synced: they are skipped then.
+	return r.loadState(kind, body, 0)
+}
+
+func readFile(fsys vfs.FS, name string) ([]byte, error) {
+	f, err := fsys.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	size, err := f.Size()
+	if err != nil {
+		return nil, err
+	}
+	body := make([]byte, size)
+	if _, err := f.ReadAt(body, 0); err != nil && err != io.EOF {
+		return nil, err
+	}
+	return body, nil
+}
+
+// replayFrom applies the batches in [from, to) to the derived states of c. It reports damage as ErrCorrupt,
+// and goes on behind it where it can.
+func (l *Log) replayFrom(c *core, from, to model.Offset, known *[stateKinds]model.Offset) error {
+	var damage error
+	for i, s := range c.segs {
+		v := viewOf(s)
+		if i+1 < len(c.segs) && c.segs[i+1].base <= from || v.broken != nil || v.base >= to {
+			continue
+		}
+		if err := l.replaySegment(c, &v, from, to, known); err != nil {
+			if !errors.Is(err, ErrCorrupt) {
+				return err
+			}
+			if damage == nil {
+				damage = err
+			}
+		}
+	}
+	return damage
+}
+
+func (l *Log) replaySegment(c *core, v *view, from, to model.Offset, known *[stateKinds]model.Offset) error {
+	f, err := l.committer.files.get(l.path(segmentName(v.number)))
+	if err != nil {
+		return err
+	}
+	defer f.release()
+	s := newScanner(f, headerBytes, v.size, true)
+	defer s.close()
+	if e, ok := l.findEntry(v.number, func(e indexEntry) bool { return e.offset > from }); ok {
+		s.pos = int64(e.pos)
+	}
+	for {
+		b, err := s.next()
+		if err == io.EOF || err == nil && b.head.BaseOffset() >= to {
+			return nil
+		}
+		if errors.Is(err, errBadBatch) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return &CorruptError{Segment: v.number, Pos: s.pos, Offset: v.base, Err: err}
+		}
+		if err != nil {
+			return err
+		}
+		if b.head.BaseOffset() >= from {
+			c.replay(b.head, known)
+		}
+	}
+}

@@ -1,0 +1,120 @@
+package wal
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+)
+
+// roll ends the active segment, if there is one, and begins the one that a group is for. The caller has
+// the turn. A crash at any point leaves either no new file, or one without a valid header or without
+// data: recovery drops the one and continues the other.
+func (l *Log) roll(g *group) error {
+	l.stopZeroing()
+	if err := l.seal(g.seal); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	start, epoch, prev := l.core.start, l.core.epoch, g.before.number
+	l.mu.Unlock()
+	id := identity{
+		topicID: l.topicID, partition: l.tp.Partition, number: prev + 1,
+		base: g.base, epoch: epoch, first: prev < 0, gaps: g.gaps,
+	}
+	m := *g.seal
+	m.seq, m.pos, m.flags, m.stats, m.logStart = 1, headerBytes, 0, noStats(), start
+	page := encodeHeader(&id, &m)
+	if err := l.createSegment(id.number, page); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	l.core.beginSegment(g)
+	l.core.marks.seq, l.core.marks.onDisk = 1, g.base
+	l.markSeed = identitySum(page)
+	l.space = space{frontier: headerBytes, ahead: l.space.ahead, begun: l.space.begun, groups: l.space.groups}
+	l.hints = [4]hint{}
+	l.mu.Unlock()
+	return nil
+}
+
+// seal cuts the active segment to its data and syncs it with its last mark (L3). From then on the file
+// does not change.
+func (l *Log) seal(m *mark) error {
+	l.mu.Lock()
+	seg := l.core.active()
+	seq := l.core.marks.seq
+	l.mu.Unlock()
+	if seg == nil {
+		return nil
+	}
+	f, err := l.committer.files.get(l.path(segmentName(seg.number)))
+	if err != nil {
+		return err
+	}
+	defer f.release()
+	if err := f.Truncate(m.pos); err != nil {
+		return fmt.Errorf("cutting %s to its data: %w", f.name, err)
+	}
+	if err := l.writeMark(f, seq+1, m); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return fmt.Errorf("sealing %s: %v", f.name, err) // whatever it is, it is final (D3)
+	}
+	l.mu.Lock()
+	l.space.frontier = m.pos
+	l.core.settle(m.offset)
+	l.mu.Unlock()
+	return nil
+}
+
+// createSegment makes the file and makes it durable with its name, before anything depends on it (D6).
+func (l *Log) createSegment(number int64, page []byte) error {
+	if number == 0 {
+		if err := l.fs.MkdirAll(l.dir); err != nil {
+			return fmt.Errorf("making the log's directory: %w", err)
+		}
+	}
+	name := l.path(segmentName(number))
+	vf, err := l.fs.Create(name)
+	if errors.Is(err, fs.ErrExist) { // left by an attempt that failed before it became a segment
+		if err = l.fs.Remove(name); err == nil {
+			vf, err = l.fs.Create(name)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("creating %s: %w", name, err)
+	}
+	f := l.committer.files.put(name, vf)
+	defer f.release()
+	if _, err := f.WriteAt(page, 0); err != nil {
+		l.committer.files.forget(name)
+		_ = l.fs.Remove(name) // else recovery finds it without data and drops it
+		return fmt.Errorf("writing the header of %s: %w", name, err)
+	}
+	if err := f.Sync(); err != nil {
+		return fmt.Errorf("syncing the header of %s: %v", name, err) // final (D3)
+	}
+	if err := l.fs.SyncDir(l.dir); err != nil {
+		return fmt.Errorf("syncing directory %s: %v", l.dir, err) // final (D3)
+	}
+	return nil
+}
+
+// writeMark puts a mark into the next slot. It becomes durable with the next sync of the file.
+func (l *Log) writeMark(f *file, seq uint64, m *mark) error {
+	var buf [markBytes]byte
+	l.mu.Lock()
+	seed := l.markSeed
+	m.logStart = max(m.logStart, l.core.start)
+	l.mu.Unlock()
+	m.seq = seq
+	m.encode(buf[:], seed)
+	if _, err := f.WriteAt(buf[:], markPos(seq)); err != nil {
+		return fmt.Errorf("writing a mark to %s: %w", f.name, err)
+	}
+	l.mu.Lock()
+	l.core.marks.seq, l.core.marks.onDisk = seq, m.offset
+	l.mu.Unlock()
+	return nil
+}

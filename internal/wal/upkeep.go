@@ -1,0 +1,233 @@
+package wal
+
+import (
+	"fmt"
+
+	"chronik/internal/model"
+	"chronik/internal/wal/epoch"
+	"chronik/internal/wal/producer"
+	"chronik/internal/wal/txn"
+)
+
+// What upkeep waits for before it writes.
+const (
+	// indexTail is how many entries may wait in memory while the log is busy, idleTail while it is idle: an
+	// idle log needs no index file for less, because a read finds its way from the last entry there is.
+	indexTail = 1024
+	idleTail  = 8
+	// spillEvery is how many bytes of log may follow a snapshot file: recovery walks them.
+	spillEvery = markEveryBytes
+)
+
+// stateFiles are the names of the snapshot files by kind.
+var stateFiles = [stateKinds]string{epoch.FileName, producer.FileName, txn.FileName}
+
+// tmpSuffix ends the name of a file that is being written, to be renamed when it is whole.
+const tmpSuffix = ".tmp"
+
+// afterGroup does what can wait until the waiters know. The caller has the turn.
+func (l *Log) afterGroup(f *file, g *group) {
+	l.makeAhead(f, g)
+	l.mu.Lock()
+	list := !l.listed
+	l.listed = true
+	urgent := len(l.core.index.tail) >= indexTail && !l.upkeep.taken
+	l.core.marks.spillAt += g.bytes
+	l.mu.Unlock()
+	if list {
+		l.committer.list(l)
+	}
+	if urgent {
+		select {
+		case l.committer.upkeep <- l:
+		default: // the next tick does it
+		}
+	}
+}
+
+// keepUp writes what must not be left in memory for long, off the commit path: index entries, snapshot
+// files, and the mark of a log that is idle, or whose mark has not gone with a group since the last tick.
+func (l *Log) keepUp() {
+	l.take(&l.upkeep)
+	defer l.give(&l.upkeep)
+	l.fenceIdle()
+	nowMs := l.committer.clockMs.Load()
+	l.mu.Lock()
+	l.listed = false
+	if l.closed || l.fenced {
+		l.mu.Unlock()
+		return
+	}
+	c := &l.core
+	l.space.groups, l.space.full = 0, false
+	if c.cfg.ProducerExpiryMs > 0 {
+		c.producers.Expire(nowMs, c.cfg.ProducerExpiryMs)
+	}
+	c.producers.Trim()
+	behind := c.marks.onDisk < c.written || c.synced < c.written
+	idle := c.head == nil && c.inflight == nil
+	late := c.marks.due || c.marks.pending != nil
+	c.marks.due = behind && !idle
+	l.mu.Unlock()
+
+	l.flushIndex(idle)
+	l.spill(false)
+	if behind && (idle || late) {
+		l.takeTurn()
+		l.markAlone()
+		l.endTurn()
+	}
+	l.mu.Lock()
+	again := !l.listed && !l.closed && !l.fenced && (c.marks.onDisk < c.written || c.spillDue())
+	l.listed = l.listed || again
+	l.mu.Unlock()
+	if again {
+		l.committer.list(l)
+	}
+}
+
+// markAlone writes and syncs a mark without a group to go with. The caller has the turn.
+func (l *Log) markAlone() {
+	l.mu.Lock()
+	c := &l.core
+	seg, seq := c.active(), c.marks.seq
+	if seg == nil || l.fenced || l.closed || c.marks.onDisk >= c.written && c.synced >= c.written {
+		l.mu.Unlock()
+		return
+	}
+	unsynced, written := c.synced < c.written, c.written
+	l.mu.Unlock()
+	f, err := l.committer.files.get(l.path(segmentName(seg.number)))
+	if err == nil {
+		defer f.release()
+		if unsynced {
+			err = l.syncTo(f, written)
+		}
+	}
+	if err != nil {
+		l.fence(err)
+		return
+	}
+	l.mu.Lock()
+	m := c.marks.pending
+	if c.head == nil {
+		m = c.capture() // nothing is queued: the state is that of the synced end
+	}
+	if m == nil || m.offset > c.synced || !c.mayMark() {
+		l.mu.Unlock()
+		return
+	}
+	c.marks.pending, c.marks.due, c.marks.since = nil, false, 0
+	l.mu.Unlock()
+	if err = l.writeMark(f, seq+1, m); err == nil {
+		err = f.Sync()
+	}
+	if err != nil {
+		l.fence(fmt.Errorf("keeping the mark of %s: %w", f.name, err))
+	}
+}
+
+// syncTo makes durable what was written and, with relaxed flushing, not yet synced.
+func (l *Log) syncTo(f *file, written model.Offset) error {
+	if err := f.Sync(); err != nil {
+		return fmt.Errorf("syncing %s: %w", f.name, err)
+	}
+	l.mu.Lock()
+	l.core.settle(written)
+	l.mu.Unlock()
+	return nil
+}
+
+// spillDue tells whether a state has outgrown the marks and its file is missing or old.
+func (c *core) spillDue() bool {
+	for k, want := range c.marks.wanted {
+		if want && (!c.marks.files[k] || c.marks.spillAt >= spillEvery) {
+			return true
+		}
+	}
+	return false
+}
+
+// spill writes the snapshot files of the states that do not fit into a mark. The caller has the upkeep. A
+// snapshot is taken in one call and written in the next, when the log is durable up to it: else it could
+// remember what a crash has taken back.
+func (l *Log) spill(last bool) {
+	l.mu.Lock()
+	c := &l.core
+	if l.spilling == nil && (c.spillDue() || last && c.marks.spillAt > 0) {
+		l.spilling = c.takeSpill()
+	}
+	s := l.spilling
+	if s == nil || s.end > c.synced || l.fenced {
+		l.mu.Unlock()
+		return
+	}
+	l.spilling = nil
+	l.mu.Unlock()
+	for k, body := range s.body {
+		if body == nil {
+			continue
+		}
+		if err := l.replaceFile(stateFiles[k], body); err != nil {
+			return // nothing is lost: recovery walks a longer way. It is tried again at the next tick.
+		}
+		l.mu.Lock()
+		c.marks.files[k] = true
+		l.mu.Unlock()
+	}
+	l.mu.Lock()
+	c.marks.spillAt -= s.at
+	l.mu.Unlock()
+}
+
+// snapshots are the states that do not fit into a mark, as of end.
+type snapshots struct {
+	end  model.Offset
+	at   int64 // marks.spillAt when taken
+	body [stateKinds][]byte
+}
+
+func (c *core) takeSpill() *snapshots {
+	s := &snapshots{end: c.end, at: c.marks.spillAt}
+	for k, want := range c.marks.wanted {
+		if !want {
+			continue
+		}
+		switch k {
+		case stateEpochs:
+			s.body[k] = c.epochs.AppendSnapshot(nil, c.end)
+		case stateProducers:
+			s.body[k] = c.producers.AppendSnapshot(nil, c.end)
+		case stateTxns:
+			s.body[k] = c.txns.AppendSnapshot(nil, c.end)
+		}
+	}
+	return s
+}
+
+// replaceFile writes a file whole and durably under a temporary name and gives it its own (D6).
+func (l *Log) replaceFile(name string, body []byte) error {
+	tmp := l.path(name + tmpSuffix)
+	if err := l.fs.RemoveAll(tmp); err != nil {
+		return err
+	}
+	f, err := l.fs.Create(tmp)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(body, 0)
+	if err == nil {
+		err = f.Sync()
+	}
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = l.fs.Rename(tmp, l.path(name))
+	}
+	if err != nil {
+		_ = l.fs.RemoveAll(tmp) // recovery removes it otherwise
+		return err
+	}
+	return l.fs.SyncDir(l.dir)
+}
