@@ -225,7 +225,7 @@ func TestFullDisk(t *testing.T) {
 			t.Errorf("a write across the end of the space: %d, %v", n, err)
 		}
 		must(t, h.Truncate(100*blockSize)) // a hole needs none
-		if n, err := h.WriteAt([]byte("x"), 50*blockSize); n != 0 || !errors.Is(err, vfs.ErrNoSpace) {
+		if n, err := h.WriteAt([]byte("x"), 50*blockSize+10); n != 0 || !errors.Is(err, vfs.ErrNoSpace) {
 			t.Errorf("a write into the hole: %d, %v", n, err)
 		}
 		if _, free, err := f.Space(""); free != 100 || err != nil {
@@ -263,8 +263,26 @@ func TestSpaceComesBack(t *testing.T) {
 			t.Fatalf("got %v, want ErrNoSpace", err)
 		}
 		must(t, free(f, h))
+		if got := f.FreeSpace(); got != blockSize {
+			t.Errorf("after %s: %d bytes free, want %d", name, got, blockSize)
+		}
 		if _, err := other.WriteAt([]byte("x"), 0); err != nil {
 			t.Errorf("after %s: %v", name, err)
+		}
+	}
+}
+
+// TestTruncateKeepsWhatIsLeft: a cut frees the blocks past it and no other.
+func TestTruncateKeepsWhatIsLeft(t *testing.T) {
+	f := New(crashfs.New(1))
+	f.LimitSpace(200*blockSize, syscall.ENOSPC)
+	h := create(t, f, "a")
+	_, err := h.WriteAt(make([]byte, 200*blockSize), 0)
+	must(t, err)
+	for _, blocks := range []int64{199, 130, 128, 64, 63, 1, 0} {
+		must(t, h.Truncate(blocks*blockSize-min(blocks, 1)*5)) // the last one in part
+		if got := f.FreeSpace(); got != (200-blocks)*blockSize {
+			t.Errorf("cut to %d blocks: %d bytes free, want %d", blocks, got, (200-blocks)*blockSize)
 		}
 	}
 }
