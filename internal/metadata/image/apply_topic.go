@@ -1,0 +1,193 @@
+package image
+
+import (
+	"fmt"
+	"slices"
+
+	"chronik/internal/metadata/command"
+	"chronik/internal/model"
+)
+
+func (b *builder) createTopic(c *command.CreateTopic) error {
+	id := model.TopicID(c.TopicId)
+	if t, ok := b.names.get(c.Name); ok {
+		return conflict("topic %s exists", t.Name)
+	}
+	if t, ok := b.topics.get(id); ok {
+		return conflict("topic ID %s is that of topic %s", id, t.Name)
+	}
+	if canCollide(c.Name) {
+		key := model.CollisionKey(c.Name)
+		if other, ok := b.collisions.get(key); ok {
+			return conflict("topic %s collides with %s", c.Name, other)
+		}
+		b.collisions.set(key, c.Name)
+	}
+	t := &Topic{Name: c.Name, ID: id, Partitions: make([]*Partition, len(c.Assignments))}
+	for i, a := range c.Assignments {
+		p, err := b.newPartition(a)
+		if err != nil {
+			return fmt.Errorf("topic %s, partition %d: %w", c.Name, i, err)
+		}
+		t.Partitions[i] = p
+	}
+	b.im.partitions += len(t.Partitions)
+	t.Configs = valuesOf(c.Configs)
+	b.put(t)
+	b.delta.TopicsCreated = append(b.delta.TopicsCreated, t)
+	return nil
+}
+
+func valuesOf(list []*command.ConfigValue) map[string]string {
+	if len(list) == 0 {
+		return nil
+	}
+	m := make(map[string]string, len(list))
+	for _, c := range list {
+		m[c.Name] = c.Value
+	}
+	return m
+}
+
+// newPartition checks an assignment against the nodes: one of them may have gone since it was decided.
+func (b *builder) newPartition(a *command.Assignment) (*Partition, error) {
+	p := &Partition{Replicas: ids(a.Replicas), Leader: model.BrokerID(a.Leader)}
+	p.ISR = p.Replicas // shared: neither is ever changed
+	if len(a.Isr) > 0 {
+		p.ISR = ids(a.Isr)
+	}
+	for i, id := range p.Replicas {
+		if slices.Contains(p.Replicas[:i], id) {
+			return nil, fmt.Errorf("%w: replica %d stands there twice", command.ErrFormat, id)
+		}
+		if _, ok := b.im.findNode(id); !ok {
+			return nil, conflict("node %d is not registered any more", id)
+		}
+	}
+	return p, p.check()
+}
+
+// check refuses a state that no sequence of right decisions leads to.
+func (p *Partition) check() error {
+	for _, id := range p.ISR {
+		if !slices.Contains(p.Replicas, id) {
+			return fmt.Errorf("%w: %d is in the ISR and is no replica", command.ErrFormat, id)
+		}
+	}
+	for _, id := range p.ELR {
+		if !slices.Contains(p.Replicas, id) || slices.Contains(p.ISR, id) {
+			return fmt.Errorf("%w: %d is in the ELR, and is no replica or is in the ISR", command.ErrFormat, id)
+		}
+	}
+	if p.Leader != model.NoBroker && !slices.Contains(p.ISR, p.Leader) {
+		return fmt.Errorf("%w: the leader %d is not in the ISR", command.ErrFormat, p.Leader)
+	}
+	return nil
+}
+
+func ids(list []int32) []model.BrokerID {
+	if len(list) == 0 {
+		return nil
+	}
+	out := make([]model.BrokerID, len(list))
+	for i, id := range list {
+		out[i] = model.BrokerID(id)
+	}
+	return out
+}
+
+func (b *builder) deleteTopic(id model.TopicID) error {
+	t, ok := b.topics.get(id)
+	if !ok {
+		return conflict("topic %s does not exist any more", id)
+	}
+	b.topics.remove(id)
+	b.names.remove(t.Name)
+	if canCollide(t.Name) {
+		b.collisions.remove(model.CollisionKey(t.Name))
+	}
+	b.im.partitions -= len(t.Partitions)
+	d := &b.delta
+	same := func(o *Topic) bool { return o.ID == id }
+	d.TopicConfigs = slices.DeleteFunc(d.TopicConfigs, same)
+	d.Partitions = slices.DeleteFunc(d.Partitions, func(c PartitionChange) bool { return c.Topic.ID == id })
+	clear(b.changed)
+	for i, c := range d.Partitions {
+		b.changed[partitionRef{c.Topic.ID, c.Partition}] = i
+	}
+	if old, existed := b.old.topics.get(id); existed {
+		d.TopicsDeleted = append(d.TopicsDeleted, old)
+	} else {
+		d.TopicsCreated = slices.DeleteFunc(d.TopicsCreated, same)
+	}
+	return nil
+}
+
+func (b *builder) assign(c *command.AssignPartitions) error {
+	t, ok := b.topics.get(model.TopicID(c.TopicId))
+	if !ok {
+		return conflict("topic %s does not exist any more", model.TopicID(c.TopicId))
+	}
+	if int(c.FirstPartition) != len(t.Partitions) {
+		return conflict("topic %s has %d partitions, not %d", t.Name, len(t.Partitions), c.FirstPartition)
+	}
+	t = b.own(t)
+	for i, a := range c.Assignments {
+		p, err := b.newPartition(a)
+		if err != nil {
+			return fmt.Errorf("topic %s, partition %d: %w", t.Name, int(c.FirstPartition)+i, err)
+		}
+		b.setPartition(t, c.FirstPartition+int32(i), p)
+	}
+	return nil
+}
+
+// partition finds a partition whose partition epoch is the expected one.
+func (b *builder) partition(topic []byte, number, epoch int32) (*Topic, *Partition, error) {
+	id := model.TopicID(topic)
+	t, ok := b.topics.get(id)
+	if !ok {
+		return nil, nil, conflict("topic %s does not exist any more", id)
+	}
+	if number < 0 || int(number) >= len(t.Partitions) {
+		return nil, nil, conflict("topic %s has no partition %d", t.Name, number)
+	}
+	p := t.Partitions[number]
+	if p.PartitionEpoch != epoch {
+		return nil, nil, conflict("partition %s-%d is at partition epoch %d, not %d", t.Name, number, p.PartitionEpoch, epoch)
+	}
+	return t, p, nil
+}
+
+func (b *builder) setLeader(c *command.SetPartitionLeader) error {
+	t, old, err := b.partition(c.TopicId, c.Partition, c.ExpectedPartitionEpoch)
+	if err != nil {
+		return err
+	}
+	p := *old
+	p.Leader, p.ISR, p.ELR = model.BrokerID(c.Leader), ids(c.Isr), ids(c.Elr)
+	p.LeaderEpoch++ // R1: an epoch has one leader
+	return b.replace(t, c.Partition, &p)
+}
+
+func (b *builder) updateISR(c *command.UpdateISR) error {
+	t, old, err := b.partition(c.TopicId, c.Partition, c.ExpectedPartitionEpoch)
+	if err != nil {
+		return err
+	}
+	if int32(old.LeaderEpoch) != c.LeaderEpoch {
+		return conflict("partition %s-%d is at leader epoch %d, not %d", t.Name, c.Partition, old.LeaderEpoch, c.LeaderEpoch)
+	}
+	p := *old
+	p.ISR, p.ELR = ids(c.Isr), ids(c.Elr)
+	return b.replace(t, c.Partition, &p)
+}
+
+func (b *builder) replace(t *Topic, number int32, p *Partition) error {
+	p.PartitionEpoch++
+	if err := p.check(); err != nil {
+		return fmt.Errorf("partition %s-%d: %w", t.Name, number, err)
+	}
+	b.setPartition(b.own(t), number, p)
+	return nil
+}

@@ -1,0 +1,153 @@
+package image
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"maps"
+	"slices"
+
+	"chronik/internal/metadata/command"
+	"chronik/internal/model"
+)
+
+// A snapshot's bytes: magic, format version, CRC32-C of all that follows it, length of the message, the message
+// (command.Snapshot). docs/format/metadata.md has the table.
+const (
+	snapshotMagic      = "CHRNMETA"
+	snapshotHeaderSize = 8 + 4 + 4 + 8
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// ErrSnapshot: bytes that are no whole snapshot. What may be done about it is in the message.
+var ErrSnapshot = errors.New("the metadata snapshot is damaged")
+
+// EncodeSnapshot returns the image as bytes. Equal images give equal bytes.
+func EncodeSnapshot(m *Image) ([]byte, error) {
+	payload, err := command.Marshal(m.message())
+	if err != nil {
+		return nil, err
+	}
+	out := make([]byte, snapshotHeaderSize, snapshotHeaderSize+len(payload))
+	copy(out, snapshotMagic)
+	binary.BigEndian.PutUint32(out[8:], command.FormatVersion)
+	binary.BigEndian.PutUint64(out[16:], uint64(len(payload)))
+	out = append(out, payload...)
+	binary.BigEndian.PutUint32(out[12:], crc32.Checksum(out[16:], castagnoli))
+	return out, nil
+}
+
+// DecodeSnapshot reads what EncodeSnapshot wrote, whole and of this cluster.
+func DecodeSnapshot(clusterID string, data []byte) (*Image, error) {
+	switch {
+	case len(data) < snapshotHeaderSize || string(data[:8]) != snapshotMagic:
+		return nil, fmt.Errorf("%w: it does not begin as one", ErrSnapshot)
+	case binary.BigEndian.Uint32(data[8:]) != command.FormatVersion:
+		return nil, fmt.Errorf("%w: its format version is %d, this program reads %d; run the version of Chronik that wrote it, or a newer one",
+			command.ErrFormat, binary.BigEndian.Uint32(data[8:]), command.FormatVersion)
+	case binary.BigEndian.Uint64(data[16:]) != uint64(len(data)-snapshotHeaderSize):
+		return nil, fmt.Errorf("%w: it has %d bytes after its header and announces %d", ErrSnapshot,
+			len(data)-snapshotHeaderSize, binary.BigEndian.Uint64(data[16:]))
+	case binary.BigEndian.Uint32(data[12:]) != crc32.Checksum(data[16:], castagnoli):
+		return nil, fmt.Errorf("%w: its checksum does not match", ErrSnapshot)
+	}
+	s := new(command.Snapshot)
+	if err := command.Unmarshal(data[snapshotHeaderSize:], s); err != nil {
+		return nil, err
+	}
+	if s.ClusterId != clusterID {
+		return nil, fmt.Errorf("%w: %s, and this node belongs to %s", command.ErrCluster, s.ClusterId, clusterID)
+	}
+	return fromMessage(s)
+}
+
+func (m *Image) message() *command.Snapshot {
+	s := &command.Snapshot{
+		FormatVersion: command.FormatVersion, ClusterId: m.clusterID, Index: m.index, Term: m.term,
+		AllNodesConfigs: command.Values(m.clusterConfigs), NextProducerId: int64(m.nextProducerID),
+	}
+	for _, n := range m.nodes {
+		s.Nodes = append(s.Nodes, &command.NodeState{Registration: registration(n), NodeEpoch: n.Epoch})
+	}
+	for _, id := range m.ConfiguredNodes() {
+		s.NodeConfigs = append(s.NodeConfigs, &command.NodeConfigs{NodeId: int32(id), Configs: command.Values(m.nodeConfigs[id])})
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.features)) {
+		s.Features = append(s.Features, &command.SetFeature{Name: name, Level: int32(m.features[name])})
+	}
+	for _, t := range m.sortedTopics() {
+		ts := &command.TopicState{Name: t.Name, TopicId: t.ID[:], Configs: command.Values(t.Configs), Partitions: make([]*command.PartitionState, len(t.Partitions))}
+		for i, p := range t.Partitions {
+			ts.Partitions[i] = &command.PartitionState{Replicas: int32s(p.Replicas), Isr: int32s(p.ISR), Elr: int32s(p.ELR),
+				Leader: int32(p.Leader), LeaderEpoch: int32(p.LeaderEpoch), PartitionEpoch: p.PartitionEpoch}
+		}
+		s.Topics = append(s.Topics, ts)
+	}
+	return s
+}
+
+func registration(n *Node) *command.AddNode {
+	a := &command.AddNode{NodeId: int32(n.ID), IncarnationId: n.Incarnation[:], DirectoryId: n.Directory[:], Rack: n.Rack, Fenced: n.Fenced}
+	for _, e := range n.Endpoints {
+		a.Endpoints = append(a.Endpoints, &command.Endpoint{Listener: e.Listener, Host: e.Host, Port: uint32(e.Port), SecurityProtocol: e.SecurityProtocol})
+	}
+	return a
+}
+
+func int32s(list []model.BrokerID) []int32 {
+	out := make([]int32, len(list))
+	for i, id := range list {
+		out[i] = int32(id)
+	}
+	return out
+}
+
+func fromMessage(s *command.Snapshot) (*Image, error) {
+	b := newBuilder(New(s.ClusterId), s.Term, s.Index)
+	b.im.clusterConfigs = valuesOf(s.AllNodesConfigs)
+	b.im.nextProducerID = model.ProducerID(s.NextProducerId)
+	for _, n := range s.Nodes {
+		if n.Registration == nil || command.CheckNode(n.Registration) != nil {
+			return nil, fmt.Errorf("%w: the registration of a node is not complete", command.ErrFormat)
+		}
+		b.im.nodes = append(b.im.nodes, nodeOf(n.Registration, n.NodeEpoch))
+	}
+	for _, c := range s.NodeConfigs {
+		b.im.nodeConfigs = with(b.im.nodeConfigs, model.BrokerID(c.NodeId), valuesOf(c.Configs))
+	}
+	for _, f := range s.Features {
+		b.im.features = with(b.im.features, f.Name, int16(f.Level))
+	}
+	for _, t := range s.Topics {
+		if err := b.restore(t); err != nil {
+			return nil, fmt.Errorf("topic %q: %w", t.Name, err)
+		}
+	}
+	im, _ := b.done()
+	return im, nil
+}
+
+func (b *builder) restore(s *command.TopicState) error {
+	if len(s.TopicId) != len(model.TopicID{}) || len(s.Partitions) == 0 {
+		return fmt.Errorf("%w: it lacks its ID or its partitions", command.ErrFormat)
+	}
+	t := &Topic{Name: s.Name, ID: model.TopicID(s.TopicId), Partitions: make([]*Partition, len(s.Partitions)), Configs: valuesOf(s.Configs)}
+	for i, p := range s.Partitions {
+		t.Partitions[i] = &Partition{Replicas: ids(p.Replicas), ISR: ids(p.Isr), ELR: ids(p.Elr), Leader: model.BrokerID(p.Leader),
+			LeaderEpoch: model.LeaderEpoch(p.LeaderEpoch), PartitionEpoch: p.PartitionEpoch}
+		if len(p.Replicas) == 0 {
+			return fmt.Errorf("%w: partition %d has no replicas", command.ErrFormat, i)
+		}
+		if err := t.Partitions[i].check(); err != nil {
+			return err
+		}
+	}
+	if canCollide(t.Name) {
+		b.collisions.set(model.CollisionKey(t.Name), t.Name)
+	}
+	b.im.partitions += len(t.Partitions)
+	b.put(t)
+	return nil
+}
