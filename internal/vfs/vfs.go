@@ -4,7 +4,7 @@
 //
 // What survives a power cut, and the only thing that callers may rely on:
 //   - bytes of a file: those written before a File.Sync that returned nil;
-//   - a file's length: as far as the last such Sync needs it to read those bytes;
+//   - a file's length, cut or grown, as it was at the last such Sync;
 //   - a directory entry (create, rename, remove): changes made before an FS.SyncDir of that directory
 //     that returned nil. A synced file whose entry was never synced may be gone.
 //
@@ -77,8 +77,8 @@ type File interface {
 	// WriteVAt writes the buffers one after the other from off on, as one gathering write where the
 	// system has one, and returns the bytes written. Short without an error never happens.
 	WriteVAt(bufs [][]byte, off int64) (int64, error)
-	// Sync makes the bytes written so far durable, and the file's length as far as reading them needs
-	// it (fdatasync). A failure is final for the file: see the package's comment.
+	// Sync makes the bytes written so far and the file's length durable, whichever way that changed
+	// (fdatasync). A failure is final for the file: see the package's comment.
 	Sync() error
 	// Truncate sets the length: cuts bytes off, or extends by zeros without taking disk space for them.
 	Truncate(size int64) error
