@@ -88,7 +88,11 @@ func (w *walker) array(n *node, count int) {
 
 func (w *walker) nullableStruct(n *node) {
 	marker := w.span(1)
-	if w.bad || int8(marker[0]) < 0 {
+	switch {
+	case w.bad || int8(marker[0]) == -1:
+		return
+	case int8(marker[0]) < 0: // null to Kafka, a struct to kmsg; nobody sends it
+		w.fail()
 		return
 	}
 	w.spend(n.cost)

@@ -4,6 +4,7 @@
 //   java -cp '/path/to/kafka/libs/*' testdata/Shapes.java > shapes_table.go && gofmt -w shapes_table.go
 
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.stream.Collectors;
 import org.apache.kafka.common.message.ApiMessageType;
 import org.apache.kafka.common.protocol.types.*;
@@ -25,9 +26,10 @@ public class Shapes {
             System.out.printf("\t{%d, \"%s\", []shapeRange{%n", t.apiKey(), t.name);
             int from = t.lowestSupportedVersion();
             int top = t.highestSupportedVersion(false);
+            Schema newest = t.requestSchemas()[top];
             for (int v = from; v <= top; v++) {
-                String shape = fields(t.requestSchemas()[v]);
-                if (v < top && fields(t.requestSchemas()[v + 1]).equals(shape)) {
+                String shape = fields(t.requestSchemas()[v], newest);
+                if (v < top && fields(t.requestSchemas()[v + 1], newest).equals(shape)) {
                     continue;
                 }
                 System.out.printf("\t\t{%d, %d, \"%s\"},%n", from, v, shape);
@@ -38,28 +40,33 @@ public class Shapes {
         System.out.println("}");
     }
 
-    static String fields(Schema s) {
+    static String fields(Schema s, Type newest) {
         StringBuilder b = new StringBuilder();
         for (BoundField f : s.fields()) {
-            b.append(shape(f.def.type));
+            Type same = newest instanceof Schema n && n.get(f.def.name) != null ? n.get(f.def.name).def.type : null;
+            b.append(shape(f.def.type, same));
         }
         return b.toString();
     }
 
-    static String shape(Type t) {
+    // newest is the type of the same field in the newest version, if it has one. Its tagged fields are listed in every
+    // flexible version, because kmsg decodes a tagged field by its number, whatever the version.
+    static String shape(Type t, Type newest) {
         String opt = t.isNullable() ? "?" : "";
         if (t instanceof TaggedFields tagged) {
-            return "<" + tagged.fields().entrySet().stream()
-                .map(e -> e.getKey() + ":" + shape(e.getValue().type)).collect(Collectors.joining(",")) + ">";
+            TreeMap<Integer, Field> all = new TreeMap<>(tagged.fields());
+            if (newest instanceof TaggedFields n) {
+                all.putAll(n.fields());
+            }
+            return "<" + all.entrySet().stream()
+                .map(e -> e.getKey() + ":" + shape(e.getValue().type, e.getValue().type)).collect(Collectors.joining(",")) + ">";
         }
         if (t instanceof Schema s) {
-            return opt.isEmpty() ? fields(s) : "?{" + fields(s) + "}";
+            return opt.isEmpty() ? fields(s, newest) : "?{" + fields(s, newest) + "}";
         }
-        if (t instanceof CompactArrayOf) {
-            return opt + "(" + shape(t.arrayElementType().get()) + ")";
-        }
-        if (t instanceof ArrayOf) {
-            return opt + "[" + shape(t.arrayElementType().get()) + "]";
+        if (t.isArray()) {
+            String element = shape(t.arrayElementType().get(), newest == null ? null : newest.arrayElementType().orElse(null));
+            return opt + (t instanceof CompactArrayOf ? "(" + element + ")" : "[" + element + "]");
         }
         return switch (t.toString()) {
             case "BOOLEAN", "INT8" -> "1";
