@@ -16,6 +16,7 @@ func (l *Log) Close() error {
 	if l.isClosed() {
 		return nil
 	}
+	l.refuse(ErrClosed) // again: a truncation may have ended in between
 	for l.commit() {
 	}
 	l.stopZeroing()
@@ -67,6 +68,9 @@ func (l *Log) isClosed() bool {
 func (l *Log) shut() {
 	l.mu.Lock()
 	l.closed = true
+	if l.core.failure == nil {
+		l.core.failure = ErrClosed // a truncation has ended in between
+	}
 	names := []string{l.path(indexName)}
 	for _, s := range l.core.segs {
 		names = append(names, l.path(segmentName(s.number)))

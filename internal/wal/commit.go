@@ -171,7 +171,7 @@ func (l *Log) fence(cause error) {
 	l.mu.Lock()
 	first := !l.fenced
 	l.fenced = true
-	if l.core.failure == nil {
+	if first {
 		l.core.failure = err
 	}
 	l.mu.Unlock()

@@ -25,6 +25,7 @@ type group struct {
 	base    model.Offset
 	end     model.Offset
 	roll    bool  // it begins a new segment
+	first   bool  // with roll: the log begins with it
 	gaps    bool  // the segment may miss offsets
 	seal    *mark //  with roll: the state up to base, the last mark of the segment before
 	before  plan  // of the core, to go back to if the group fails

@@ -19,7 +19,7 @@ func (l *Log) roll(g *group) error {
 	l.mu.Unlock()
 	id := identity{
 		topicID: l.topicID, partition: l.tp.Partition, number: prev + 1,
-		base: g.base, epoch: epoch, first: prev < 0, gaps: g.gaps,
+		base: g.base, epoch: epoch, first: prev < 0 || g.first, gaps: g.gaps,
 	}
 	m := *g.seal
 	m.seq, m.pos, m.flags, m.stats, m.logStart = 1, headerBytes, 0, noStats(), start

@@ -1,0 +1,188 @@
+package wal
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync/atomic"
+
+	"chronik/internal/model"
+	"chronik/internal/record"
+)
+
+// DeleteBefore moves the log start up to an offset, at most to the durable end, and removes the segments
+// that lie wholly below. The new start is durable when it returns. A start at or below the present one
+// changes nothing.
+func (l *Log) DeleteBefore(off model.Offset) (model.Offset, error) {
+	_, err := l.deleteTo(off, false)
+	return l.Start(), err
+}
+
+// deleteTo moves the log start and removes what lies below. empty says that the active segment is to be
+// removed too, if the log still ends there.
+func (l *Log) deleteTo(to model.Offset, empty bool) (deleted int, err error) {
+	l.takeTurn()
+	doomed, err := l.moveStart(to, empty)
+	l.endTurn()
+	if err != nil || len(doomed) == 0 {
+		return 0, err
+	}
+	// Nobody but readers knows these files any more, and deleting big ones takes time: not within the turn.
+	for i, s := range doomed {
+		name := l.path(segmentName(s.number))
+		l.committer.files.forget(name)
+		if err := l.fs.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return i, fmt.Errorf("deleting %s, which the next start repeats: %w", name, err)
+		}
+	}
+	return len(doomed), l.fs.SyncDir(l.dir)
+}
+
+// EnforceRetention deletes whole segments from the front by time and by size, as Kafka does, none that
+// reaches above limit, the high watermark. It returns how many segments it deleted. A log whose active
+// segment has expired too begins a new one.
+func (l *Log) EnforceRetention(limit model.Offset) (deleted int, err error) {
+	nowMs := l.now().UnixMilli()
+	l.mu.Lock()
+	to, all := l.core.expired(nowMs, limit)
+	idle := l.core.start >= to
+	l.mu.Unlock()
+	if idle {
+		return 0, nil
+	}
+	return l.deleteTo(to, all)
+}
+
+// expired is the offset up to which retention deletes. all means that this is the end of the log, and
+// that the active segment goes too.
+func (c *core) expired(nowMs int64, limit model.Offset) (to model.Offset, all bool) {
+	to = c.start
+	total := int64(0)
+	for _, s := range c.segs {
+		total += s.size - headerBytes
+	}
+	for i, s := range c.segs {
+		last := i == len(c.segs)-1
+		if s.end > limit || s.end == s.base || last && (c.head != nil || c.inflight != nil || c.end != s.end) {
+			break
+		}
+		data := s.size - headerBytes
+		byTime := c.cfg.RetentionMs >= 0 && s.stats.maxTs != record.NoTimestamp && nowMs-s.stats.maxTs > c.cfg.RetentionMs
+		bySize := c.cfg.RetentionBytes >= 0 && total-data >= c.cfg.RetentionBytes && !last
+		if !byTime && !bySize {
+			break
+		}
+		total -= data
+		to, all = s.end, last
+	}
+	return to, all
+}
+
+// rollEmpty begins an empty segment at the log's end, so that the one before can be deleted. It does
+// nothing if the log has gone on meanwhile. The caller has the turn.
+func (l *Log) rollEmpty(end model.Offset) error {
+	l.mu.Lock()
+	g := l.core.emptyRoll(end)
+	l.mu.Unlock()
+	if g == nil {
+		return nil
+	}
+	if err := l.roll(g); err != nil {
+		l.failGroup(nil, fmt.Errorf("beginning a segment: %w", err))
+		return fmt.Errorf("%s: %w", l.tp, err)
+	}
+	l.mu.Lock()
+	l.core.inflight = nil
+	l.mu.Unlock()
+	g.recycle()
+	return nil
+}
+
+// emptyRoll puts a group without batches in flight that begins a segment; nil if the log does not end at
+// end. Appends that come meanwhile queue behind it.
+func (c *core) emptyRoll(end model.Offset) *group {
+	if c.end != end || c.head != nil || c.plan.pos == headerBytes {
+		return nil
+	}
+	g := newGroup()
+	g.roll, g.base, g.end, g.before, g.gaps = true, end, end, c.plan, c.plan.gaps
+	g.seal = c.capture()
+	g.seal.flags = markSealed
+	c.marks.pending = nil
+	c.plan = plan{number: c.plan.number + 1, pos: headerBytes, stats: noStats(), gaps: g.gaps}
+	c.inflight = g
+	return g
+}
+
+// moveStart makes a new log start durable, and takes the segments below it out of the log; the caller, who
+// has the turn, deletes their files.
+func (l *Log) moveStart(to model.Offset, empty bool) (doomed []*segment, err error) {
+	if err := l.usable(); err != nil {
+		return nil, err
+	}
+	if end := l.DurableEnd(); to > end {
+		return nil, fmt.Errorf("%s: %w: cannot delete up to %d, the durable end is %d", l.tp, ErrOutOfRange, to, end)
+	}
+	if empty {
+		if err := l.rollEmpty(to); err != nil {
+			return nil, err
+		}
+	}
+	l.mu.Lock()
+	c := &l.core
+	seg, seq := c.active(), c.marks.seq
+	idle := to <= c.start || seg == nil
+	l.mu.Unlock()
+	if idle {
+		return nil, nil
+	}
+	if err := l.persistStart(seg, seq, to); err != nil {
+		l.fence(err)
+		return nil, fmt.Errorf("%s: moving the log start to %d: %w", l.tp, to, err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return c.startAt(to, &l.startAt), nil
+}
+
+// startAt moves the start in memory and returns the segments that lie wholly below it.
+func (c *core) startAt(to model.Offset, published *atomic.Int64) []*segment {
+	c.start = to
+	published.Store(int64(to))
+	c.epochs.TruncateFromStart(to)
+	c.txns.DropBefore(to)
+	n := 0
+	for n < len(c.segs)-1 && c.segs[n].end <= to {
+		n++
+	}
+	doomed := c.segs[:n:n]
+	if n > 0 {
+		c.segs = append([]*segment(nil), c.segs[n:]...)
+	}
+	return doomed
+}
+
+// persistStart writes the last mark again with another log start, and syncs it.
+func (l *Log) persistStart(seg *segment, seq uint64, start model.Offset) error {
+	f, err := l.committer.files.get(l.path(segmentName(seg.number)))
+	if err != nil {
+		return err
+	}
+	defer f.release()
+	page := make([]byte, headerBytes)
+	if _, err := f.ReadAt(page, 0); err != nil {
+		return err
+	}
+	m, ok := latestMark(page)
+	if !ok || m.seq != seq {
+		return &CorruptError{Segment: seg.number, Offset: seg.base, Err: fmt.Errorf("the mark %d is damaged", seq)}
+	}
+	m.logStart = start
+	if err := l.writeMark(f, seq+1, &m); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return fmt.Errorf("syncing the log start in %s: %w", f.name, err)
+	}
+	return nil
+}

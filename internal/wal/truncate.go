@@ -1,0 +1,363 @@
+package wal
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"chronik/internal/model"
+	"chronik/internal/wal/producer"
+)
+
+// Truncate cuts the log back so that it ends at to, or before it where to lies inside of a batch. Appends
+// that are queued fail with ErrTruncated, also those below to: they are not in the log yet. The cut is on
+// disk, and no stale byte can come back, when Truncate returns (L3). To cut below the log start is to
+// restart the log at to, empty.
+//
+// A crash in the middle leaves the log with a longer part of what it held before, never with a mixture.
+func (l *Log) Truncate(to model.Offset) error {
+	l.take(&l.upkeep)
+	defer l.give(&l.upkeep)
+	l.takeTurn()
+	defer l.endTurn()
+	if err := l.usable(); err != nil {
+		return err
+	}
+	// Appends that come while the log is cut have no end to go to: they are refused.
+	cutting := fmt.Errorf("%s: %w to %d", l.tp, ErrTruncated, to)
+	l.refuse(cutting)
+	defer l.accept(cutting)
+	l.failQueue(cutting)
+	l.stopZeroing()
+	l.mu.Lock()
+	start, end := l.core.start, l.core.end
+	l.mu.Unlock()
+	if to >= end {
+		return nil
+	}
+	var err error
+	if to < start {
+		err = l.restart(to)
+	} else {
+		err = l.cut(to)
+	}
+	if err != nil {
+		l.fence(fmt.Errorf("truncating to %d: %w", to, err))
+		return l.usable()
+	}
+	return nil
+}
+
+// accept ends a refusal, unless a graver reason has come.
+func (l *Log) accept(refused error) {
+	l.mu.Lock()
+	if l.core.failure == refused {
+		l.core.failure = nil
+	}
+	l.mu.Unlock()
+}
+
+// usable tells why the log takes no changes, nil if it does.
+func (l *Log) usable() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.closed:
+		return fmt.Errorf("%s: %w", l.tp, ErrClosed)
+	case l.fenced:
+		return l.core.failure
+	}
+	return nil
+}
+
+// cut does the work of Truncate within the log. The order of its steps is what makes a crash harmless: the
+// mark goes down first, so that what is about to go is no longer claimed; then the index, which must not
+// point at what is gone; then the bytes, and the segments behind.
+func (l *Log) cut(to model.Offset) error {
+	l.mu.Lock()
+	seg := l.core.segmentAt(to)
+	if n := len(l.core.segs); to == seg.base && seg != l.core.segs[0] {
+		for i := range n {
+			if l.core.segs[i] == seg {
+				seg = l.core.segs[i-1]
+				break
+			}
+		}
+	}
+	v := viewOf(seg)
+	l.mu.Unlock()
+	f, err := l.committer.files.get(l.path(segmentName(v.number)))
+	if err != nil {
+		return err
+	}
+	defer f.release()
+	at, err := l.boundary(f, &v, to)
+	if err != nil {
+		return err
+	}
+	l.generation.Add(1)
+	l.mu.Lock()
+	doomed := l.core.cutTo(seg, at)
+	l.space = space{frontier: at.pos, ahead: minAhead}
+	l.hints = [4]hint{}
+	l.spilling = nil
+	l.visibleAt.Store(int64(at.offset))
+	l.endAt.Store(int64(at.offset))
+	l.mu.Unlock()
+	if err := l.cutProducers(seg, at.offset); err != nil {
+		return err
+	}
+	if err := l.lowerMark(f); err != nil {
+		return err
+	}
+	if err := l.cutIndex(v.number, at.offset); err != nil {
+		return err
+	}
+	if err := f.Truncate(at.pos); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	return l.removeSegments(doomed)
+}
+
+// cutPoint is where a log ends after a truncation.
+type cutPoint struct {
+	offset model.Offset
+	pos    int64
+	stats  stats
+}
+
+// boundary finds the last batch boundary of a segment at or below an offset.
+func (l *Log) boundary(f *file, v *view, to model.Offset) (cutPoint, error) {
+	at := cutPoint{offset: v.base, pos: headerBytes, stats: noStats()}
+	s := newScanner(f, headerBytes, v.size, false)
+	defer s.close()
+	for {
+		b, err := s.next()
+		if err == io.EOF || err == nil && b.head.LastOffset() >= to {
+			return at, nil
+		}
+		if err != nil {
+			if errors.Is(err, errBadBatch) {
+				return at, nil // what is damaged lies above the cut and goes
+			}
+			return at, err
+		}
+		at.stats.add(b.head.BaseOffset(), b.head.MaxTimestamp())
+		at.offset, at.pos = b.head.LastOffset()+1, b.pos+b.size
+	}
+}
+
+// cutTo makes seg the active segment, ending at a point, and returns those behind it.
+func (c *core) cutTo(seg *segment, at cutPoint) (doomed []*segment) {
+	for i, s := range c.segs {
+		if s == seg {
+			doomed = append(doomed, c.segs[i+1:]...)
+			c.segs = append([]*segment(nil), c.segs[:i+1]...)
+			break
+		}
+	}
+	seg.end, seg.size, seg.stats = at.offset, at.pos, at.stats
+	seg.clean.cut(at.pos, at.offset)
+	c.visible, c.written, c.end = at.offset, at.offset, at.offset
+	c.plan = plan{number: seg.number, pos: at.pos, stats: at.stats, gaps: seg.gaps}
+	c.epochs.TruncateFromEnd(at.offset)
+	c.txns.TruncateTo(at.offset)
+	c.index.cutTail(at.offset)
+	c.index.lastPos = 0
+	c.marks.pending, c.marks.clean = nil, false
+	c.replayed = min(c.replayed, at.offset)
+	c.synced, c.unsynced = min(c.synced, at.offset), 0
+	return doomed
+}
+
+// cutProducers takes the producer state back to the log's new end: by its own means if it can, else from
+// the last mark before, and the log (L6).
+func (l *Log) cutProducers(seg *segment, end model.Offset) error {
+	l.mu.Lock()
+	done := l.core.producers.TruncateTo(end)
+	segs, start := append([]*segment(nil), l.core.segs...), l.core.start
+	spilled := l.core.marks.files
+	l.mu.Unlock()
+	if done {
+		return l.dropSnapshots(spilled)
+	}
+	scratch := newCore(Config{})
+	scratch.segs = segs
+	known := [stateKinds]model.Offset{end, start, end}
+	for i := len(segs) - 2; i >= 0; i-- {
+		if p, ok := l.producersAt(segs[i]); ok {
+			scratch.producers, known[stateProducers] = p, max(start, segs[i].end)
+			break
+		}
+	}
+	if err := l.replayFrom(&scratch, known[stateProducers], end, &known); err != nil {
+		return err
+	}
+	scratch.producers.Settle(end)
+	l.mu.Lock()
+	l.core.producers = scratch.producers
+	l.mu.Unlock()
+	return l.dropSnapshots(spilled)
+}
+
+// producersAt reads the producer state at the end of a sealed segment from its mark.
+func (l *Log) producersAt(s *segment) (producer.State, bool) {
+	f, err := l.committer.files.get(l.path(segmentName(s.number)))
+	if err != nil {
+		return producer.State{}, false
+	}
+	defer f.release()
+	page := make([]byte, headerBytes)
+	if _, err := f.ReadAt(page, 0); err != nil {
+		return producer.State{}, false
+	}
+	if _, err := decodeIdentity(page); err != nil {
+		return producer.State{}, false
+	}
+	m, ok := latestMark(page)
+	if !ok || m.spilled[stateProducers] || m.offset != s.end {
+		return producer.State{}, false
+	}
+	if len(m.inline[stateProducers]) == 0 {
+		return producer.State{}, true
+	}
+	p, end, err := producer.LoadSnapshot(m.inline[stateProducers])
+	return p, err == nil && end == s.end
+}
+
+// dropSnapshots removes the snapshot files, which may know what was cut off. They are written again when
+// they are needed.
+func (l *Log) dropSnapshots(have [stateKinds]bool) error {
+	any := false
+	for k, file := range have {
+		if file {
+			any = true
+			if err := l.fs.RemoveAll(l.path(stateFiles[k])); err != nil {
+				return err
+			}
+		}
+	}
+	if !any {
+		return nil
+	}
+	l.mu.Lock()
+	l.core.marks.files = [stateKinds]bool{}
+	l.core.marks.spillAt = spillEvery
+	l.mu.Unlock()
+	return l.fs.SyncDir(l.dir)
+}
+
+// lowerMark writes and syncs a mark of the log's end as it is in memory.
+func (l *Log) lowerMark(f *file) error {
+	page := make([]byte, headerBytes)
+	if _, err := f.ReadAt(page, 0); err != nil {
+		return err
+	}
+	old, _ := latestMark(page)
+	l.mu.Lock()
+	l.markSeed = identitySum(page)
+	m := l.core.capture()
+	l.mu.Unlock()
+	if err := l.writeMark(f, old.seq+1, m); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
+// cutIndex drops the entries of a segment at end and above, and of those behind it, from the index file,
+// durably: one that came back after a crash could point into a batch that was written later.
+func (l *Log) cutIndex(number int64, end model.Offset) error {
+	l.mu.Lock()
+	count, broken := l.core.index.count, l.core.index.broken
+	l.mu.Unlock()
+	if count == 0 && !broken {
+		return nil
+	}
+	f, err := l.committer.files.get(l.path(indexName))
+	if err != nil {
+		return err
+	}
+	defer f.release()
+	keep := count
+	var buf [entryBytes]byte
+	for lo := int64(0); lo < keep; {
+		mid := (lo + keep) / 2
+		e, err := l.readEntry(f, mid, buf[:])
+		if errors.Is(err, errBadEntry) {
+			keep, broken = 0, true
+			break
+		}
+		if err != nil {
+			return err
+		}
+		if int64(e.number) > number || int64(e.number) == number && e.offset >= end {
+			keep = mid
+		} else {
+			lo = mid + 1
+		}
+	}
+	if broken {
+		keep = 0
+	}
+	if err := f.Truncate(keep * entryBytes); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	l.core.index.count = keep
+	l.mu.Unlock()
+	return f.Sync()
+}
+
+// removeSegments deletes segment files, newest first, durably. Readers that hold one read on.
+func (l *Log) removeSegments(segs []*segment) error {
+	if len(segs) == 0 {
+		return nil
+	}
+	for i := len(segs) - 1; i >= 0; i-- {
+		name := l.path(segmentName(segs[i].number))
+		l.committer.files.forget(name)
+		if err := l.fs.Remove(name); err != nil {
+			return err
+		}
+	}
+	return l.fs.SyncDir(l.dir)
+}
+
+// restart empties the log and has it begin at an offset. The new segment says that those before it are
+// leftovers, so that a crash before they are removed brings nothing back.
+func (l *Log) restart(at model.Offset) error {
+	l.generation.Add(1)
+	l.mu.Lock()
+	c := &l.core
+	doomed, number, epoch := c.segs, c.plan.number, c.epoch
+	have := c.marks.files
+	fresh := newCore(c.cfg)
+	fresh.epoch, fresh.plan.number, fresh.failure = epoch, number, c.failure
+	fresh.start, fresh.visible, fresh.synced, fresh.written, fresh.end = at, at, at, at, at
+	fresh.index.count, fresh.index.broken = c.index.count, c.index.broken
+	l.mu.Unlock()
+	if err := l.dropSnapshots(have); err != nil {
+		return err
+	}
+	g := newGroup()
+	g.roll, g.first, g.base, g.end, g.before = true, true, at, at, plan{number: number}
+	l.mu.Lock()
+	l.core = fresh
+	g.seal = l.core.capture()
+	l.startAt.Store(int64(at))
+	l.visibleAt.Store(int64(at))
+	l.endAt.Store(int64(at))
+	l.hints, l.spilling = [4]hint{}, nil
+	l.mu.Unlock()
+	if err := l.roll(g); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	l.core.plan = g.before
+	l.mu.Unlock()
+	g.recycle()
+	return l.removeSegments(doomed)
+}
