@@ -129,7 +129,7 @@ func (t *Topic) With(overrides map[string]string) (*Topic, error) {
 		}
 		k.setTopic(&c, v)
 	}
-	return &c, c.check()
+	return &c, c.Check()
 }
 
 // ConflictError is returned for values that are valid one by one and impossible together.
@@ -137,8 +137,8 @@ type ConflictError struct{ Reason string }
 
 func (e *ConflictError) Error() string { return e.Reason }
 
-// check refuses what no combination of layers may lead to.
-func (t *Topic) check() error {
+// Check refuses what no combination of layers may lead to, with a *ConflictError.
+func (t *Topic) Check() error {
 	if t.MinCompactionLagMs > t.MaxCompactionLagMs {
 		return &ConflictError{fmt.Sprintf("conflict topic config setting min.compaction.lag.ms (%d) > max.compaction.lag.ms (%d)",
 			t.MinCompactionLagMs, t.MaxCompactionLagMs)}
