@@ -15,10 +15,13 @@ var (
 	ErrSessionTopicID  = errors.New("a fetch session must use topic IDs always or never")
 )
 
+// NoSession is the session epoch of a full fetch that wants no session, as every fetch was before version 7.
+const NoSession = -1
+
 // The wire's two special session epochs.
 const (
 	epochInitial = 0
-	epochFinal   = -1
+	epochFinal   = NoSession
 )
 
 // minEviction is how long a session must have been unused, or how old it must be for a larger one to

@@ -1,0 +1,162 @@
+package api
+
+import (
+	"context"
+	"math"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/internal/broker/server"
+	"chronik/internal/metadata/image"
+	"chronik/internal/model"
+)
+
+// What a client may do to a topic and to the cluster where nobody is restricted: bits numbered as Kafka's
+// AclOperation.
+const (
+	topicOperations   = 1<<3 | 1<<4 | 1<<5 | 1<<6 | 1<<7 | 1<<8 | 1<<10 | 1<<11 // read, write, create, delete, alter, describe, describe and alter configs
+	clusterOperations = 1<<5 | 1<<7 | 1<<8 | 1<<9 | 1<<10 | 1<<11 | 1<<12       // create, alter, describe, cluster action, configs, idempotent write
+)
+
+const notAsked = math.MinInt32 // the wire's "operations were not asked for"
+
+// Metadata (3), versions 0 to 13: brokers, topics, partitions and their leaders. Version 1 makes null mean all
+// topics, 4 lets the client forbid auto-creation, 10 and 12 bring topic IDs. Topics are created here and
+// nowhere else as a side effect: only if both the broker and the request allow it.
+func (b *Broker) metadata(ctx context.Context, r *server.Request, req *kmsg.MetadataRequest) *kmsg.MetadataResponse {
+	resp := kmsg.NewPtrMetadataResponse()
+	im := b.image()
+	if b.mayCreate(req) {
+		im = b.createMissing(ctx, im, req.Topics)
+	}
+	for _, br := range im.Nodes() {
+		e, ok := endpoint(br, r.Conn.Listener())
+		if !ok || br.Fenced {
+			continue
+		}
+		out := kmsg.NewMetadataResponseBroker()
+		out.NodeID, out.Host, out.Port, out.Rack = int32(br.ID), e.Host, int32(e.Port), rack(br.Rack)
+		resp.Brokers = append(resp.Brokers, out)
+	}
+	id := im.ClusterID()
+	resp.ClusterID, resp.ControllerID = &id, int32(b.NodeID)
+	resp.AuthorizedOperations = notAsked
+	if req.IncludeClusterAuthorizedOperations {
+		resp.AuthorizedOperations = clusterOperations
+	}
+	resp.Topics = b.metadataTopics(im, req)
+	return resp
+}
+
+func (b *Broker) metadataTopics(im *image.Image, req *kmsg.MetadataRequest) []kmsg.MetadataResponseTopic {
+	ops := int32(notAsked)
+	if req.IncludeTopicAuthorizedOperations {
+		ops = topicOperations
+	}
+	all := req.Topics == nil || req.Version == 0 && len(req.Topics) == 0
+	out := make([]kmsg.MetadataResponseTopic, 0, len(req.Topics))
+	if all {
+		for t := range im.Topics() {
+			out = append(out, metadataTopic(im, t, ops))
+		}
+		return out
+	}
+	for i := range req.Topics {
+		asked := &req.Topics[i]
+		t, err := askedTopic(im, asked)
+		if err != nil {
+			missing := kmsg.NewMetadataResponseTopic()
+			missing.Topic, missing.TopicID, missing.ErrorCode, missing.AuthorizedOperations = asked.Topic, asked.TopicID, Code(err), notAsked
+			if missing.Topic == nil && req.Version < 12 {
+				missing.Topic = new(string) // the field cannot be null before version 12
+			}
+			out = append(out, missing)
+			continue
+		}
+		out = append(out, metadataTopic(im, t, ops))
+	}
+	return out
+}
+
+// askedTopic finds a topic by ID, from version 10 on, or by name.
+func askedTopic(im *image.Image, asked *kmsg.MetadataRequestTopic) (*image.Topic, error) {
+	if id := model.TopicID(asked.TopicID); !id.IsZero() {
+		if t := im.TopicByID(id); t != nil {
+			return t, nil
+		}
+		return nil, errUnknownTopicID
+	}
+	if asked.Topic == nil {
+		return nil, errInvalidRequest
+	}
+	if t := im.Topic(*asked.Topic); t != nil {
+		return t, nil
+	}
+	if err := model.CheckTopicName(*asked.Topic); err != nil {
+		return nil, err
+	}
+	return nil, errUnknownTopic
+}
+
+func metadataTopic(im *image.Image, t *image.Topic, operations int32) kmsg.MetadataResponseTopic {
+	out := kmsg.NewMetadataResponseTopic()
+	out.Topic, out.TopicID, out.IsInternal, out.AuthorizedOperations = &t.Name, t.ID, isInternal(t.Name), operations
+	out.Partitions = make([]kmsg.MetadataResponseTopicPartition, len(t.Partitions))
+	for n := range t.Partitions {
+		p, mp := t.Partitions[n], &out.Partitions[n]
+		mp.Default()
+		mp.Partition, mp.Leader, mp.LeaderEpoch, mp.ErrorCode = int32(n), int32(p.Leader), int32(p.LeaderEpoch), leaderCode(p)
+		mp.Replicas, mp.ISR, mp.OfflineReplicas = brokerIDs(p.Replicas), brokerIDs(p.ISR), offline(im, p)
+	}
+	return out
+}
+
+func leaderCode(p *image.Partition) int16 {
+	if p.Leader == model.NoBroker {
+		return kerr.LeaderNotAvailable.Code
+	}
+	return 0
+}
+
+// offline are the replicas on brokers that do not serve.
+func offline(im *image.Image, p *image.Partition) []int32 {
+	out := []int32{}
+	for _, id := range p.Replicas {
+		if br := im.Node(id); br == nil || br.Fenced {
+			out = append(out, int32(id))
+		}
+	}
+	return out
+}
+
+func brokerIDs(ids []model.BrokerID) []int32 {
+	out := make([]int32, len(ids))
+	for i, id := range ids {
+		out[i] = int32(id)
+	}
+	return out
+}
+
+// endpoint is where a node is reached by clients of the listener.
+func endpoint(n *image.Node, listener string) (image.Endpoint, bool) {
+	i := slices.IndexFunc(n.Endpoints, func(e image.Endpoint) bool { return e.Listener == listener })
+	if i < 0 {
+		return image.Endpoint{}, false
+	}
+	return n.Endpoints[i], true
+}
+
+// rack is a broker's rack as the wire has it: null if it has none.
+func rack(name string) *string {
+	if name == "" {
+		return nil
+	}
+	return &name
+}
+
+// isInternal tells whether Kafka's clients should hide a topic from patterns.
+func isInternal(name string) bool {
+	return name == "__consumer_offsets" || name == "__transaction_state" || name == "__share_group_state"
+}

@@ -1,0 +1,101 @@
+package api
+
+import (
+	"context"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/internal/broker/server"
+	"chronik/internal/metadata/image"
+	"chronik/internal/model"
+)
+
+// DescribeTopicPartitions (75), version 0: topics page by page, so that an answer stays small however many
+// partitions there are (KIP-966). No topic named means all. It never creates one.
+func (b *Broker) describeTopicPartitions(_ context.Context, _ *server.Request, req *kmsg.DescribeTopicPartitionsRequest) *kmsg.DescribeTopicPartitionsResponse {
+	resp := kmsg.NewPtrDescribeTopicPartitionsResponse()
+	im := b.image()
+	left := int(min(req.ResponsePartitionLimit, b.Config().RequestPartitionsLimit))
+	if left <= 0 {
+		left = int(b.Config().RequestPartitionsLimit)
+	}
+	from := int32(0)
+	names := pageNames(im, req)
+	if c := req.Cursor; c != nil {
+		names = names[firstAtOrAfter(names, c.Topic):]
+		from = c.Partition
+	}
+	for _, name := range names {
+		if c := req.Cursor; c != nil && c.Topic != name {
+			from = 0 // the topic of the cursor is gone: go on with the next from its beginning
+		}
+		if left == 0 {
+			resp.NextCursor = cursor(name, from)
+			return resp
+		}
+		t, next := describeTopic(im, name, from, left)
+		resp.Topics = append(resp.Topics, t)
+		left -= len(t.Partitions)
+		if next >= 0 {
+			resp.NextCursor = cursor(name, next)
+			return resp
+		}
+		from = 0
+	}
+	return resp
+}
+
+// pageNames are the topics asked for, sorted and each once: the order in which pages go.
+func pageNames(im *image.Image, req *kmsg.DescribeTopicPartitionsRequest) []string {
+	var names []string
+	for _, t := range req.Topics {
+		names = append(names, t.Topic)
+	}
+	if len(names) == 0 {
+		for t := range im.Topics() {
+			names = append(names, t.Name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+func firstAtOrAfter(names []string, name string) int {
+	i, _ := slices.BinarySearch(names, name)
+	return i
+}
+
+func cursor(topic string, partition int32) *kmsg.DescribeTopicPartitionsResponseNextCursor {
+	c := kmsg.NewDescribeTopicPartitionsResponseNextCursor()
+	c.Topic, c.Partition = topic, partition
+	return &c
+}
+
+// describeTopic describes at most limit partitions from one on; next is where to go on, -1 if nothing is left.
+func describeTopic(im *image.Image, name string, from int32, limit int) (out kmsg.DescribeTopicPartitionsResponseTopic, next int32) {
+	out = kmsg.NewDescribeTopicPartitionsResponseTopic()
+	out.Topic = &name
+	t := im.Topic(name)
+	if t == nil {
+		err := errUnknownTopic
+		if model.CheckTopicName(name) != nil {
+			err = model.ErrBadTopicName
+		}
+		out.ErrorCode = Code(err)
+		return out, -1
+	}
+	out.TopicID, out.IsInternal, out.AuthorizedOperations = t.ID, isInternal(name), topicOperations
+	for n := max(from, 0); int(n) < len(t.Partitions); n++ {
+		if len(out.Partitions) == limit {
+			return out, n
+		}
+		p := t.Partitions[n]
+		d := kmsg.NewDescribeTopicPartitionsResponseTopicPartition()
+		d.Partition, d.LeaderID, d.LeaderEpoch, d.ErrorCode = n, int32(p.Leader), int32(p.LeaderEpoch), leaderCode(p)
+		d.Replicas, d.ISR, d.OfflineReplicas = brokerIDs(p.Replicas), brokerIDs(p.ISR), offline(im, p)
+		d.EligibleLeaderReplicas, d.LastKnownELR = brokerIDs(p.ELR), []int32{}
+		out.Partitions = append(out.Partitions, d)
+	}
+	return out, -1
+}

@@ -1,0 +1,82 @@
+package api
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/internal/broker/server"
+	"chronik/internal/wire"
+)
+
+// serveFunc answers one decoded request.
+type serveFunc func(b *Broker, ctx context.Context, r *server.Request, in kmsg.Request) kmsg.Response
+
+// on gives a typed handler the common shape.
+func on[In kmsg.Request, Out kmsg.Response](handle func(*Broker, context.Context, *server.Request, In) Out) serveFunc {
+	return func(b *Broker, ctx context.Context, r *server.Request, in kmsg.Request) kmsg.Response {
+		return handle(b, ctx, r, in.(In))
+	}
+}
+
+// served is everything that this broker answers besides Produce and Fetch, which have paths of their own.
+var served = map[kmsg.Key]serveFunc{
+	kmsg.ListOffsets:             on((*Broker).listOffsets),
+	kmsg.Metadata:                on((*Broker).metadata),
+	kmsg.ApiVersions:             on((*Broker).apiVersions),
+	kmsg.CreateTopics:            on((*Broker).createTopics),
+	kmsg.DeleteTopics:            on((*Broker).deleteTopics),
+	kmsg.DeleteRecords:           on((*Broker).deleteRecords),
+	kmsg.InitProducerID:          on((*Broker).initProducerID),
+	kmsg.OffsetForLeaderEpoch:    on((*Broker).offsetForLeaderEpoch),
+	kmsg.DescribeConfigs:         on((*Broker).describeConfigs),
+	kmsg.AlterConfigs:            on((*Broker).alterConfigs),
+	kmsg.DescribeLogDirs:         on((*Broker).describeLogDirs),
+	kmsg.CreatePartitions:        on((*Broker).createPartitions),
+	kmsg.IncrementalAlterConfigs: on((*Broker).incrementalAlterConfigs),
+	kmsg.DescribeCluster:         on((*Broker).describeCluster),
+	kmsg.DescribeProducers:       on((*Broker).describeProducers),
+	kmsg.ListConfigResources:     on((*Broker).listConfigResources),
+	kmsg.DescribeTopicPartitions: on((*Broker).describeTopicPartitions),
+}
+
+// Table is what this package answers, each API in all versions that Kafka and the message library know.
+func Table() (*wire.Table, error) {
+	apis := []wire.API{wire.MustFull(wire.KeyProduce), wire.MustFull(wire.KeyFetch)}
+	for key := range served {
+		a, err := wire.Full(key.Int16())
+		if err != nil {
+			return nil, err
+		}
+		apis = append(apis, a)
+	}
+	return wire.NewTable(apis...)
+}
+
+// Handle implements server.Handler.
+func (b *Broker) Handle(ctx context.Context, r *server.Request, slot *server.Slot) {
+	switch r.Key {
+	case wire.KeyProduce:
+		b.produce(r, slot)
+		return
+	case wire.KeyFetch:
+		b.fetch(ctx, r, slot)
+		return
+	}
+	in, err := b.decode(r)
+	if err != nil {
+		slot.Close(err)
+		return
+	}
+	serve, ok := served[kmsg.Key(r.Key)]
+	if !ok {
+		slot.Close(fmt.Errorf("%w %d", wire.ErrUnknownAPI, r.Key))
+		return
+	}
+	slot.Send(serve(b, ctx, r, in))
+}
+
+func (b *Broker) decode(r *server.Request) (kmsg.Request, error) {
+	return b.table.Decode(wire.Header{Key: r.Key, Version: r.Version, ClientID: r.ClientID}, r.Body)
+}

@@ -1,0 +1,94 @@
+package api
+
+import (
+	"context"
+
+	"chronik/internal/broker/fetchsession"
+	"chronik/internal/config"
+	"chronik/internal/metadata/command"
+	"chronik/internal/metadata/controller"
+	"chronik/internal/metadata/image"
+	"chronik/internal/model"
+	"chronik/internal/quorum"
+	"chronik/internal/replica"
+	"chronik/internal/wire"
+)
+
+// Deps is what the handlers stand on.
+type Deps struct {
+	NodeID   model.BrokerID
+	DataDir  string // as DescribeLogDirs names it
+	Metadata quorum.Log
+	Replicas *replica.Set
+	// Static are the node's static broker keys (config.Server.StaticKeys).
+	Static map[string]string
+	// Config returns the broker's effective configuration; it is called for every request that needs it.
+	Config func() *config.Broker
+	// Space reports the size of the data directory's disk and what is free of it, in bytes.
+	Space func() (total, free uint64, err error)
+}
+
+// Broker answers requests. Make one with New.
+type Broker struct {
+	Deps
+	table    *wire.Table
+	sessions *fetchsession.Cache
+	ids      producerIDs
+}
+
+// New returns a Broker, which implements server.Handler.
+func New(d Deps) (*Broker, error) {
+	table, err := Table()
+	if err != nil {
+		return nil, err
+	}
+	return &Broker{Deps: d, table: table, sessions: fetchsession.NewCache(int(d.Config().FetchSessionSlots))}, nil
+}
+
+// Table is what the broker serves.
+func (b *Broker) Table() *wire.Table { return b.table }
+
+// image is the newest metadata.
+func (b *Broker) image() *image.Image { return b.Metadata.Images().Load() }
+
+// partition finds a partition of this broker.
+func (b *Broker) partition(tp model.TopicPartition) (*replica.Replica, error) {
+	if r := b.Replicas.Get(tp); r != nil {
+		return r, nil
+	}
+	return nil, errUnknownTopic
+}
+
+// partitionOf finds a partition by what a fetch calls it: a topic ID or a name.
+func (b *Broker) partitionOf(k fetchsession.Key) (*replica.Replica, error) {
+	if k.ID.IsZero() {
+		return b.partition(model.TopicPartition{Topic: k.Topic, Partition: k.Partition})
+	}
+	name, err := b.topicName(k.ID)
+	if err != nil {
+		return nil, err
+	}
+	r, err := b.partition(model.TopicPartition{Topic: name, Partition: k.Partition})
+	if err == nil && r.TopicID() != k.ID {
+		return nil, errUnknownTopicID // deleted and created again between the two looks
+	}
+	return r, err
+}
+
+func (b *Broker) topicName(id model.TopicID) (string, error) {
+	if t := b.image().TopicByID(id); t != nil {
+		return t.Name, nil
+	}
+	return "", errUnknownTopicID
+}
+
+// decide has the controller decide on the newest image and commits what it decided.
+func (b *Broker) decide(ctx context.Context, decide func(controller.Inputs) ([]*command.Command, error)) (*image.Image, error) {
+	return b.Metadata.Propose(ctx, func(im *image.Image) ([]*command.Command, error) {
+		return decide(b.inputs(im))
+	})
+}
+
+func (b *Broker) inputs(im *image.Image) controller.Inputs {
+	return controller.Inputs{Image: im, Static: b.Static, NodeID: b.NodeID, NewTopicID: model.NewTopicID}
+}

@@ -1,0 +1,10 @@
+// Package api answers Kafka's requests: one file per API key, named after it, each with the versions that it
+// covers and what they add. What is not in the table of this package is not advertised to clients.
+//
+// A handler takes a request apart, asks the packages below (replica for partitions, metadata for
+// everything else) and puts the answer together. It decides nothing that outlives the request. Errors become
+// Kafka's codes in errors.go and nowhere else; no error becomes success (D4).
+//
+// Concurrency: handlers run in their connection's reader goroutine and share nothing but the Broker, whose
+// fields never change. Produce returns before its records are on disk; everything else answers before it returns.
+package api

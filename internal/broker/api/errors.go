@@ -1,0 +1,156 @@
+package api
+
+import (
+	"context"
+	"errors"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"chronik/internal/broker/fetchsession"
+	"chronik/internal/broker/server"
+	"chronik/internal/metadata/controller"
+	"chronik/internal/model"
+	"chronik/internal/quorum"
+	"chronik/internal/record"
+	"chronik/internal/replica"
+	"chronik/internal/wal"
+	"chronik/internal/wal/producer"
+)
+
+// What this package itself refuses.
+var (
+	errInvalidRequest      = errors.New("the request contradicts itself")
+	errUnsupportedVersion  = errors.New("this version of the request does not support what it asks for")
+	errInvalidAcks         = errors.New("acks must be -1, 0 or 1")
+	errTransactional       = errors.New("transactions are not available: this broker has no transaction coordinator")
+	errCodecVersion        = errors.New("zstd needs version 7 of Produce")
+	errUnknownTopic        = errors.New("there is no such topic")
+	errUnknownTopicID      = errors.New("there is no topic with this ID")
+	errNoTransactions      = errors.New("transactional producers are not available: this broker has no transaction coordinator")
+	errNotRegistered       = errors.New("this broker is not registered yet")
+	errOtherBroker         = errors.New("ask the broker whose configuration it is")
+	errMismatchedEndpoint  = errors.New("this is a broker's endpoint, and controllers have none of their own")
+	errUnsupportedEndpoint = errors.New("there is no such endpoint type")
+	errPolicyViolation     = errors.New("records of a topic whose cleanup.policy has no \"delete\" cannot be deleted")
+)
+
+// kafkaCodes is the only place where errors become Kafka's error codes. The first match wins, so what wraps
+// another error stands before it. An error that is not here is UNKNOWN_SERVER_ERROR, never success (D4).
+var kafkaCodes = []struct {
+	err   error
+	kafka *kerr.Error
+}{
+	{errInvalidRequest, kerr.InvalidRequest},
+	{errUnsupportedVersion, kerr.UnsupportedVersion},
+	{errInvalidAcks, kerr.InvalidRequiredAcks},
+	{errTransactional, kerr.InvalidTxnState},
+	{errCodecVersion, kerr.UnsupportedCompressionType},
+	{errUnknownTopic, kerr.UnknownTopicOrPartition},
+	{errUnknownTopicID, kerr.UnknownTopicID},
+	{errPolicyViolation, kerr.PolicyViolation},
+
+	{errNoTransactions, kerr.UnsupportedVersion},
+	{errNotRegistered, kerr.CoordinatorLoadInProgress},
+	{errOtherBroker, kerr.InvalidRequest},
+	{errMismatchedEndpoint, kerr.MismatchedEndpointType},
+	{errUnsupportedEndpoint, kerr.UnsupportedEndpointType},
+	{model.ErrBadTopicName, kerr.InvalidTopicException},
+	{context.Canceled, kerr.RequestTimedOut},
+	{context.DeadlineExceeded, kerr.RequestTimedOut},
+	{server.ErrShutdown, kerr.RequestTimedOut},
+	{server.ErrClosed, kerr.RequestTimedOut},
+	{quorum.ErrStopped, kerr.KafkaStorageError},
+
+	{replica.ErrUnknownPartition, kerr.UnknownTopicOrPartition},
+	{replica.ErrNotLeader, kerr.NotLeaderForPartition},
+	{replica.ErrFencedEpoch, kerr.FencedLeaderEpoch},
+	{replica.ErrUnknownEpoch, kerr.UnknownLeaderEpoch},
+	{replica.ErrOffsetOutOfRange, kerr.OffsetOutOfRange},
+	{replica.ErrStorage, kerr.KafkaStorageError},
+	{replica.ErrOneBatch, kerr.InvalidRecord},
+	{replica.ErrTooLarge, kerr.MessageTooLarge},
+	{replica.ErrLargerThanSegment, kerr.RecordListTooLarge},
+	{replica.ErrTimestamp, kerr.InvalidTimestamp},
+	{replica.ErrNoKey, kerr.InvalidRecord},
+	{replica.ErrCompressed, kerr.CorruptMessage},
+
+	{record.ErrTruncated, kerr.CorruptMessage},
+	{record.ErrSize, kerr.CorruptMessage},
+	{record.ErrCRC, kerr.CorruptMessage},
+	{record.ErrMagic, kerr.InvalidRecord},
+	{record.ErrCount, kerr.InvalidRecord},
+	{record.ErrCodec, kerr.InvalidRecord},
+	{record.ErrControl, kerr.InvalidRecord},
+	{record.ErrProducer, kerr.InvalidRecord},
+	{record.ErrTimestampType, kerr.InvalidTimestamp},
+	{record.ErrRecord, kerr.InvalidRecord},
+
+	{producer.ErrOutOfOrderSequence, kerr.OutOfOrderSequenceNumber},
+	{producer.ErrInvalidProducerEpoch, kerr.InvalidProducerEpoch},
+	{producer.ErrInvalidTxnState, kerr.InvalidTxnState},
+	{producer.ErrCoordinatorFenced, kerr.TransactionCoordinatorFenced},
+
+	{wal.ErrEpoch, kerr.NotLeaderForPartition},
+	{wal.ErrTruncated, kerr.NotLeaderForPartition},
+	{wal.ErrTooLarge, kerr.RecordListTooLarge},
+	{wal.ErrOutOfRange, kerr.OffsetOutOfRange},
+	{wal.ErrNoSpace, kerr.KafkaStorageError},
+	{wal.ErrCorrupt, kerr.KafkaStorageError},
+	{wal.ErrFenced, kerr.KafkaStorageError},
+	{wal.ErrClosed, kerr.NotLeaderForPartition},
+
+	{fetchsession.ErrSessionNotFound, kerr.FetchSessionIDNotFound},
+	{fetchsession.ErrSessionEpoch, kerr.InvalidFetchSessionEpoch},
+	{fetchsession.ErrSessionTopicID, kerr.FetchSessionTopicIDError},
+}
+
+// Code is the Kafka error code of err; 0 for nil and for nothing else.
+func Code(err error) int16 {
+	if err == nil {
+		return 0
+	}
+	if refusal := new(controller.Refusal); errors.As(err, &refusal) {
+		return reasonCode(refusal.Reason)
+	}
+	for i := range kafkaCodes {
+		if errors.Is(err, kafkaCodes[i].err) {
+			return kafkaCodes[i].kafka.Code
+		}
+	}
+	return kerr.UnknownServerError.Code
+}
+
+// reasonCodes are those of the controller's refusals.
+var reasonCodes = map[controller.Reason]*kerr.Error{
+	controller.InvalidRequest:           kerr.InvalidRequest,
+	controller.InvalidTopic:             kerr.InvalidTopicException,
+	controller.TopicExists:              kerr.TopicAlreadyExists,
+	controller.UnknownTopic:             kerr.UnknownTopicOrPartition,
+	controller.UnknownTopicID:           kerr.UnknownTopicID,
+	controller.InvalidPartitions:        kerr.InvalidPartitions,
+	controller.InvalidReplicationFactor: kerr.InvalidReplicationFactor,
+	controller.InvalidReplicaAssignment: kerr.InvalidReplicaAssignment,
+	controller.InvalidConfig:            kerr.InvalidConfig,
+	controller.PolicyViolation:          kerr.PolicyViolation,
+	controller.DeletionDisabled:         kerr.TopicDeletionDisabled,
+	controller.UnknownBroker:            kerr.BrokerIDNotRegistered,
+	controller.StaleBrokerEpoch:         kerr.StaleBrokerEpoch,
+	controller.DuplicateBroker:          kerr.DuplicateBrokerRegistration,
+	controller.OtherCluster:             kerr.InconsistentClusterID,
+}
+
+func reasonCode(r controller.Reason) int16 {
+	if e, ok := reasonCodes[r]; ok {
+		return e.Code
+	}
+	return kerr.UnknownServerError.Code
+}
+
+// message is the text that goes with a code where the response has room for one; nil for nil.
+func message(err error) *string {
+	if err == nil {
+		return nil
+	}
+	s := err.Error()
+	return &s
+}

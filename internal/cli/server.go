@@ -1,0 +1,114 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"chronik/internal/config"
+	"chronik/internal/node"
+	"chronik/internal/vfs"
+)
+
+// shutdownPatience is how long a stop waits for requests in progress before it closes their connections.
+const shutdownPatience = 30 * time.Second
+
+// Server is the command chronik-server: `chronik-server [flags] standalone`, flags before or after.
+func Server(s Streams) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "chronik-server [flags] standalone",
+		Short: "A Kafka-compatible broker that syncs every record before it acknowledges it",
+		Args:  noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			return usageError{errors.New("say what to run: chronik-server standalone")}
+		},
+	}
+	for _, setting := range config.Settings {
+		usage := fmt.Sprintf("%s (%s)", setting.Doc, setting.Env())
+		root.PersistentFlags().String(setting.Name, setting.Default, usage)
+	}
+	root.AddCommand(standalone(s), showConfig(s))
+	return root
+}
+
+func standalone(s Streams) *cobra.Command {
+	return &cobra.Command{
+		Use:   "standalone",
+		Short: "Run one broker that needs no other",
+		Args:  noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			settings, err := load(cmd)
+			if err != nil {
+				return err
+			}
+			return serve(cmd.Context(), settings, s)
+		},
+	}
+}
+
+func showConfig(s Streams) *cobra.Command {
+	return &cobra.Command{
+		Use:   "config",
+		Short: "Show each effective setting and where it came from",
+		Args:  noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			settings, err := load(cmd)
+			if err != nil {
+				return err
+			}
+			return printConfig(s.Out, settings)
+		},
+	}
+}
+
+func load(cmd *cobra.Command) (*config.Server, error) {
+	given := make(map[string]string)
+	for _, setting := range config.Settings {
+		if f := cmd.Flag(setting.Name); f != nil && f.Changed {
+			given[setting.Name] = f.Value.String()
+		}
+	}
+	settings, err := config.Load(config.Inputs{Flags: given, Env: os.Environ(), ReadFile: os.ReadFile})
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return settings, nil
+}
+
+func printConfig(w io.Writer, settings *config.Server) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, e := range settings.Effective {
+		if _, err := fmt.Fprintf(table, "%s\t%s\t%s\n", e.Name, e.Value, e.Source); err != nil {
+			return err
+		}
+	}
+	return table.Flush()
+}
+
+// serve runs a node until ctx ends or it fails.
+func serve(ctx context.Context, settings *config.Server, s Streams) error {
+	log := slog.New(slog.NewTextHandler(s.Err, &slog.HandlerOptions{Level: settings.LogLevel}))
+	n, err := node.New(settings, node.Env{FS: vfs.OS(), Listen: net.Listen, Now: time.Now, Log: log})
+	if err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintln(s.Out, n.StartLine()); err != nil {
+		log.Warn("the start line could not be printed", "error", err)
+	}
+	select {
+	case <-ctx.Done():
+		log.Info("stopping: finishing requests in progress and syncing the logs")
+	case <-n.Failed():
+	}
+	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownPatience)
+	defer cancel()
+	return errors.Join(n.Err(), n.Stop(patience))
+}

@@ -1,0 +1,135 @@
+package node
+
+import (
+	"log/slog"
+	"sync/atomic"
+
+	"chronik/internal/config"
+	"chronik/internal/metadata/image"
+	"chronik/internal/model"
+	"chronik/internal/replica"
+)
+
+// follower brings this broker's partitions and configuration to what the metadata say. Its changes come one after
+// the other, from the goroutine that applies the metadata log, before the proposer is answered.
+type follower struct {
+	node     model.BrokerID
+	static   map[string]string
+	replicas *replica.Set
+	log      *slog.Logger
+
+	current atomic.Pointer[effective]
+}
+
+// effective is what the configuration layers amount to at one image.
+type effective struct {
+	layers config.Layers
+	broker *config.Broker
+	topic  *config.Topic
+}
+
+// start takes the image that the log led to at start.
+func (f *follower) start(im *image.Image) error {
+	eff, err := f.resolve(im)
+	if err != nil {
+		return err
+	}
+	f.current.Store(eff)
+	for t := range im.Topics() {
+		f.ensure(t, eff)
+	}
+	return nil
+}
+
+// apply follows one change; it implements quorum.Applied. Deletions come first: a topic may be deleted and
+// created again in one batch.
+func (f *follower) apply(im *image.Image, d *image.Delta) {
+	for _, t := range d.TopicsDeleted {
+		for n := range t.Partitions {
+			f.replicas.Remove(model.TopicPartition{Topic: t.Name, Partition: int32(n)})
+		}
+	}
+	if d.ClusterConfig || len(d.NodeConfigs) > 0 {
+		f.reconfigure(im)
+		return
+	}
+	eff := f.current.Load()
+	for _, t := range d.TopicsCreated {
+		f.ensure(t, eff)
+	}
+	for _, t := range d.TopicConfigs {
+		f.ensure(t, eff)
+	}
+	for _, p := range d.Partitions {
+		if settings := f.settings(p.Topic, eff); settings != nil {
+			f.ensureOne(p.Topic, p.Partition, settings)
+		}
+	}
+}
+
+// reconfigure resolves everything anew: a dynamic value of the broker can be any topic's default.
+func (f *follower) reconfigure(im *image.Image) {
+	eff, err := f.resolve(im)
+	if err != nil {
+		f.log.Error("the broker's dynamic configuration cannot be used; the previous one stays in effect", "error", err)
+		eff = f.current.Load()
+	}
+	f.current.Store(eff)
+	for t := range im.Topics() {
+		f.ensure(t, eff)
+	}
+}
+
+func (f *follower) resolve(im *image.Image) (*effective, error) {
+	l := im.Layers(f.static, f.node)
+	b, err := l.Broker()
+	if err != nil {
+		return nil, err
+	}
+	t, err := l.Topic()
+	if err != nil {
+		return nil, err
+	}
+	return &effective{layers: l, broker: b, topic: t}, nil
+}
+
+func (f *follower) broker() *config.Broker { return f.current.Load().broker }
+
+func (f *follower) layers() config.Layers { return f.current.Load().layers }
+
+// ensure brings all partitions of a topic that have a replica here to the metadata.
+func (f *follower) ensure(t *image.Topic, eff *effective) {
+	settings := f.settings(t, eff)
+	if settings == nil {
+		return
+	}
+	for n := range t.Partitions {
+		f.ensureOne(t, int32(n), settings)
+	}
+}
+
+// settings are what the topic's configuration means; nil, loudly, if a stored value cannot be used: the topic keeps
+// what it had.
+func (f *follower) settings(t *image.Topic, eff *effective) *replica.Settings {
+	c, err := eff.topic.With(t.Configs)
+	if err != nil {
+		f.log.Error("a topic's stored configuration cannot be used; correct it with kafka-configs", "topic", t.Name, "error", err)
+		if c, err = eff.topic.With(nil); err != nil {
+			return nil
+		}
+	}
+	return replica.SettingsOf(c, int64(eff.broker.ProducerIDExpireMs))
+}
+
+func (f *follower) ensureOne(t *image.Topic, n int32, settings *replica.Settings) {
+	p := t.Partitions[n]
+	for _, id := range p.Replicas {
+		if id != f.node {
+			continue
+		}
+		f.replicas.Ensure(replica.Assignment{
+			Partition: model.TopicPartition{Topic: t.Name, Partition: n}, TopicID: t.ID,
+			Leader: p.Leader == f.node, Epoch: p.LeaderEpoch, Settings: settings,
+		})
+	}
+}

@@ -1,0 +1,60 @@
+package node
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/internal/broker/server"
+)
+
+// collectors are the broker's metrics. Each is read when it is asked for; counting costs the hot path no more than
+// a sharded addition.
+func collectors(n *Node) []prometheus.Collector {
+	m := n.server.Metrics()
+	gauge := func(name, help string, value func() float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "chronik_" + name, Help: help}, value)
+	}
+	counter := func(name, help string, c *server.Counter) prometheus.Collector {
+		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "chronik_" + name, Help: help}, func() float64 { return float64(c.Load()) })
+	}
+	return []prometheus.Collector{
+		gauge("connections", "Open client connections.", func() float64 { return float64(m.ConnectionsOpen.Load()) }),
+		gauge("requests_in_flight", "Requests received whose reply is not written yet.", func() float64 { return float64(m.InFlight.Load()) }),
+		gauge("partitions", "Partitions held by this broker.", func() float64 { return float64(n.replicas.Len()) }),
+		gauge("open_log_files", "Log files open now.", func() float64 { return float64(n.data.OpenFiles()) }),
+		gauge("metadata_index", "Index of the newest applied metadata entry.", func() float64 { return float64(n.quorum.Images().Load().Index()) }),
+		counter("connections_opened_total", "Client connections accepted.", &m.ConnectionsOpened),
+		counter("connections_failed_total", "Connections closed because of what the client sent.", &m.ConnectionsFailed),
+		counter("received_bytes_total", "Bytes read from clients.", &m.BytesIn),
+		counter("sent_bytes_total", "Bytes written to clients.", &m.BytesOut),
+		counter("handler_panics_total", "Requests whose handler panicked. Any is a defect.", &m.Panics),
+		requestCollector{m},
+	}
+}
+
+// requestCollector counts requests and the time that they took, by API.
+type requestCollector struct{ m *server.Metrics }
+
+var (
+	requestsDesc = prometheus.NewDesc("chronik_requests_total", "Requests received.", []string{"api"}, nil)
+	secondsDesc  = prometheus.NewDesc("chronik_request_seconds_total", "Time from receiving requests to writing their replies.", []string{"api"}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (requestCollector) Describe(ch chan<- *prometheus.Desc) {
+	ch <- requestsDesc
+	ch <- secondsDesc
+}
+
+// Collect implements prometheus.Collector. APIs that nobody has asked for are left out.
+func (r requestCollector) Collect(ch chan<- prometheus.Metric) {
+	for key := range r.m.Requests {
+		n := r.m.Requests[key].Load()
+		if n == 0 {
+			continue
+		}
+		name := kmsg.NameForKey(int16(key))
+		ch <- prometheus.MustNewConstMetric(requestsDesc, prometheus.CounterValue, float64(n), name)
+		ch <- prometheus.MustNewConstMetric(secondsDesc, prometheus.CounterValue, float64(r.m.NanosOpen[key].Load())/1e9, name)
+	}
+}

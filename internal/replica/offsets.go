@@ -1,0 +1,88 @@
+package replica
+
+import (
+	"chronik/internal/model"
+	"chronik/internal/wal"
+)
+
+// The timestamps of ListOffsets that stand for a place in the log instead of a time.
+const (
+	TimestampLatest        = -1
+	TimestampEarliest      = -2
+	TimestampMax           = -3 // the record with the largest timestamp (KIP-734)
+	TimestampEarliestLocal = -4 // the first offset on local disks (KIP-405)
+	TimestampLatestTiered  = -5 // the last offset in remote storage (KIP-1005)
+	TimestampPendingUpload = -6 // the first offset not yet in remote storage (KIP-1023)
+)
+
+// Position answers ListOffsets: an offset, the timestamp of its record and the leader epoch that wrote it.
+// Offset and Timestamp are -1 where nothing matches.
+type Position struct {
+	Offset    model.Offset
+	Timestamp int64 // milliseconds since 1970
+	Epoch     model.LeaderEpoch
+}
+
+var nowhere = Position{Offset: model.NoOffset, Timestamp: -1, Epoch: model.NoEpoch}
+
+// Find looks an offset up by timestamp, or by one of the special values. Nothing at or above the high
+// watermark, for committed readers the last stable offset, is ever found.
+func (r *Replica) Find(timestamp int64, committed bool, believed model.LeaderEpoch) (Position, error) {
+	l, epoch, err := r.leader(believed)
+	if err != nil {
+		return nowhere, err
+	}
+	limit := r.HighWatermark()
+	if committed {
+		limit = l.LastStable(limit)
+	}
+	switch timestamp {
+	case TimestampLatest:
+		return Position{Offset: limit, Timestamp: -1, Epoch: epoch}, nil
+	case TimestampEarliest, TimestampEarliestLocal:
+		start := l.Start()
+		return Position{Offset: start, Timestamp: -1, Epoch: l.EpochAt(start)}, nil
+	case TimestampLatestTiered, TimestampPendingUpload:
+		return nowhere, nil // no remote storage holds anything of this partition
+	case TimestampMax:
+		found, err := l.MaxTimestamp(limit)
+		return position(l, found, err)
+	}
+	found, err := l.LookupTime(timestamp, limit)
+	return position(l, found, err)
+}
+
+func position(l *wal.Log, at wal.TimestampOffset, err error) (Position, error) {
+	if err != nil || at.Offset == model.NoOffset {
+		return nowhere, err
+	}
+	return Position{Offset: at.Offset, Timestamp: at.Timestamp, Epoch: l.EpochAt(at.Offset)}, nil
+}
+
+// EpochEnd answers OffsetForLeaderEpoch: the largest epoch not above the one asked for, and where it ends
+// (KIP-101, KIP-279).
+func (r *Replica) EpochEnd(epoch, believed model.LeaderEpoch) (model.LeaderEpoch, model.Offset, error) {
+	l, _, err := r.leader(believed)
+	if err != nil {
+		return model.NoEpoch, model.NoOffset, err
+	}
+	e, end := l.EpochEnd(epoch)
+	return e, end, nil
+}
+
+// DeleteBefore moves the log start offset; TimestampLatest (-1) means up to the high watermark. The new
+// start is durable when it returns.
+func (r *Replica) DeleteBefore(to model.Offset) (model.Offset, error) {
+	l, _, err := r.leader(model.NoEpoch)
+	if err != nil {
+		return model.NoOffset, err
+	}
+	hw := r.HighWatermark()
+	if to == model.NoOffset {
+		to = hw
+	}
+	if to < 0 || to > hw {
+		return model.NoOffset, ErrOffsetOutOfRange
+	}
+	return l.DeleteBefore(to)
+}

@@ -1,0 +1,82 @@
+package replica
+
+import (
+	"chronik/internal/model"
+	"chronik/internal/wal"
+)
+
+// ReadRequest is a consumer's wish for one partition.
+type ReadRequest struct {
+	From        model.Offset
+	MaxBytes    int               // the records may be more only if MinOne is set and the first batch alone is larger
+	MinOne      bool              // return one batch even if it is larger than MaxBytes (KIP-74)
+	Committed   bool              // isolation level read_committed
+	LeaderEpoch model.LeaderEpoch // what the caller believes; NoEpoch: anything
+	LastEpoch   model.LeaderEpoch // epoch of the last record that the caller holds; NoEpoch: not said
+}
+
+// ReadResult is what a partition answers. Records must be released; it is nil where there are none.
+type ReadResult struct {
+	Records       *wal.Region
+	HighWatermark model.Offset
+	LastStable    model.Offset
+	LogStart      model.Offset
+	Aborted       []wal.AbortedTxn
+	Diverging     *Divergence
+}
+
+// Divergence says where the caller's log and ours part (KIP-595): it must truncate to EndOffset.
+type Divergence struct {
+	Epoch     model.LeaderEpoch
+	EndOffset model.Offset
+}
+
+// Read returns records from an offset on, below the high watermark, or below the last stable offset if
+// only committed ones are wanted. The watermarks are set even when there is an error, as far as they are known.
+func (r *Replica) Read(q ReadRequest) (ReadResult, error) {
+	res := ReadResult{HighWatermark: model.NoOffset, LastStable: model.NoOffset, LogStart: model.NoOffset}
+	l, _, err := r.leader(q.LeaderEpoch)
+	if err != nil {
+		return res, err
+	}
+	// The watermark is loaded before the end, and the end only grows: a watermark above it cannot be seen.
+	res.HighWatermark = r.HighWatermark()
+	res.LastStable = l.LastStable(res.HighWatermark)
+	res.LogStart = l.Start()
+	if d := diverges(l, q); d != nil {
+		res.Diverging = d
+		return res, nil
+	}
+	if q.From < res.LogStart || q.From > l.End() {
+		return res, ErrOffsetOutOfRange
+	}
+	limit := res.HighWatermark
+	if q.Committed {
+		limit = res.LastStable
+	}
+	if q.From >= limit || (q.MaxBytes <= 0 && !q.MinOne) {
+		return res, nil
+	}
+	res.Records, err = l.Read(q.From, limit, q.MaxBytes, q.MinOne)
+	if err == nil && q.Committed {
+		res.Aborted = l.AbortedIn(q.From, res.Records.Next())
+	}
+	return res, err
+}
+
+func diverges(l *wal.Log, q ReadRequest) *Divergence {
+	if q.LastEpoch == model.NoEpoch {
+		return nil
+	}
+	epoch, end := l.EpochEnd(q.LastEpoch)
+	if epoch < q.LastEpoch || end < q.From {
+		return &Divergence{Epoch: epoch, EndOffset: end}
+	}
+	return nil
+}
+
+// Behind tells cheaply how far a reader at from is below what it may see. The answer is in records, 0 if
+// there is nothing for it; a parked fetch uses it to decide whether looking closer can pay.
+func (r *Replica) Behind(from model.Offset) int64 {
+	return max(0, int64(r.HighWatermark()-from))
+}

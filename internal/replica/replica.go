@@ -1,0 +1,200 @@
+package replica
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"chronik/internal/mem"
+	"chronik/internal/model"
+	"chronik/internal/record"
+	"chronik/internal/wal"
+	"chronik/internal/wal/producer"
+)
+
+// Replica is one partition on this broker.
+type Replica struct {
+	partition model.TopicPartition
+	topicID   model.TopicID
+	dir       string
+
+	open    sync.Once // the log opens once: in the background, or for the first who asks
+	openLog func(*Replica) (*wal.Log, error)
+	openErr error // written inside open
+
+	log  atomic.Pointer[wal.Log]
+	lead atomic.Pointer[leadership]
+	spec atomic.Pointer[Settings]
+
+	highWatermark atomic.Int64
+	parked        watchers
+}
+
+// leadership is the epoch in which this broker leads; a nil pointer means that it does not.
+type leadership struct{ epoch model.LeaderEpoch }
+
+// Settings is what the topic's configuration means for one partition.
+type Settings struct {
+	Log    wal.Config
+	Policy Policy
+}
+
+// Partition names the replica's partition.
+func (r *Replica) Partition() model.TopicPartition { return r.partition }
+
+// TopicID is the identity of the topic that the replica belongs to (L5).
+func (r *Replica) TopicID() model.TopicID { return r.topicID }
+
+// Policy is what the topic demands of the batches that it accepts.
+func (r *Replica) Policy() *Policy { return &r.spec.Load().Policy }
+
+// HighWatermark is the offset below which records are safe and visible. It never goes back (R5).
+func (r *Replica) HighWatermark() model.Offset { return model.Offset(r.highWatermark.Load()) }
+
+// Log opens the partition's log if nobody has yet, and returns it; ErrStorage if that failed.
+func (r *Replica) Log() (*wal.Log, error) {
+	if l := r.log.Load(); l != nil {
+		return l, nil
+	}
+	r.open.Do(r.doOpen)
+	if l := r.log.Load(); l != nil {
+		return l, nil
+	}
+	return nil, r.openErr
+}
+
+func (r *Replica) doOpen() {
+	l, err := r.openLog(r)
+	if err == nil {
+		err = r.begin(l)
+	}
+	if err != nil {
+		r.openErr = fmt.Errorf("%w: %s: %w", ErrStorage, r.partition, err)
+		return
+	}
+	r.raiseWatermark(l.DurableEnd())
+	r.log.Store(l)
+	if err := r.begin(l); err != nil { // follow may have moved on between the first begin and the store
+		r.lead.Store(nil)
+	}
+}
+
+// leader returns the log and the epoch in which we lead, after checking what the caller believes that
+// epoch to be (KIP-320). model.NoEpoch believes anything.
+func (r *Replica) leader(believed model.LeaderEpoch) (*wal.Log, model.LeaderEpoch, error) {
+	lead := r.lead.Load()
+	switch {
+	case lead == nil:
+		return nil, model.NoEpoch, ErrNotLeader
+	case believed == model.NoEpoch || believed == lead.epoch:
+	case believed < lead.epoch:
+		return nil, model.NoEpoch, ErrFencedEpoch
+	default:
+		return nil, model.NoEpoch, ErrUnknownEpoch
+	}
+	l, err := r.Log()
+	return l, lead.epoch, err
+}
+
+// Append places a checked batch at the end of the log, in one ordered step (D5), and returns where it
+// stands. w is told, once, when the batch is durable or what became of it; nil for acks=0. owner holds the
+// batch's bytes and is retained until they are written.
+func (r *Replica) Append(b record.Batch, owner *mem.Buf, w wal.Waiter) (wal.Appended, error) {
+	l, epoch, err := r.leader(model.NoEpoch)
+	if err != nil {
+		return wal.Appended{}, err
+	}
+	return l.Append(wal.Append{Batch: b, Owner: owner, Epoch: epoch, Waiter: w})
+}
+
+// Producers lists the idempotent producers that the partition knows.
+func (r *Replica) Producers() ([]producer.Info, error) {
+	l, _, err := r.leader(model.NoEpoch)
+	if err != nil {
+		return nil, err
+	}
+	return l.Producers(), nil
+}
+
+// EndAdvanced is the log's report that everything below end is durable: with an ISR of one that is the
+// high watermark (D1).
+func (r *Replica) EndAdvanced(end model.Offset) {
+	r.raiseWatermark(end)
+	r.parked.wakeAll()
+}
+
+// Fenced is the log's report that a write or a sync failed for good (D3). Parked readers are woken to
+// hear it.
+func (r *Replica) Fenced(error) { r.parked.wakeAll() }
+
+// raiseWatermark moves the watermark forward only: reports may overtake each other.
+func (r *Replica) raiseWatermark(to model.Offset) {
+	for {
+		old := r.highWatermark.Load()
+		if int64(to) <= old || r.highWatermark.CompareAndSwap(old, int64(to)) {
+			return
+		}
+	}
+}
+
+// follow takes the leadership that the metadata give. An open log begins the new epoch before anybody can
+// append in it; one that is not open yet begins it when it opens.
+func (r *Replica) follow(a Assignment) {
+	if !a.Leader {
+		r.lead.Store(nil)
+		return
+	}
+	if old := r.lead.Load(); old != nil && old.epoch == a.Epoch {
+		return
+	}
+	r.lead.Store(&leadership{epoch: a.Epoch})
+	if l := r.log.Load(); l != nil {
+		if err := l.BeginEpoch(a.Epoch); err != nil {
+			r.lead.Store(nil)
+		}
+	}
+}
+
+// begin starts the epoch in a log that was just opened.
+func (r *Replica) begin(l *wal.Log) error {
+	if lead := r.lead.Load(); lead != nil {
+		return l.BeginEpoch(lead.epoch)
+	}
+	return nil
+}
+
+// configure takes new settings, at once for the policy and from the next group on for the log.
+func (r *Replica) configure(s *Settings) {
+	r.spec.Store(s)
+	if l := r.log.Load(); l != nil {
+		l.Configure(s.Log)
+	}
+}
+
+// retire ends the replica's life: its callers are refused from now on, and its log, if it is open, fails
+// its waiters and leaves the files to the caller.
+func (r *Replica) retire() {
+	r.lead.Store(nil)
+	r.open.Do(func() { r.openErr = ErrUnknownPartition })
+	if l := r.log.Load(); l != nil {
+		l.Abandon(ErrUnknownPartition)
+	}
+	r.parked.wakeAll()
+}
+
+// close seals the log with its clean mark. A log that was never opened has nothing to seal.
+func (r *Replica) close() error {
+	r.lead.Store(nil)
+	r.open.Do(func() { r.openErr = errClosing })
+	l := r.log.Load()
+	if l == nil {
+		return nil
+	}
+	if err := l.Close(); err != nil && !errors.Is(err, wal.ErrFenced) {
+		return fmt.Errorf("closing the log of %s: %w", r.partition, err)
+	}
+	return nil
+}
+
+var errClosing = fmt.Errorf("%w: the broker is shutting down", ErrNotLeader)

@@ -1,0 +1,214 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"path"
+	"sync"
+	"time"
+
+	"github.com/puzpuzpuz/xsync/v4"
+	"golang.org/x/sync/errgroup"
+
+	"chronik/internal/model"
+	"chronik/internal/vfs"
+	"chronik/internal/wal"
+)
+
+// Env is what a Set needs of its surroundings.
+type Env struct {
+	FS        vfs.FS
+	DataDir   string
+	Committer *wal.Committer
+	Now       func() time.Time
+	Log       *slog.Logger
+}
+
+// Set is the partitions of this broker. Changes (Ensure, Remove) come from one goroutine, the one that
+// applies metadata in order; everything else may be called from anywhere.
+type Set struct {
+	env      Env
+	disk     layout
+	replicas *xsync.Map[model.TopicPartition, *Replica]
+}
+
+// NewSet prepares the directories below the data directory. It opens no log.
+func NewSet(env Env) (*Set, error) {
+	s := &Set{env: env, disk: layout{fs: env.FS, root: env.DataDir},
+		replicas: xsync.NewMap[model.TopicPartition, *Replica]()}
+	if err := s.disk.prepare(); err != nil {
+		return nil, fmt.Errorf("preparing the data directory: %w", err)
+	}
+	return s, nil
+}
+
+// Get finds a partition; nil if this broker does not hold it.
+func (s *Set) Get(tp model.TopicPartition) *Replica {
+	r, _ := s.replicas.Load(tp)
+	return r
+}
+
+// All yields every partition, in no order.
+func (s *Set) All(yield func(*Replica) bool) {
+	s.replicas.Range(func(_ model.TopicPartition, r *Replica) bool { return yield(r) })
+}
+
+// Len is the number of partitions held.
+func (s *Set) Len() int { return s.replicas.Size() }
+
+// Assignment is what the metadata says of one partition on this broker.
+type Assignment struct {
+	Partition model.TopicPartition
+	TopicID   model.TopicID
+	Leader    bool
+	Epoch     model.LeaderEpoch
+	Settings  *Settings
+}
+
+// Ensure brings the partition to what the metadata says. It does no I/O: the log opens in the background,
+// or when it is first asked for.
+func (s *Set) Ensure(a Assignment) {
+	r := s.Get(a.Partition)
+	if r != nil && r.topicID != a.TopicID {
+		s.Remove(a.Partition) // deleted and created again between two images
+		r = nil
+	}
+	if r == nil {
+		r = &Replica{partition: a.Partition, topicID: a.TopicID, dir: s.disk.partition(a.Partition), openLog: s.openLog}
+	}
+	r.configure(a.Settings)
+	r.follow(a)
+	s.replicas.Store(a.Partition, r)
+}
+
+// Remove deletes the partition: callers are refused at once, its directory is moved out of the way before
+// Remove returns, and the files go in the background.
+func (s *Set) Remove(tp model.TopicPartition) {
+	r, ok := s.replicas.LoadAndDelete(tp)
+	if !ok {
+		return
+	}
+	r.retire()
+	if err := s.disk.discard(r.dir, r.topicID, tp.Partition); err != nil {
+		s.env.Log.Error("could not remove a deleted partition; its directory will be removed at the next start",
+			"partition", tp.String(), "dir", r.dir, "error", err)
+	}
+}
+
+// openLog opens one partition's log. A directory that belongs to another topic of the same name is moved
+// away first (L5).
+func (s *Set) openLog(r *Replica) (*wal.Log, error) {
+	l, rec, err := s.open(r)
+	if id := new(wal.IdentityError); errors.As(err, &id) {
+		s.env.Log.Warn("a directory belonged to an earlier topic of the same name; it is moved away and removed",
+			"partition", r.partition.String(), "found", id.Found.String(), "want", r.topicID.String())
+		if err := s.disk.discard(r.dir, id.Found, r.partition.Partition); err != nil {
+			return nil, err
+		}
+		l, rec, err = s.open(r)
+	}
+	if err != nil {
+		s.env.Log.Error("a partition's log cannot be opened; the partition is offline",
+			"partition", r.partition.String(), "dir", r.dir, "error", err)
+		return nil, err
+	}
+	s.reportRecovery(r, rec)
+	return l, nil
+}
+
+func (s *Set) open(r *Replica) (*wal.Log, wal.Recovery, error) {
+	return wal.Open(wal.Options{
+		FS: s.env.FS, Dir: r.dir, Partition: r.partition, TopicID: r.topicID,
+		Config: r.spec.Load().Log, Committer: s.env.Committer, Now: s.env.Now, Observer: r,
+	})
+}
+
+func (s *Set) reportRecovery(r *Replica, rec wal.Recovery) {
+	if rec.Corruption != nil {
+		s.env.Log.Error("corruption below the synced end of a log: these offsets are not served; restore them from a replica or a backup",
+			"partition", r.partition.String(), "error", rec.Corruption)
+	}
+	if rec.TruncatedBytes > 0 {
+		s.env.Log.Info("cut a torn tail that was never acknowledged",
+			"partition", r.partition.String(), "bytes", rec.TruncatedBytes, "end", int64(rec.End))
+	}
+}
+
+// OpenAll opens the logs that nobody has asked for yet, a few at a time, until all are open or ctx ends.
+func (s *Set) OpenAll(ctx context.Context) {
+	const parallel = 4 // opening waits for the disk more than for the processor
+	var g errgroup.Group
+	g.SetLimit(parallel)
+	for r := range s.All {
+		if ctx.Err() != nil {
+			break
+		}
+		g.Go(func() error {
+			_, _ = r.Log() // a failure is logged, and told again to whoever asks for the partition
+			return nil
+		})
+	}
+	_ = g.Wait()
+}
+
+// RemoveStrays moves away the directories of partitions that the metadata does not know: their topics were
+// deleted while this broker was down. It must run after the metadata were applied.
+func (s *Set) RemoveStrays() error {
+	entries, err := s.env.FS.ReadDir(s.disk.partitions())
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		tp, err := model.ParseTopicPartition(e.Name)
+		if err != nil || !e.IsDir || s.Get(tp) != nil {
+			continue // a stranger's file is not ours to delete
+		}
+		dir := path.Join(s.disk.partitions(), e.Name)
+		s.env.Log.Info("removing the directory of a partition that no topic has", "dir", dir)
+		if err := s.disk.discard(dir, model.TopicID{}, tp.Partition); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// EnforceRetention deletes what the topics' retention says, in every open log.
+func (s *Set) EnforceRetention(ctx context.Context) {
+	for r := range s.All {
+		l := r.log.Load()
+		if l == nil || ctx.Err() != nil {
+			continue
+		}
+		n, err := l.EnforceRetention(r.HighWatermark())
+		if err != nil && !errors.Is(err, wal.ErrFenced) {
+			s.env.Log.Error("retention failed; it is tried again at the next check", "partition", r.partition.String(), "error", err)
+		}
+		if n > 0 {
+			s.env.Log.Info("retention deleted segments", "partition", r.partition.String(), "segments", n, "start", int64(l.Start()))
+		}
+	}
+}
+
+// Close writes every open log's clean mark. No Ensure, Remove or Append may follow.
+func (s *Set) Close() error {
+	const parallel = 8
+	var g errgroup.Group
+	g.SetLimit(parallel)
+	var mu sync.Mutex
+	var errs []error
+	for r := range s.All {
+		g.Go(func() error {
+			if err := r.close(); err != nil {
+				mu.Lock()
+				errs = append(errs, err)
+				mu.Unlock()
+			}
+			return nil
+		})
+	}
+	_ = g.Wait()
+	return errors.Join(errs...)
+}

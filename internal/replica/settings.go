@@ -1,0 +1,58 @@
+package replica
+
+import (
+	"math/rand/v2"
+
+	"chronik/internal/config"
+	"chronik/internal/record/compress"
+	"chronik/internal/wal"
+)
+
+// SettingsOf turns a topic's effective configuration into what its partitions work with. Producers are
+// forgotten after producerExpiryMs.
+func SettingsOf(t *config.Topic, producerExpiryMs int64) *Settings {
+	s := &Settings{
+		Log: wal.Config{
+			SegmentBytes: int64(t.SegmentBytes), SegmentMs: t.SegmentMs, SegmentJitterMs: jitter(t.SegmentJitterMs),
+			IndexIntervalBytes: int64(t.IndexIntervalBytes),
+			RetentionBytes:     -1, RetentionMs: -1,
+			FlushMessages: t.FlushMessages, FlushMs: t.FlushMs,
+			ProducerExpiryMs: producerExpiryMs,
+		},
+		Policy: Policy{
+			MaxMessageBytes: int(t.MaxMessageBytes), SegmentBytes: int64(t.SegmentBytes),
+			Compacted: t.CleanupCompact, Deletes: t.CleanupDelete, LogAppendTime: t.LogAppendTime,
+			BeforeMaxMs: t.TimestampBeforeMaxMs, AfterMaxMs: t.TimestampAfterMaxMs,
+		},
+	}
+	if t.CleanupDelete {
+		s.Log.RetentionBytes, s.Log.RetentionMs = t.RetentionBytes, t.RetentionMs
+	}
+	s.Policy.Recompress, s.Policy.Codec, s.Policy.Level = codec(t)
+	return s
+}
+
+// jitter draws what one log subtracts from segment.ms, so that logs of one topic do not roll together.
+func jitter(maxMs int64) int64 {
+	if maxMs <= 0 {
+		return 0
+	}
+	return rand.Int64N(maxMs)
+}
+
+func codec(t *config.Topic) (recompress bool, c compress.Codec, level compress.Level) {
+	switch t.Compression {
+	case config.CompressionProducer:
+		return false, compress.None, 0
+	case config.CompressionGzip:
+		return true, compress.Gzip, compress.Level(t.GzipLevel)
+	case config.CompressionSnappy:
+		return true, compress.Snappy, 0
+	case config.CompressionLz4:
+		return true, compress.LZ4, compress.Level(t.Lz4Level)
+	case config.CompressionZstd:
+		return true, compress.Zstd, compress.Level(t.ZstdLevel)
+	default:
+		return true, compress.None, 0
+	}
+}
