@@ -53,20 +53,6 @@ type EpochEnd struct {
 	EndOffset model.Offset
 }
 
-// CurrentLeader names the leader that the client should ask instead.
-type CurrentLeader struct {
-	ID    model.BrokerID
-	Epoch model.LeaderEpoch
-}
-
-// NodeEndpoint is where a broker listens.
-type NodeEndpoint struct {
-	ID   model.BrokerID
-	Host string
-	Port int32
-	Rack *string
-}
-
 const (
 	fetchSessions     = 7  // error code and session ID of the response
 	fetchLogStart     = 5  // log start offset
@@ -78,16 +64,14 @@ const (
 	tagDivergingEpoch = 0
 	tagCurrentLeader  = 1
 	tagSnapshotID     = 2
-	tagEndpoints      = 0
 )
 
 // Encode encodes a response into the frame, which must be zero or released, and takes over the regions in it: Release
 // releases them, also after an error. The error wraps ErrResponseTooLarge.
 func (f *Frame) Encode(correlationID int32, r *FetchResponse) error {
-	f.buf = append(f.buf[:0], 0, 0, 0, 0)
 	f.size = 0
-	e := fetchEncoder{Frame: f, version: r.Version, flexible: r.Version >= fetchFlexible}
-	f.buf = appendResponseHeader(f.buf, correlationID, e.flexible)
+	e := fetchEncoder{encoder: encoder{buf: f.buf[:0], flexible: r.Version >= fetchFlexible}, frame: f, version: r.Version}
+	e.header(correlationID)
 	e.int32(r.ThrottleMs)
 	if e.version >= fetchSessions {
 		e.int16(r.ErrorCode)
@@ -97,7 +81,12 @@ func (f *Frame) Encode(correlationID int32, r *FetchResponse) error {
 	for i := range r.Topics {
 		e.topic(&r.Topics[i])
 	}
-	e.endpoints(r.Endpoints)
+	if e.version >= fetchEndpoints {
+		e.endpoints(r.Endpoints)
+	} else {
+		e.noTags()
+	}
+	f.buf = e.buf
 	f.size += int64(len(f.buf))
 	if err := checkFrameSize(f.size - sizePrefix); err != nil {
 		return err
@@ -107,39 +96,9 @@ func (f *Frame) Encode(correlationID int32, r *FetchResponse) error {
 }
 
 type fetchEncoder struct {
-	*Frame
-	version  int16
-	flexible bool
-}
-
-func (e *fetchEncoder) int16(v int16) { e.buf = binary.BigEndian.AppendUint16(e.buf, uint16(v)) }
-func (e *fetchEncoder) int32(v int32) { e.buf = binary.BigEndian.AppendUint32(e.buf, uint32(v)) }
-func (e *fetchEncoder) int64(v int64) { e.buf = binary.BigEndian.AppendUint64(e.buf, uint64(v)) }
-func (e *fetchEncoder) uvarint(v int) { e.buf = binary.AppendUvarint(e.buf, uint64(v)) }
-
-// length is that of an array or of records: 4 bytes, or a varint of the length plus one. -1 is null.
-func (e *fetchEncoder) length(n int) {
-	if e.flexible {
-		e.uvarint(n + 1)
-		return
-	}
-	e.int32(int32(n))
-}
-
-func (e *fetchEncoder) noTags() {
-	if e.flexible {
-		e.buf = append(e.buf, 0)
-	}
-}
-
-// string is a string; only compact ones occur in versions that are flexible.
-func (e *fetchEncoder) string(s string) {
-	if e.flexible {
-		e.uvarint(len(s) + 1)
-	} else {
-		e.int16(int16(len(s)))
-	}
-	e.buf = append(e.buf, s...)
+	encoder
+	frame   *Frame
+	version int16
 }
 
 func (e *fetchEncoder) topic(t *FetchTopic) {
@@ -180,19 +139,15 @@ func (e *fetchEncoder) partition(p *FetchPartition) {
 		e.length(0)
 	} else {
 		e.length(p.Records.Len())
-		e.insert(p.Records)
+		e.frame.insert(len(e.buf), p.Records)
 	}
 	if e.flexible {
 		e.partitionTags(p)
 	}
 }
 
-// The encoded sizes of what is inside a partition's tagged fields: an epoch or broker of 4 bytes, an offset of 8 or
-// an epoch of 4, and the empty list of tagged fields of their own.
-const (
-	epochEndSize      = 4 + 8 + 1
-	currentLeaderSize = 4 + 4 + 1
-)
+// epochEndSize is an epoch, an offset and the empty list of tagged fields of their own.
+const epochEndSize = 4 + 8 + 1
 
 func (e *fetchEncoder) partitionTags(p *FetchPartition) {
 	n := 0
@@ -209,12 +164,8 @@ func (e *fetchEncoder) partitionTags(p *FetchPartition) {
 		e.int64(int64(d.EndOffset))
 		e.noTags()
 	}
-	if l := p.CurrentLeader; l != nil {
-		e.uvarint(tagCurrentLeader)
-		e.uvarint(currentLeaderSize)
-		e.int32(int32(l.ID))
-		e.int32(int32(l.Epoch))
-		e.noTags()
+	if p.CurrentLeader != nil {
+		e.currentLeader(tagCurrentLeader, p.CurrentLeader)
 	}
 	if s := p.SnapshotID; s != nil { // offset first, unlike DivergingEpoch
 		e.uvarint(tagSnapshotID)
@@ -223,51 +174,4 @@ func (e *fetchEncoder) partitionTags(p *FetchPartition) {
 		e.int32(int32(s.Epoch))
 		e.noTags()
 	}
-}
-
-// endpoints writes the tagged fields of the response, of which the endpoints are the only one.
-func (e *fetchEncoder) endpoints(nodes []NodeEndpoint) {
-	if !e.flexible {
-		return
-	}
-	if e.version < fetchEndpoints || len(nodes) == 0 {
-		e.noTags()
-		return
-	}
-	e.uvarint(1)
-	e.uvarint(tagEndpoints)
-	e.uvarint(endpointsSize(nodes))
-	e.length(len(nodes))
-	for _, n := range nodes {
-		e.int32(int32(n.ID))
-		e.string(n.Host)
-		e.int32(n.Port)
-		if n.Rack == nil {
-			e.length(-1)
-		} else {
-			e.string(*n.Rack)
-		}
-		e.noTags()
-	}
-}
-
-func endpointsSize(nodes []NodeEndpoint) int {
-	size := uvarintLen(len(nodes) + 1)
-	for _, n := range nodes {
-		size += 4 + uvarintLen(len(n.Host)+1) + len(n.Host) + 4 + 1
-		if n.Rack == nil {
-			size++
-			continue
-		}
-		size += uvarintLen(len(*n.Rack)+1) + len(*n.Rack)
-	}
-	return size
-}
-
-func uvarintLen(v int) int {
-	n := 1
-	for ; v >= 0x80; v >>= 7 {
-		n++
-	}
-	return n
 }

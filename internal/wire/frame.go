@@ -92,12 +92,12 @@ func (f *Frame) Release() {
 	f.buf, f.cuts, f.size = f.buf[:0], f.cuts[:0], 0
 }
 
-// insert marks the place of a region. An empty one is released at once.
-func (f *Frame) insert(r Region) {
+// insert marks a place in the bytes as that of a region. An empty one is released at once.
+func (f *Frame) insert(at int, r Region) {
 	if r.Len() == 0 {
 		r.Release()
 		return
 	}
-	f.cuts = append(f.cuts, cut{at: len(f.buf), region: r})
+	f.cuts = append(f.cuts, cut{at: at, region: r})
 	f.size += int64(r.Len())
 }
