@@ -71,13 +71,11 @@ func (l *Log) shut() {
 	if l.core.failure == nil {
 		l.core.failure = ErrClosed // a truncation has ended in between
 	}
-	names := []string{l.path(indexName)}
-	for _, s := range l.core.segs {
-		names = append(names, l.path(segmentName(s.number)))
-	}
+	segs := l.core.segs
 	l.mu.Unlock()
-	for _, n := range names {
-		l.committer.files.forget(n)
+	l.forgetFile(indexNumber)
+	for _, s := range segs {
+		l.forgetFile(s.number)
 	}
 }
 
@@ -95,7 +93,7 @@ func (l *Log) finish() error {
 	if done {
 		return nil
 	}
-	f, err := l.committer.files.get(l.path(segmentName(seg.number)))
+	f, err := l.segmentFile(seg.number)
 	if err != nil {
 		return err
 	}

@@ -85,7 +85,7 @@ func (l *Log) write(g *group) (*file, error) {
 	seg := l.core.active()
 	seq := l.core.marks.seq
 	l.mu.Unlock()
-	f, err := l.committer.files.get(l.path(segmentName(seg.number)))
+	f, err := l.segmentFile(seg.number)
 	if err != nil {
 		return nil, err
 	}

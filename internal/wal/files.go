@@ -17,15 +17,40 @@ type fileCache struct {
 	cap int
 
 	mu   sync.Mutex
-	open map[string]*file
+	open map[fileKey]*file
 	idle list.List // of *file without holders, the one released last in front
 	tick uint64
 }
 
+// fileKey names a file of a log: a segment by its number, or the index.
+type fileKey struct {
+	log    *Log
+	number int64
+}
+
+// indexNumber stands for the index file.
+const indexNumber = -1
+
+func (k fileKey) path() string {
+	if k.number == indexNumber {
+		return k.log.path(indexName)
+	}
+	return k.log.path(segmentName(k.number))
+}
+
+// segmentFile opens a segment, or the index, through the cache. The caller must release it.
+func (l *Log) segmentFile(number int64) (*file, error) {
+	return l.committer.files.get(fileKey{l, number})
+}
+
+// forgetFile is fileCache.forget.
+func (l *Log) forgetFile(number int64) { l.committer.files.forget(fileKey{l, number}) }
+
 // file is an open file that several holders share.
 type file struct {
 	vfs.File
-	name  string
+	key   fileKey
+	name  string // its path
 	cache *fileCache
 	refs  int           // guarded by the cache
 	elem  *list.Element // in idle, if refs is 0
@@ -34,40 +59,37 @@ type file struct {
 }
 
 func newFileCache(fs vfs.FS, limit int) *fileCache {
-	return &fileCache{fs: fs, cap: limit, open: make(map[string]*file)}
+	return &fileCache{fs: fs, cap: limit, open: make(map[fileKey]*file)}
 }
 
 // get returns the file with a reference for the caller, opening it if needed.
-func (c *fileCache) get(name string) (*file, error) {
-	if f := c.lookup(name); f != nil {
+func (c *fileCache) get(key fileKey) (*file, error) {
+	if f := c.lookup(key); f != nil {
 		return f, nil
 	}
-	vf, err := c.fs.Open(name)
+	vf, err := c.fs.Open(key.path())
 	if err != nil {
 		return nil, err
 	}
-	return c.put(name, vf), nil
+	return c.put(key, vf), nil
 }
 
 // put hands an open file to the cache and returns it with a reference. If another caller was faster, its
 // file is returned and vf closed.
-func (c *fileCache) put(name string, vf vfs.File) *file {
-	if f := c.lookup(name); f != nil {
-		_ = vf.Close() // nothing was written through it
-		return f
-	}
+func (c *fileCache) put(key fileKey, vf vfs.File) *file {
+	name := key.path()
 	c.mu.Lock()
-	f, ok := c.open[name]
+	f, ok := c.open[key]
 	if ok {
 		c.hold(f)
 	} else {
-		f = &file{File: vf, name: name, cache: c, refs: 1}
-		c.open[name] = f
+		f = &file{File: vf, key: key, name: name, cache: c, refs: 1}
+		c.open[key] = f
 	}
 	victim := c.victim()
 	c.mu.Unlock()
 	if ok {
-		_ = vf.Close()
+		_ = vf.Close() // nothing was written through it
 	}
 	if victim != nil {
 		_ = victim.File.Close() // synced long ago, or never written to
@@ -75,10 +97,10 @@ func (c *fileCache) put(name string, vf vfs.File) *file {
 	return f
 }
 
-func (c *fileCache) lookup(name string) *file {
+func (c *fileCache) lookup(key fileKey) *file {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	f := c.open[name]
+	f := c.open[key]
 	if f != nil {
 		c.hold(f)
 	}
@@ -124,20 +146,20 @@ func (c *fileCache) victim() *file {
 		return nil // all are in use: the bound gives way
 	}
 	f := c.idle.Remove(back).(*file)
-	delete(c.open, f.name)
+	delete(c.open, f.key)
 	return f
 }
 
-// forget takes a file out of the cache, because its name is about to mean another file or none. Those who
+// forget takes a file out of the cache, because its name means another file from now on, or none. Those who
 // hold it may go on reading.
-func (c *fileCache) forget(name string) {
+func (c *fileCache) forget(key fileKey) {
 	c.mu.Lock()
-	f := c.open[name]
+	f := c.open[key]
 	if f == nil {
 		c.mu.Unlock()
 		return
 	}
-	delete(c.open, name)
+	delete(c.open, key)
 	f.gone = true
 	unused := f.refs == 0
 	if unused {
@@ -160,7 +182,7 @@ func (c *fileCache) sweep(ticks uint64) {
 			break
 		}
 		c.idle.Remove(back)
-		delete(c.open, f.name)
+		delete(c.open, f.key)
 		old = append(old, f)
 	}
 	c.mu.Unlock()

@@ -60,6 +60,7 @@ type index struct {
 	tail    []indexEntry
 	count   int64 // entries in the file
 	dirty   bool  // some of those are not synced
+	deleted bool  // segments were deleted since the index was looked at
 	broken  bool  // the file is not to be believed, and must be rebuilt
 	lastPos int64 // of the last entry of the active segment; 0: it has none
 }

@@ -19,7 +19,7 @@ func (l *Log) findEntry(number int64, after func(indexEntry) bool) (indexEntry, 
 	if ok || broken || count == 0 {
 		return e, ok
 	}
-	f, err := l.committer.files.get(l.path(indexName))
+	f, err := l.segmentFile(indexNumber)
 	if err != nil {
 		l.indexBroken()
 		return indexEntry{}, false
@@ -144,16 +144,15 @@ func (l *Log) flushIndex(idle bool) {
 
 // openIndex opens the index file, making it if it is the first time.
 func (l *Log) openIndex() (*file, error) {
-	name := l.path(indexName)
-	f, err := l.committer.files.get(name)
+	f, err := l.segmentFile(indexNumber)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return f, err
 	}
-	vf, err := l.fs.Create(name)
+	vf, err := l.fs.Create(l.path(indexName))
 	if err != nil {
 		return nil, err
 	}
-	return l.committer.files.put(name, vf), l.fs.SyncDir(l.dir)
+	return l.committer.files.put(fileKey{l, indexNumber}, vf), l.fs.SyncDir(l.dir)
 }
 
 // rebuildIndex makes a new index by walking the headers of all visible batches. The caller has the upkeep.
@@ -181,7 +180,7 @@ func (l *Log) rebuildIndex() {
 	if err := l.replaceFile(indexName, body); err != nil {
 		return
 	}
-	l.committer.files.forget(l.path(indexName))
+	l.forgetFile(indexNumber)
 	l.mu.Lock()
 	x := &l.core.index
 	x.broken, x.count = false, count
@@ -190,10 +189,62 @@ func (l *Log) rebuildIndex() {
 	l.mu.Unlock()
 }
 
+// minTrim is how many entries of deleted segments are left alone.
+const minTrim = 1024
+
+// trimIndex rewrites the index without the entries of deleted segments, once they are most of it. The
+// caller has the upkeep.
+func (l *Log) trimIndex() {
+	l.mu.Lock()
+	x := &l.core.index
+	count, wanted := x.count, x.deleted && !x.broken && len(l.core.segs) > 0
+	x.deleted = false
+	first := int64(0)
+	if wanted {
+		first = l.core.segs[0].number
+	}
+	l.mu.Unlock()
+	if !wanted || count < 2*minTrim {
+		return
+	}
+	f, err := l.segmentFile(indexNumber)
+	if err != nil {
+		return
+	}
+	defer f.release()
+	var buf [entryBytes]byte
+	var failed error
+	dead := int64(sort.Search(int(count), func(i int) bool {
+		e, err := l.readEntry(f, int64(i), buf[:])
+		if err != nil {
+			failed = err
+		}
+		return int64(e.number) >= first
+	}))
+	if failed != nil {
+		l.indexBroken()
+		return
+	}
+	if dead < count/2 {
+		return
+	}
+	live := make([]byte, (count-dead)*entryBytes)
+	if _, err := f.ReadAt(live, dead*entryBytes); err != nil {
+		return
+	}
+	if err := l.replaceFile(indexName, live); err != nil {
+		return // the dead entries only cost space
+	}
+	l.mu.Lock()
+	x.count = count - dead
+	l.mu.Unlock()
+	l.forgetFile(indexNumber)
+}
+
 // indexSegment walks a segment's batch headers from pos on and calls add for each entry that the index
 // should have. It stops at the first header that makes no sense.
 func (l *Log) indexSegment(v *view, pos int64, st stats, interval int64, add func(indexEntry)) error {
-	f, err := l.committer.files.get(l.path(segmentName(v.number)))
+	f, err := l.segmentFile(v.number)
 	if err != nil {
 		return err
 	}

@@ -82,7 +82,7 @@ func (l *Log) findTime(v *view, from cutPoint, start, limit model.Offset, ts int
 	if v.broken != nil {
 		return notFound, fmt.Errorf("%s: %w", l.tp, v.broken)
 	}
-	f, err := l.committer.files.get(l.path(segmentName(v.number)))
+	f, err := l.segmentFile(v.number)
 	if err != nil {
 		return notFound, fmt.Errorf("%s: %w", l.tp, l.gone(v.number, err))
 	}

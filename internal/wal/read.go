@@ -94,6 +94,7 @@ type reader struct {
 	f           *file
 
 	at     int64        // a batch boundary to begin the walk at
+	guess  bool         // at comes from the index, which may be wrong
 	expect model.Offset // the offset that stands there
 	jumped bool         // skip has looked into the index
 }
@@ -101,13 +102,20 @@ type reader struct {
 func (r *reader) read() (*Region, error) {
 	l := r.log
 	var err error
-	if r.f, err = l.committer.files.get(l.path(segmentName(r.v.number))); err != nil {
+	if r.f, err = l.segmentFile(r.v.number); err != nil {
 		return nil, l.gone(r.v.number, err)
 	}
 	if r.at == 0 {
-		r.begin()
+		r.begin(r.from)
 	}
 	region, err := r.locate()
+	if r.misled(err) { // the bytes are bad, or the index is: the entry before tells
+		wrong := r.expect
+		r.begin(wrong - 1)
+		if region, err = r.locate(); err == nil || r.misled(err) {
+			l.indexBroken()
+		}
+	}
 	if err != nil {
 		r.f.release()
 		return nil, err
@@ -134,11 +142,18 @@ func (l *Log) gone(number int64, err error) error {
 	return fmt.Errorf("%w: the segment was deleted meanwhile", ErrOutOfRange)
 }
 
-// begin finds the batch boundary to walk from.
-func (r *reader) begin() {
-	e, ok := r.log.findEntry(r.v.number, func(e indexEntry) bool { return e.offset > r.from })
+// misled tells whether a walk failed at the very place that the index had named.
+func (r *reader) misled(err error) bool {
+	var e *CorruptError
+	return r.guess && errors.As(err, &e) && e.Pos == r.at
+}
+
+// begin finds the batch boundary to walk from, at an offset or below.
+func (r *reader) begin(off model.Offset) {
+	r.guess = false
+	e, ok := r.log.findEntry(r.v.number, func(e indexEntry) bool { return e.offset > off })
 	if ok && int64(e.pos) < r.v.size {
-		r.at, r.expect = int64(e.pos), e.offset
+		r.at, r.expect, r.guess = int64(e.pos), e.offset, true
 	} else {
 		r.at, r.expect = headerBytes, r.v.base
 	}
@@ -183,6 +198,12 @@ func (r *reader) walk(verify bool) (*Region, error) {
 		b, err := s.next()
 		if err == nil && verify {
 			err = chk.check(b.head)
+		}
+		if err == nil && b.pos == r.at && b.head.BaseOffset() != r.expect && !r.v.gaps {
+			err = fmt.Errorf("%w: offset %d where the index says %d", errBadBatch, b.head.BaseOffset(), r.expect)
+		}
+		if err == io.EOF && region.n == 0 {
+			err = fmt.Errorf("%w: the bytes end at offset %d", errBadBatch, chk.expect)
 		}
 		if err == io.EOF {
 			break
@@ -233,10 +254,15 @@ func (r *reader) skip(s *scanner, region *Region) bool {
 	e, ok := r.log.findEntry(r.v.number, func(e indexEntry) bool {
 		return int64(e.pos) > region.pos+r.max || e.offset >= r.limit
 	})
-	if ok && int64(e.pos) > s.pos {
-		s.pos = int64(e.pos)
-		region.n, region.next = s.pos-region.pos, e.offset
+	if !ok || int64(e.pos) <= s.pos {
+		return false
 	}
+	if b, err := s.peek(int64(e.pos)); err != nil || b.BaseOffset() != e.offset {
+		r.log.indexBroken() // walk on
+		return false
+	}
+	s.pos = int64(e.pos)
+	region.n, region.next = s.pos-region.pos, e.offset
 	return false
 }
 

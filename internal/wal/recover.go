@@ -136,7 +136,7 @@ func (r *recovery) list() error {
 
 // header reads a segment's header page.
 func (r *recovery) header(s *found, last bool) error {
-	f, err := r.l.committer.files.get(r.l.path(segmentName(s.number)))
+	f, err := r.l.segmentFile(s.number)
 	if err != nil {
 		return err
 	}
@@ -200,9 +200,8 @@ func (r *recovery) drop() error {
 	}
 	gone, r.found = append(gone, r.found[:first]...), r.found[first:]
 	for _, s := range gone {
-		name := r.l.path(segmentName(s.number))
-		r.l.committer.files.forget(name)
-		if err := r.l.fs.Remove(name); err != nil {
+		r.l.forgetFile(s.number)
+		if err := r.l.fs.Remove(r.l.path(segmentName(s.number))); err != nil {
 			return err
 		}
 	}
@@ -276,7 +275,7 @@ func (r *recovery) tail() error {
 		r.adopt(seg)
 		return nil
 	}
-	f, err := r.l.committer.files.get(r.l.path(segmentName(s.number)))
+	f, err := r.l.segmentFile(s.number)
 	if err != nil {
 		return err
 	}
@@ -386,7 +385,7 @@ func (c *core) replay(b record.Batch, known *[stateKinds]model.Offset) {
 // closeFiles lets go of the files after an Open that failed, so that the directory can be moved.
 func (r *recovery) closeFiles() {
 	for _, s := range r.found {
-		r.l.committer.files.forget(r.l.path(segmentName(s.number)))
+		r.l.forgetFile(s.number)
 	}
-	r.l.committer.files.forget(r.l.path(indexName))
+	r.l.forgetFile(indexNumber)
 }

@@ -17,7 +17,7 @@ func (r *recovery) openIndex() error {
 	if !r.index {
 		return nil
 	}
-	f, err := r.l.committer.files.get(r.l.path(indexName))
+	f, err := r.l.segmentFile(indexNumber)
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func (r *recovery) fillIndex() error {
 	x, l := &r.c.index, r.l
 	last := indexEntry{number: uint32(r.c.segs[0].number), pos: headerBytes, offset: -1}
 	if x.count > 0 {
-		f, err := l.committer.files.get(l.path(indexName))
+		f, err := l.segmentFile(indexNumber)
 		if err != nil {
 			return err
 		}

@@ -130,7 +130,7 @@ func (l *Log) replayFrom(c *core, from, to model.Offset, known *[stateKinds]mode
 }
 
 func (l *Log) replaySegment(c *core, v *view, from, to model.Offset, known *[stateKinds]model.Offset) error {
-	f, err := l.committer.files.get(l.path(segmentName(v.number)))
+	f, err := l.segmentFile(v.number)
 	if err != nil {
 		return err
 	}

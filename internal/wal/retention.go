@@ -30,7 +30,7 @@ func (l *Log) deleteTo(to model.Offset, empty bool) (deleted int, err error) {
 	// Nobody but readers knows these files any more, and deleting big ones takes time: not within the turn.
 	for i, s := range doomed {
 		name := l.path(segmentName(s.number))
-		l.committer.files.forget(name)
+		l.forgetFile(s.number)
 		if err := l.fs.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return i, fmt.Errorf("deleting %s, which the next start repeats: %w", name, err)
 		}
@@ -157,6 +157,7 @@ func (c *core) startAt(to model.Offset, published *atomic.Int64) []*segment {
 	}
 	doomed := c.segs[:n:n]
 	if n > 0 {
+		c.index.deleted = true
 		c.segs = append([]*segment(nil), c.segs[n:]...)
 	}
 	return doomed
@@ -164,7 +165,7 @@ func (c *core) startAt(to model.Offset, published *atomic.Int64) []*segment {
 
 // persistStart writes the last mark again with another log start, and syncs it.
 func (l *Log) persistStart(seg *segment, seq uint64, start model.Offset) error {
-	f, err := l.committer.files.get(l.path(segmentName(seg.number)))
+	f, err := l.segmentFile(seg.number)
 	if err != nil {
 		return err
 	}

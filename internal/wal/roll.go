@@ -47,7 +47,7 @@ func (l *Log) seal(m *mark) error {
 	if seg == nil {
 		return nil
 	}
-	f, err := l.committer.files.get(l.path(segmentName(seg.number)))
+	f, err := l.segmentFile(seg.number)
 	if err != nil {
 		return err
 	}
@@ -85,10 +85,10 @@ func (l *Log) createSegment(number int64, page []byte) error {
 	if err != nil {
 		return fmt.Errorf("creating %s: %w", name, err)
 	}
-	f := l.committer.files.put(name, vf)
+	f := l.committer.files.put(fileKey{l, number}, vf)
 	defer f.release()
 	if _, err := f.WriteAt(page, 0); err != nil {
-		l.committer.files.forget(name)
+		l.forgetFile(number)
 		_ = l.fs.Remove(name) // else recovery finds it without data and drops it
 		return fmt.Errorf("writing the header of %s: %w", name, err)
 	}

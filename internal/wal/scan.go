@@ -79,6 +79,18 @@ func (s *scanner) next() (batchAt, error) {
 	return found, nil
 }
 
+// peek returns the header of what lies at another position, without checking anything but its framing.
+func (s *scanner) peek(pos int64) (record.Batch, error) {
+	head, err := s.window(pos, record.HeaderSize)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := record.SizeOf(head); err != nil || len(head) < record.HeaderSize {
+		return nil, fmt.Errorf("%w: at position %d", errBadBatch, pos)
+	}
+	return record.Batch(head[:record.HeaderSize]), nil
+}
+
 // check holds the batch at pos against its checksum and returns as much of it as is in the buffer.
 func (s *scanner) check(size int) (record.Batch, error) {
 	if size <= s.chunk {

@@ -86,7 +86,7 @@ func (l *Log) cut(to model.Offset) error {
 	}
 	v := viewOf(seg)
 	l.mu.Unlock()
-	f, err := l.committer.files.get(l.path(segmentName(v.number)))
+	f, err := l.segmentFile(v.number)
 	if err != nil {
 		return err
 	}
@@ -205,7 +205,7 @@ func (l *Log) cutProducers(seg *segment, end model.Offset) error {
 
 // producersAt reads the producer state at the end of a sealed segment from its mark.
 func (l *Log) producersAt(s *segment) (producer.State, bool) {
-	f, err := l.committer.files.get(l.path(segmentName(s.number)))
+	f, err := l.segmentFile(s.number)
 	if err != nil {
 		return producer.State{}, false
 	}
@@ -276,7 +276,7 @@ func (l *Log) cutIndex(number int64, end model.Offset) error {
 	if count == 0 && !broken {
 		return nil
 	}
-	f, err := l.committer.files.get(l.path(indexName))
+	f, err := l.segmentFile(indexNumber)
 	if err != nil {
 		return err
 	}
@@ -317,9 +317,8 @@ func (l *Log) removeSegments(segs []*segment) error {
 		return nil
 	}
 	for i := len(segs) - 1; i >= 0; i-- {
-		name := l.path(segmentName(segs[i].number))
-		l.committer.files.forget(name)
-		if err := l.fs.Remove(name); err != nil {
+		l.forgetFile(segs[i].number)
+		if err := l.fs.Remove(l.path(segmentName(segs[i].number))); err != nil {
 			return err
 		}
 	}

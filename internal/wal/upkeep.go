@@ -70,6 +70,7 @@ func (l *Log) keepUp() {
 	c.marks.due = behind && !idle
 	l.mu.Unlock()
 
+	l.trimIndex()
 	l.flushIndex(idle)
 	l.spill(false)
 	if behind && (idle || late) {
@@ -97,7 +98,7 @@ func (l *Log) markAlone() {
 	}
 	unsynced, written := c.synced < c.written, c.written
 	l.mu.Unlock()
-	f, err := l.committer.files.get(l.path(segmentName(seg.number)))
+	f, err := l.segmentFile(seg.number)
 	if err == nil {
 		defer f.release()
 		if unsynced {
