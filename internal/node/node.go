@@ -168,7 +168,7 @@ func (n *Node) serve(background context.Context) error {
 	cfg := n.follower.broker()
 	budget := mem.NewBudget(requestMemory(cfg))
 	n.server = server.New(server.Options{
-		Handler: n.broker, Pool: mem.NewPool(budget), Log: n.env.Log,
+		Handler: n.broker, Table: n.broker.Table(), Pool: mem.NewPool(budget), Log: n.env.Log,
 		Limits: server.Limits{
 			MaxRequestBytes: int(cfg.SocketRequestMaxBytes), MaxConnections: int(cfg.MaxConnections),
 			MaxConnectionsPerIP: int(cfg.MaxConnectionsPerIP), IdleTimeout: time.Duration(cfg.ConnectionsMaxIdleMs) * time.Millisecond,

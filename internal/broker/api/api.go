@@ -74,7 +74,9 @@ func (b *Broker) Handle(ctx context.Context, r *server.Request, slot *server.Slo
 		slot.Close(fmt.Errorf("%w %d", wire.ErrUnknownAPI, r.Key))
 		return
 	}
-	slot.Send(serve(b, ctx, r, in))
+	out := serve(b, ctx, r, in)
+	out.SetVersion(r.Version)
+	slot.Send(out)
 }
 
 func (b *Broker) decode(r *server.Request) (kmsg.Request, error) {
