@@ -51,7 +51,7 @@ func (g *groupCommit) run(done <-chan struct{}) {
 		group, g.queued = g.queued, group[:0]
 		g.mu.Unlock()
 		if g.sync > 0 {
-			time.Sleep(g.sync)
+			<-time.After(g.sync)
 		}
 		for i, s := range group {
 			s.Send(produceReply(&s.req))

@@ -22,6 +22,7 @@ type Conn struct {
 	cancel   context.CancelCauseFunc
 
 	queue  queue
+	writer func() // c.write, made once
 	reader reader
 	names  wire.Interner
 	failed atomic.Pointer[failure]

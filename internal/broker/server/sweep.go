@@ -30,7 +30,12 @@ func (l Limits) sweepInterval() time.Duration {
 func (s *Server) sweep() {
 	ticker := time.NewTicker(s.limits.sweepInterval())
 	defer ticker.Stop()
-	for range ticker.C {
+	for {
+		select {
+		case <-ticker.C:
+		case <-s.empty:
+			return
+		}
 		s.mu.Lock()
 		if len(s.conns) == 0 {
 			s.sweeping = false
