@@ -65,6 +65,7 @@ func TestFullDisk(t *testing.T) {
 
 	b.Kill()
 	b.Restart()
+	cl = client(t, b.KafkaAddr) // the old one's connections are gone, and produceOne does not retry
 	verify("after a restart while full", 0)
 
 	half := int64(len(stored) / 2)

@@ -25,11 +25,13 @@ type place struct {
 type ledger struct {
 	mu     sync.Mutex
 	acked  map[place]uint64 // record number
-	failed int
-	grew   chan struct{} // closed and replaced when acked grows
+	failed map[string]int   // refusals by their text
+	grew   chan struct{}    // closed and replaced when acked grows
 }
 
-func newLedger() *ledger { return &ledger{acked: make(map[place]uint64), grew: make(chan struct{})} }
+func newLedger() *ledger {
+	return &ledger{acked: make(map[place]uint64), failed: make(map[string]int), grew: make(chan struct{})}
+}
 
 func (l *ledger) add(p place, number uint64) {
 	l.mu.Lock()
@@ -84,7 +86,7 @@ func (l *ledger) produce(ctx context.Context, cl *kgo.Client, topic string, wind
 				l.add(place{r.Partition, r.Offset}, number)
 			} else {
 				l.mu.Lock()
-				l.failed++
+				l.failed[err.Error()]++
 				l.mu.Unlock()
 			}
 			<-slots
@@ -113,7 +115,7 @@ func (l *ledger) audit(t *testing.T, addr, topic string, exactlyOnce bool) {
 	if exactlyOnce {
 		auditOrder(t, found)
 	}
-	t.Logf("%s: %d acknowledged, %d stored, %d refused", topic, len(l.acked), len(found), l.failed)
+	t.Logf("%s: %d acknowledged, %d stored, refused: %v", topic, len(l.acked), len(found), l.failed)
 }
 
 func auditOrder(t *testing.T, found map[place][]byte) {

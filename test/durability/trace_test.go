@@ -102,10 +102,10 @@ func (c *traceChecker) line(text string) {
 // begin is where a reply must be covered, where a write makes dirty, and from where on a sync counts.
 func (c *traceChecker) begin(thread, call string) {
 	switch {
-	case segment.MatchString(call) && strings.HasPrefix(call, "pwrite"):
+	case segment.MatchString(call) && strings.HasPrefix(call, "pwritev"): // batches; zeros and marks are pwrite64
 		c.dirty, c.wrote = true, true
 		clear(c.syncing) // a sync that is under way does not cover this write
-	case segment.MatchString(call):
+	case segment.MatchString(call) && !strings.HasPrefix(call, "pwrite"):
 		c.syncing[thread] = true
 	case socket.MatchString(call):
 		if c.wrote && c.dirty {
