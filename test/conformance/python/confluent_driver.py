@@ -45,8 +45,22 @@ def create(topic, partitions=1, config=None):
     wait(admin().create_topics([NewTopic(topic, partitions, 1, config=config or {"retention.ms": "-1"})]))
 
 
+def ready(t):
+    """Waits until the new topic has its leaders: with acks=0 nothing retries."""
+    c, deadline = consumer(), Deadline()
+    for p in range(t.partitions):
+        while True:
+            try:
+                c.get_watermark_offsets(TopicPartition(t.name, p), 10)
+                break
+            except KafkaException as e:
+                deadline(f"a leader of {t.name}: {e}")
+    c.close()
+
+
 def produce(t, n, **settings):
     create(t.name, t.partitions)
+    ready(t)
     failed = []
     conf = {"linger.ms": 5, "queue.buffering.max.messages": 1_000_000, **CONF}
     p = Producer({**conf, **{k.replace("_", "."): v for k, v in settings.items()}})

@@ -9,7 +9,7 @@ import traceback
 
 import dataset
 
-CHECK_LIMIT_S = 90
+CHECK_LIMIT_S = 60
 
 
 class Harness:

@@ -16,7 +16,7 @@ import (
 )
 
 // checkLimit bounds one check; a client that waits for ever must not take the others with it.
-const checkLimit = 90 * time.Second
+const checkLimit = 60 * time.Second
 
 // Env is what the runner told the driver.
 type Env struct {

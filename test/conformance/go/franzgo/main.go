@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -56,6 +57,19 @@ func create(ctx context.Context, c *kgo.Client, partitions int32, topic string) 
 	return err
 }
 
+// ready waits until the new topic has its leaders: with acks=0 nothing retries.
+func ready(ctx context.Context, c *kgo.Client, topic string) error {
+	for {
+		got, err := kadm.NewClient(c).ListEndOffsets(ctx, topic)
+		if err == nil && got.Error() == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("no leader of %s: %w", topic, errors.Join(err, got.Error()))
+		}
+	}
+}
+
 func produce(ctx context.Context, e *driver.Env, t dataset.Topic, opts []kgo.Opt) error {
 	c, err := client(e, append([]kgo.Opt{kgo.RecordPartitioner(kgo.ManualPartitioner())}, opts...)...)
 	if err != nil {
@@ -63,6 +77,9 @@ func produce(ctx context.Context, e *driver.Env, t dataset.Topic, opts []kgo.Opt
 	}
 	defer c.Close()
 	if err := create(ctx, c, t.Partitions, t.Name); err != nil {
+		return err
+	}
+	if err := ready(ctx, c, t.Name); err != nil {
 		return err
 	}
 	failed := kgo.AbortingFirstErrPromise(c)

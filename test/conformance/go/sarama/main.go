@@ -79,8 +79,32 @@ func create(e *driver.Env, topic string, partitions int32) error {
 	})
 }
 
+// ready waits until the new topic has its leaders: with acks=0 nothing retries.
+func ready(e *driver.Env, t dataset.Topic) error {
+	c, err := sarama.NewClient([]string{e.Bootstrap}, config())
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	for p := range t.Partitions {
+		for {
+			_, err := c.GetOffset(t.Name, p, sarama.OffsetNewest)
+			if err == nil {
+				break
+			}
+			if !errors.Is(err, sarama.ErrNotLeaderForPartition) && !errors.Is(err, sarama.ErrUnknownTopicOrPartition) && !errors.Is(err, sarama.ErrLeaderNotAvailable) {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 func produce(e *driver.Env, t dataset.Topic, conf *sarama.Config) error {
 	if err := create(e, t.Name, t.Partitions); err != nil {
+		return err
+	}
+	if err := ready(e, t); err != nil {
 		return err
 	}
 	p, err := sarama.NewAsyncProducer([]string{e.Bootstrap}, conf)

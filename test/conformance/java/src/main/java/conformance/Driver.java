@@ -18,7 +18,7 @@ import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 
 /** The conformance driver of Kafka's own Java client. Its lines are those of the Go package driver. */
 public final class Driver {
-    static final Duration CHECK_LIMIT = Duration.ofSeconds(90);
+    static final Duration CHECK_LIMIT = Duration.ofSeconds(60);
 
     interface Check {
         void run() throws Exception;

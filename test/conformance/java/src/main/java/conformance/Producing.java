@@ -88,6 +88,9 @@ final class Producing {
 
     void produce(Dataset t, int n, String... settings) throws Exception {
         create(t.name, t.partitions);
+        try (KafkaConsumer<byte[], byte[]> c = d.consumer()) {
+            c.endOffsets(Driver.partitions(t)); // with acks=0 nothing retries: the new topic must have its leaders first
+        }
         AtomicReference<Exception> failed = new AtomicReference<>();
         try (KafkaProducer<byte[], byte[]> p = producer(settings)) {
             for (int i = 0; i < n; i++) {
