@@ -88,6 +88,13 @@ func start(t testing.TB, s setup) *harness {
 		return h.net.Dial(context.Background(), "10.0.0.2", h.addr)
 	}
 	go func() { h.served <- h.Serve("test", l) }()
+	t.Cleanup(func() {
+		if t.Failed() { // end what keeps a bubble of synctest from ending, and hides why the test failed
+			ctx, cancel := context.WithCancel(context.Background())
+			cancel()
+			_ = h.Shutdown(ctx)
+		}
+	})
 	return h
 }
 

@@ -42,7 +42,9 @@ type Options struct {
 	Handler Handler
 	// Table is what the handler handles; other requests do not reach it.
 	Table *wire.Table
-	// Pool is where frames are read into. Its budget is queued.max.request.bytes, and has room for MaxRequestBytes.
+	// Pool is where frames are read into. Its budget is queued.max.request.bytes. A frame larger than the budget, less the
+	// eighth of it that is held while it grows, can never be read: the budget is at least 1.25 times MaxRequestBytes, or 2.25
+	// times up to mem.MaxPooled, as buffers are powers of two there.
 	Pool    *mem.Pool
 	Limits  Limits
 	Log     *slog.Logger // default slog.Default

@@ -9,7 +9,16 @@ import (
 	"chronik/internal/wire"
 )
 
-// Slot is a reply's place in its connection's order. Exactly one of Send, SendFetch, None and Close is called, once, from
+// Reply is a reply that encodes itself, for handlers that use their memory again.
+type Reply interface {
+	// AppendReply appends the whole response frame, size and header included. It is called once, in the writer, while the request
+	// is still valid; not if the connection is lost before.
+	AppendReply(dst []byte, correlationID int32) []byte
+	// Release is called once, when the slot is done with, whether the reply was sent or not.
+	Release()
+}
+
+// Slot is a reply's place in its connection's order. Exactly one of Send, SendReply, SendFetch, None and Close is called, once, from
 // any goroutine; none of them blocks. Calling a second one is a Violation: the slot may already be another request's.
 type Slot struct {
 	conn  *Conn
@@ -37,12 +46,17 @@ const (
 // reply is what a slot was completed with. The zero reply sends nothing.
 type reply struct {
 	message kmsg.Response
+	encoder Reply
 	fetch   *wire.FetchResponse
 	reason  error // closes the connection instead of a reply
 }
 
-// release gives back what a reply holds that will not be sent.
+// release gives back what the reply holds.
 func (r *reply) release() {
+	if r.encoder != nil {
+		r.encoder.Release()
+		r.encoder = nil
+	}
 	if r.fetch == nil {
 		return
 	}
@@ -61,6 +75,9 @@ var slots = sync.Pool{New: func() any { return new(Slot) }}
 // Send answers with resp, whose version is set to the request's. It is encoded later and must not change any more;
 // it may alias the request.
 func (s *Slot) Send(resp kmsg.Response) { s.complete(reply{message: resp}) }
+
+// SendReply answers with r.
+func (s *Slot) SendReply(r Reply) { s.complete(reply{encoder: r}) }
 
 // SendFetch answers a Fetch request. The server takes over the regions in resp: it releases them when their bytes are out,
 // or will never be.

@@ -94,7 +94,7 @@ func (c *Conn) emit(out *outBuf, s *Slot) error {
 			return err
 		}
 		return r.reason
-	case r.message != nil:
+	case r.message != nil, r.encoder != nil:
 		if err := out.encode(s); err != nil {
 			return err
 		}
@@ -120,7 +120,11 @@ func (o *outBuf) encode(s *Slot) (err error) {
 			err = fmt.Errorf("the reply to a request with key %d cannot be encoded: %v", s.req.Key, p)
 		}
 	}()
-	o.bytes = wire.AppendResponse(o.bytes, s.req.CorrelationID, s.reply.message)
+	if s.reply.encoder != nil {
+		o.bytes = s.reply.encoder.AppendReply(o.bytes, s.req.CorrelationID)
+	} else {
+		o.bytes = wire.AppendResponse(o.bytes, s.req.CorrelationID, s.reply.message)
+	}
 	return nil
 }
 
