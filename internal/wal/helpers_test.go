@@ -41,7 +41,8 @@ func (e *env) open() (*Log, Recovery) {
 	if err != nil {
 		e.t.Fatalf("Open: %v", err)
 	}
-	if err := l.BeginEpoch(max(0, l.core.epoch)); err != nil {
+	latest, _ := l.core.epochs.Latest()
+	if err := l.BeginEpoch(max(0, latest.Epoch)); err != nil {
 		e.t.Fatal(err)
 	}
 	return l, rec

@@ -1,0 +1,532 @@
+package wal
+
+import (
+	"bytes"
+	"errors"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"chronik/internal/model"
+	"chronik/internal/record"
+	"chronik/internal/vfs"
+	"chronik/internal/vfs/crashfs"
+	"chronik/internal/wal/epoch"
+	"chronik/internal/wal/producer"
+	"chronik/internal/wal/txn"
+)
+
+// TestL1EveryBytePositionOfATornWrite cuts the last group at every byte: what was acknowledged before is
+// there, and of the group whole batches only, in order.
+func TestL1EveryBytePositionOfATornWrite(t *testing.T) {
+	e, disk, _, _ := onDisks(t)
+	l, _ := e.open()
+	first := batch(2, 150, 1, nil)
+	must(t, l, first)
+	base := contents(t, l)
+	ends := []int{0}
+	whole := bytes.Clone(base)
+	l.takeTurn() // hold the committer back, so that the batches go in one group
+	var acks []waiter
+	for i := range 3 {
+		w := newWaiter()
+		b := batch(1+i, 120, int64(10+i), nil)
+		if _, err := l.Append(Append{Batch: b, Waiter: w}); err != nil {
+			t.Fatal(err)
+		}
+		whole, acks = append(whole, b...), append(acks, w)
+		ends = append(ends, len(whole)-len(base))
+	}
+	l.endTurn()
+	for _, w := range acks {
+		if err := <-w.ch; err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, n, err := disk.LastWrite("d/t-7/segment_000.wal")
+	if err != nil || n != int64(len(whole)-len(base)) {
+		t.Fatalf("the last write has %d bytes, want one group of %d: %v", n, len(whole)-len(base), err)
+	}
+	for keep := range n + 1 {
+		torn, err := disk.TornClone("d/t-7/segment_000.wal", keep)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := 0
+		for _, end := range ends {
+			if int64(end) <= keep {
+				want = end
+			}
+		}
+		got, rec := survives(t, torn, e.cfg)
+		if !bytes.Equal(got, whole[:len(base)+want]) || rec.Corruption != nil {
+			t.Fatalf("torn after %d bytes: %d bytes survive, want %d (%+v)", keep, len(got), len(base)+want, rec)
+		}
+		// The first seven bytes of a batch are zeros, as the space was before.
+		if cut := keep - int64(want); (cut > 7) != (rec.TruncatedBytes > 0) {
+			t.Errorf("torn after %d bytes: %d bytes reported as cut, %d were", keep, rec.TruncatedBytes, cut)
+		}
+		if again, rec := survives(t, torn.CrashClone(crashfs.Lose), e.cfg); !bytes.Equal(again, got) || rec.TruncatedBytes != 0 {
+			t.Fatalf("torn after %d bytes: after another power cut %d bytes survive, want %d", keep, len(again), len(got))
+		}
+	}
+	l.Abandon(nil)
+}
+
+// TestL1OnlyWhatLiesPastTheMarkIsScanned: under load, and after a second of rest.
+func TestL1OnlyWhatLiesPastTheMarkIsScanned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, disk, _, _ := onDisks(t)
+		l, _ := e.open()
+		for i := range 40 {
+			must(t, l, batch(10, 500_000, int64(i), nil))
+		}
+		if _, rec := survives(t, disk.CrashClone(crashfs.Keep), e.cfg); rec.ScannedBytes > 2*markEveryBytes || rec.End != 400 {
+			t.Errorf("after 20 MB of load: %+v", rec)
+		}
+		must(t, l, batch(10, 1000, 50, nil))
+		time.Sleep(2 * time.Second)
+		if _, rec := survives(t, disk.CrashClone(crashfs.Lose), e.cfg); rec.ScannedBytes != 0 || rec.End != 410 {
+			t.Errorf("after a rest: %+v", rec)
+		}
+		l.Abandon(nil)
+		e.com.Close()
+	})
+}
+
+// TestL2TornIsNotRot flips bits everywhere in a log with a synced mark at its end: below the mark that is
+// corruption, reported, never served and never cut off; the rest is served.
+func TestL2TornIsNotRot(t *testing.T) {
+	e, disk, _, _ := onDisks(t)
+	e.cfg.SegmentBytes = 700
+	e.cfg.IndexIntervalBytes = 256
+	l, _ := e.open()
+	for i := range 6 {
+		must(t, l, batch(2, 160, int64(i), nil))
+	}
+	whole := contents(t, l)
+	segs := l.core.segs
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if len(segs) < 2 {
+		t.Fatalf("%d segments", len(segs))
+	}
+	for _, s := range segs {
+		for at := int64(headerBytes); at < s.size; at++ {
+			rotten := disk.CrashClone(crashfs.Keep)
+			if err := rotten.BitFlip("d/t-7/"+segmentName(s.number), at, uint(at%8)); err != nil {
+				t.Fatal(err)
+			}
+			checkRot(t, rotten, e.cfg, whole, s.number, at)
+		}
+	}
+}
+
+func checkRot(t *testing.T, disk *crashfs.FS, cfg Config, whole []byte, number, at int64) {
+	t.Helper()
+	com := NewCommitter(CommitterOptions{FS: disk, Workers: 1})
+	defer com.Close()
+	e := &env{t: t, fs: disk, com: com, dir: "d/t-7", id: model.TopicID{1, 2, 3}, cfg: cfg}
+	l, rec := e.open()
+	defer l.Abandon(nil)
+	if l.End() != 12 || rec.TruncatedBytes != 0 {
+		t.Fatalf("segment %d, byte %d: end %d, want 12 (%+v)", number, at, l.End(), rec)
+	}
+	corrupt := 0
+	for off := model.Offset(0); off < l.End(); off++ {
+		r, err := l.Read(off, l.End(), 1, true)
+		if errors.Is(err, ErrCorrupt) {
+			corrupt++
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := r.ReadAll(nil)
+		r.Release()
+		if err != nil || !bytes.Contains(whole, got) || len(got) == 0 {
+			t.Fatalf("segment %d, byte %d: offset %d gives bytes that were never written: %v", number, at, off, err)
+		}
+	}
+	if corrupt == 0 || corrupt > 6 {
+		t.Fatalf("segment %d, byte %d: %d of 12 offsets are reported as corrupt", number, at, corrupt)
+	}
+}
+
+// TestL2HeaderRot: a damaged header or mark is reported, and the log does not pretend to be shorter.
+func TestL2HeaderRot(t *testing.T) {
+	e, disk, _, _ := onDisks(t)
+	l, _ := e.open()
+	must(t, l, batch(2, 160, 1, nil))
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, flips := range map[string][]int64{
+		"identity": {20}, "both marks": {identityBytes + 5, identityBytes + markBytes + 5},
+	} {
+		rotten := disk.CrashClone(crashfs.Keep)
+		for _, at := range flips {
+			if err := rotten.BitFlip("d/t-7/segment_000.wal", at, 3); err != nil {
+				t.Fatal(err)
+			}
+		}
+		com := NewCommitter(CommitterOptions{FS: rotten, Workers: 1})
+		l, rec, err := (&env{fs: rotten, com: com, dir: "d/t-7", id: e.id, cfg: e.cfg}).tryOpen()
+		if err != nil || !errors.Is(rec.Corruption, ErrCorrupt) {
+			t.Errorf("%s: %v, %+v", name, err, rec)
+		} else if _, err := l.Append(Append{Batch: batch(1, 10, 1, nil), Epoch: model.NoEpoch}); !errors.Is(err, ErrFenced) || !errors.Is(err, ErrCorrupt) {
+			t.Errorf("%s: append: %v", name, err)
+		}
+		com.Close()
+	}
+	for _, at := range []int64{identityBytes + 5, identityBytes + markBytes + 5} { // one mark is enough
+		rotten := disk.CrashClone(crashfs.Keep)
+		if err := rotten.BitFlip("d/t-7/segment_000.wal", at, 3); err != nil {
+			t.Fatal(err)
+		}
+		if got, rec := survives(t, rotten, e.cfg); rec.Corruption != nil || rec.End != 2 || len(got) == 0 {
+			t.Errorf("one damaged mark: %+v", rec)
+		}
+	}
+}
+
+// TestL3StaleBytesNeverParse: after a truncation shorter batches are written over longer ones, so that an
+// old batch begins exactly where the new data ends. No crash brings it back.
+func TestL3StaleBytesNeverParse(t *testing.T) {
+	e, disk, _, _ := onDisks(t)
+	l, _ := e.open()
+	for i := range 4 {
+		must(t, l, batch(1, 100, int64(i), nil))
+	}
+	old := contents(t, l)
+	if err := l.Truncate(1); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range []crashfs.Mode{crashfs.Lose, crashfs.Keep} {
+		if got, _ := survives(t, disk.CrashClone(m), e.cfg); !bytes.Equal(got, old[:len(old)/4]) {
+			t.Fatalf("mode %d: %d bytes after the truncation, want %d", m, len(got), len(old)/4)
+		}
+	}
+	b := batch(1, 100, 90, nil) // of the size of the old ones: the next old batch would fit behind it
+	must(t, l, b)
+	want := append(bytes.Clone(old[:len(old)/4]), b...)
+	for seed, m := range []crashfs.Mode{crashfs.Lose, crashfs.Keep, crashfs.Random, crashfs.Random, crashfs.Random} {
+		if got, _ := survives(t, disk.CrashClone(m), e.cfg); !bytes.Equal(got, want) {
+			t.Errorf("mode %d (%d): %d bytes, want %d", m, seed, len(got), len(want))
+		}
+	}
+	l.Abandon(nil)
+}
+
+// TestL4Verbatim: what is stored is what was sent but for base offset and leader epoch.
+func TestL4Verbatim(t *testing.T) {
+	e, _, _, _ := onDisks(t)
+	l, _ := e.open()
+	if err := l.BeginEpoch(9); err != nil {
+		t.Fatal(err)
+	}
+	must(t, l, batch(5, 100, 1, nil))
+	sent := batch(3, 300, 5, &record.Producer{ID: 4, Epoch: 1, Sequence: 0})
+	orig := bytes.Clone(sent)
+	must(t, l, sent)
+	r, err := l.Read(5, l.End(), 1<<20, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := r.ReadAll(nil)
+	r.Release()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := record.Batch(got)
+	if b.BaseOffset() != 5 || b.LeaderEpoch() != 9 {
+		t.Errorf("stamped with offset %d, epoch %d", b.BaseOffset(), b.LeaderEpoch())
+	}
+	if !bytes.Equal(got[16:], orig[16:]) || !bytes.Equal(got[8:12], orig[8:12]) {
+		t.Error("other bytes than base offset and leader epoch have changed")
+	}
+	l.Abandon(nil)
+}
+
+// TestL5Identity: another topic's directory does not open.
+func TestL5Identity(t *testing.T) {
+	e, _, _, _ := onDisks(t)
+	l, _ := e.open()
+	must(t, l, batch(1, 10, 1, nil))
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	found := e.id
+	e.id = model.TopicID{9}
+	_, _, err := e.tryOpen()
+	var id *IdentityError
+	if !errors.As(err, &id) || !errors.Is(err, ErrIdentity) || id.Found != found || id.Want != e.id {
+		t.Errorf("got %v", err)
+	}
+	if n := e.com.OpenFiles(); n != 0 {
+		t.Errorf("%d files are left open", n)
+	}
+}
+
+// derived is everything that can be rebuilt from the log.
+type derived struct {
+	producers []ProducerInfo
+	aborted   []AbortedTxn
+	epochs    []epoch.Entry
+	stable    model.Offset
+}
+
+func derivedOf(l *Log) derived {
+	d := derived{producers: l.Producers(), aborted: l.core.txns.All(), epochs: l.core.epochs.Entries(), stable: l.LastStable(l.DurableEnd())}
+	for i := range d.producers {
+		d.producers[i].LastTimestamp = 0
+	}
+	return d
+}
+
+func (d derived) equal(o derived) bool {
+	if len(d.producers) != len(o.producers) || len(d.aborted) != len(o.aborted) || len(d.epochs) != len(o.epochs) || d.stable != o.stable {
+		return false
+	}
+	for i := range d.producers {
+		if d.producers[i] != o.producers[i] {
+			return false
+		}
+	}
+	for i := range d.aborted {
+		if d.aborted[i] != o.aborted[i] {
+			return false
+		}
+	}
+	for i := range d.epochs {
+		if d.epochs[i] != o.epochs[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// transactions appends many producers' work, some of it in transactions that are aborted, over several
+// epochs.
+func transactions(t *testing.T, l *Log, producers int) {
+	t.Helper()
+	for i := range producers {
+		p := record.Producer{ID: model.ProducerID(100 + i), Epoch: 1, Sequence: 0}
+		if i%3 == 0 {
+			b := record.NewBuilder(record.Options{Producer: &p, Transactional: true})
+			b.Add(int64(i), []byte("k"), make([]byte, 100))
+			txnBatch, err := b.Build()
+			if err != nil {
+				t.Fatal(err)
+			}
+			w := newWaiter()
+			if _, err := l.Append(Append{Batch: txnBatch, Epoch: l.epochForTest(), Waiter: w, Verified: true}); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-w.ch; err != nil {
+				t.Fatal(err)
+			}
+			kind := record.Abort
+			if i%6 == 0 {
+				kind = record.Commit
+			}
+			marker := record.EndTxn(record.Marker{Type: kind, Producer: p.ID, ProducerEpoch: 1, TimestampMs: int64(i)})
+			w = newWaiter()
+			if _, err := l.Append(Append{Batch: marker, Epoch: l.epochForTest(), Waiter: w, Origin: producer.Coordinator}); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-w.ch; err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			must(t, l, batch(2, 150, int64(i), &p))
+		}
+		if i%10 == 9 {
+			if err := l.BeginEpoch(l.epochForTest() + 1); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// TestL6DerivedState: the index, producers, epochs and transactions are the same after a reopen, after a
+// crash, when their files are lost or damaged, and they agree with the log after a truncation. Few
+// producers fit into the mark, many go to files.
+func TestL6DerivedState(t *testing.T) {
+	for _, producers := range []int{4, 60} {
+		synctest.Test(t, func(t *testing.T) {
+			e, disk, _, _ := onDisks(t)
+			e.cfg.SegmentBytes = 4000
+			e.cfg.ProducerExpiryMs, e.cfg.IndexIntervalBytes = 0, 256
+			l, _ := e.open()
+			transactions(t, l, producers)
+			want := derivedOf(l)
+			if len(want.aborted) == 0 || len(want.producers) != producers {
+				t.Fatalf("the workload has %+v", want)
+			}
+			reopened := func(what string, disk *crashfs.FS, want derived) {
+				t.Helper()
+				com := NewCommitter(CommitterOptions{FS: disk, Workers: 1})
+				defer com.Close()
+				l, rec := (&env{t: t, fs: disk, com: com, dir: "d/t-7", id: e.id, cfg: e.cfg}).open()
+				defer l.Abandon(nil)
+				if got := derivedOf(l); !got.equal(want) || rec.Corruption != nil {
+					t.Errorf("%d producers, %s:\n got %+v\nwant %+v\n(%+v)", producers, what, got, want, rec)
+				}
+				contents(t, l)
+			}
+			reopened("killed at once", disk.CrashClone(crashfs.Keep), want)
+			time.Sleep(4 * time.Second) // marks and snapshot files
+			reopened("killed after a rest", disk.CrashClone(crashfs.Lose), want)
+			files := 0
+			for _, name := range []string{producer.FileName, txn.FileName, epoch.FileName, indexName} {
+				lost := disk.CrashClone(crashfs.Keep)
+				if lost.Remove("d/t-7/"+name) == nil {
+					files++
+					reopened("without "+name, lost, want)
+					rotten := disk.CrashClone(crashfs.Keep)
+					if err := rotten.BitFlip("d/t-7/"+name, 40, 1); err != nil {
+						t.Fatal(err)
+					}
+					reopened("with damage in "+name, rotten, want)
+				}
+			}
+			if producers > 20 && files < 2 {
+				t.Errorf("%d state files: the test tests nothing", files)
+			}
+			for _, to := range []model.Offset{l.End() - 3, l.End() / 2, 7, 2} {
+				if err := l.Truncate(to); err != nil {
+					t.Fatal(err)
+				}
+				got := derivedOf(l)
+				rebuilt := derivedOf(rebuild(t, l))
+				if !got.equal(rebuilt) {
+					t.Errorf("%d producers, after truncating to %d:\n got %+v\nwant %+v", producers, to, got, rebuilt)
+				}
+				reopened("truncated", disk.CrashClone(crashfs.Lose), rebuilt)
+			}
+			if err := l.Close(); err != nil {
+				t.Fatal(err)
+			}
+			e.com.Close()
+		})
+	}
+}
+
+// rebuild replays what a log holds into a core of its own.
+func rebuild(t *testing.T, l *Log) *Log {
+	t.Helper()
+	fresh := &Log{core: newCore(DefaultConfig())}
+	var known [stateKinds]model.Offset
+	for rest := contents(t, l); len(rest) > 0; {
+		var b record.Batch
+		b, rest, _ = record.Next(rest)
+		fresh.core.replay(b, &known)
+	}
+	fresh.visibleAt.Store(int64(l.DurableEnd()))
+	return fresh
+}
+
+// TestE3DiskFull: a full disk refuses appends with a clear error and nothing else; reads and deletions go
+// on, space brings appends back, and the log opens while the disk is full.
+func TestE3DiskFull(t *testing.T) {
+	e, disk, faults, seen := onDisks(t)
+	e.cfg.SegmentBytes = 8000
+	l, _ := e.open()
+	p := record.Producer{ID: 1, Epoch: 0}
+	appendOne := func() error {
+		b := batch(1, 500, 1, &p)
+		_, err := try(l, b)
+		if err == nil {
+			p.Sequence++
+		}
+		return err
+	}
+	for range 30 {
+		if err := appendOne(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	faults.LimitSpace(3000, syscall.ENOSPC)
+	var err error
+	for n := 0; err == nil; n++ {
+		if err = appendOne(); n > 100 {
+			t.Fatal("the disk does not fill")
+		}
+	}
+	if !errors.Is(err, ErrNoSpace) || !errors.Is(err, vfs.ErrNoSpace) || errors.Is(err, ErrFenced) {
+		t.Fatalf("got %v, want ErrNoSpace", err)
+	}
+	end := l.End()
+	want := contents(t, l)
+	if l.DurableEnd() != end {
+		t.Errorf("end %d, durable end %d", end, l.DurableEnd())
+	}
+	if err := appendOne(); !errors.Is(err, ErrNoSpace) {
+		t.Errorf("again: %v, want ErrNoSpace", err)
+	}
+	for _, m := range []crashfs.Mode{crashfs.Lose, crashfs.Keep} {
+		if got, rec := survives(t, disk.CrashClone(m), e.cfg); !bytes.Equal(got, want) || rec.Corruption != nil {
+			t.Errorf("a crash while full leaves %d bytes, want %d (%+v)", len(got), len(want), rec)
+		}
+	}
+	l.Abandon(nil)
+	if l, _ = e.open(); l.End() != end { // restart while full
+		t.Fatalf("reopened while full: end %d, want %d", l.End(), end)
+	}
+	if _, err := l.DeleteBefore(20); err != nil { // the deletion frees space
+		t.Fatal(err)
+	}
+	e.com.files.closeAll()
+	if err := appendOne(); err != nil {
+		t.Errorf("after space was freed: %v", err)
+	}
+	if seen.fenced != nil {
+		t.Errorf("fenced: %v", seen.fenced)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestT1RetryIsNotAppended: a retry is answered with the original's offset, and only when that is durable;
+// a group that failed has never been.
+func TestT1RetryIsNotAppended(t *testing.T) {
+	e, _, faults, _ := onDisks(t)
+	l, _ := e.open()
+	first := batch(3, 100, 1, &record.Producer{ID: 1, Epoch: 0, Sequence: 0})
+	must(t, l, bytes.Clone(first))
+	if out := must(t, l, bytes.Clone(first)); !out.Duplicate || out.BaseOffset != 0 || out.LastOffset != 2 {
+		t.Errorf("a retry of what is durable: %+v", out)
+	}
+	second := batch(2, 100, 1, &record.Producer{ID: 1, Epoch: 0, Sequence: 3})
+	l.takeTurn()
+	a, b := newWaiter(), newWaiter()
+	if _, err := l.Append(Append{Batch: bytes.Clone(second), Waiter: a}); err != nil {
+		t.Fatal(err)
+	}
+	out, err := l.Append(Append{Batch: bytes.Clone(second), Waiter: b})
+	if err != nil || !out.Duplicate || out.BaseOffset != 3 || len(b.ch) != 0 {
+		t.Errorf("a retry of what is queued: %+v, %v, %d completions", out, err, len(b.ch))
+	}
+	l.endTurn()
+	if err := errors.Join(<-a.ch, <-b.ch); err != nil {
+		t.Error(err)
+	}
+	third := batch(2, 100, 1, &record.Producer{ID: 1, Epoch: 0, Sequence: 5})
+	faults.LimitSpace(0, syscall.ENOSPC)
+	big := batch(1, 9000, 1, &record.Producer{ID: 1, Epoch: 0, Sequence: 5})
+	if _, err := try(l, big); !errors.Is(err, ErrNoSpace) {
+		t.Errorf("got %v, want ErrNoSpace", err)
+	}
+	faults.UnlimitSpace()
+	if out, err := try(l, third); err != nil || out.Duplicate || out.BaseOffset != 5 {
+		t.Errorf("after the failure of its sequence: %+v, %v", out, err)
+	}
+	if _, err := try(l, batch(1, 10, 1, &record.Producer{ID: 1, Epoch: 0, Sequence: 99})); !errors.Is(err, producer.ErrOutOfOrderSequence) {
+		t.Errorf("got %v, want ErrOutOfOrderSequence", err)
+	}
+	l.Abandon(nil)
+}
