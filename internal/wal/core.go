@@ -102,10 +102,8 @@ func (c *core) append(a *Append, nowMs int64) (out Appended, done bool, err erro
 		b.SetBaseOffset(base)
 		b.SetLeaderEpoch(a.Epoch)
 	}
-	if _, err := c.epochs.Assign(b.LeaderEpoch(), base); err != nil {
-		return Appended{}, false, fmt.Errorf("%w: %w", ErrEpoch, err)
-	}
-	g := c.groupFor(b, base) // before the producers move: a roll captures the state up to here
+	g := c.groupFor(b, base) // before the derived state moves: a roll captures it as it is up to here
+	_, _ = c.epochs.Assign(b.LeaderEpoch(), base) // not below the latest, see BeginEpoch and replicatedBase
 	if b.HasProducer() {
 		c.applyProducer(b, &ev)
 	}
@@ -118,13 +116,17 @@ func (c *core) append(a *Append, nowMs int64) (out Appended, done bool, err erro
 	return Appended{BaseOffset: base, LastOffset: last, LogAppendTimeMs: logAppendTime(b), LogStart: c.start}, false, nil
 }
 
-// replicatedBase checks that a batch that another leader has stamped continues this log. Compaction on the
-// leader may have left a gap.
+// replicatedBase checks that a batch that another leader has stamped continues this log, in offset and epoch.
+// Compaction on the leader may have left a gap.
 func (c *core) replicatedBase(b record.Batch) (model.Offset, error) {
-	if base := b.BaseOffset(); base >= c.end {
-		return base, nil
+	base := b.BaseOffset()
+	if base < c.end {
+		return 0, fmt.Errorf("%w: it begins at %d, the log ends at %d", ErrOffset, base, c.end)
 	}
-	return 0, fmt.Errorf("%w: it begins at %d, the log ends at %d", ErrOffset, b.BaseOffset(), c.end)
+	if latest, ok := c.epochs.Latest(); ok && b.LeaderEpoch() < latest.Epoch {
+		return 0, fmt.Errorf("%w: the batch is of epoch %d, the log is in %d", ErrEpoch, b.LeaderEpoch(), latest.Epoch)
+	}
+	return base, nil
 }
 
 // appendDuplicate answers a retry with the original's offsets, when the original is durable (T1).

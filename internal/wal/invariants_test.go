@@ -401,7 +401,7 @@ func TestL6DerivedState(t *testing.T) {
 					t.Fatal(err)
 				}
 				got := derivedOf(l)
-				rebuilt := derivedOf(rebuild(t, l))
+				rebuilt := derivedOf(replayed(contents(t, l), l.DurableEnd()))
 				if !got.equal(rebuilt) {
 					t.Errorf("%d producers, after truncating to %d:\n got %+v\nwant %+v", producers, to, got, rebuilt)
 				}
@@ -415,17 +415,16 @@ func TestL6DerivedState(t *testing.T) {
 	}
 }
 
-// rebuild replays what a log holds into a core of its own.
-func rebuild(t *testing.T, l *Log) *Log {
-	t.Helper()
+// replayed is a log without files whose derived state was made from batches that end at end.
+func replayed(batches []byte, end model.Offset) *Log {
 	fresh := &Log{core: newCore(DefaultConfig())}
 	var known [stateKinds]model.Offset
-	for rest := contents(t, l); len(rest) > 0; {
+	for rest := batches; len(rest) > 0; {
 		var b record.Batch
 		b, rest, _ = record.Next(rest)
 		fresh.core.replay(b, &known)
 	}
-	fresh.visibleAt.Store(int64(l.DurableEnd()))
+	fresh.visibleAt.Store(int64(end))
 	return fresh
 }
 
