@@ -4,7 +4,8 @@
 //
 //   - It decodes untrusted bytes with loops and allocations that a few bytes can blow up. Table.Decode walks a
 //     request against the shape that Kafka's own schema gives it before kmsg sees it (shape.go).
-//   - It decodes Produce into fresh memory each time. ProduceRequest reuses its own, and its records alias the frame.
+//   - It decodes Produce into fresh memory each time, and compares by reflection to encode the response.
+//     ProduceRequest reuses its own memory, its records alias the frame, and AppendProduceResponse allocates nothing.
 //   - It copies records when it encodes a Fetch response. FetchResponse leaves them where they are, as a Region that
 //     writes itself to the socket.
 //

@@ -80,6 +80,8 @@ const (
 	costString = 24
 	costSlice  = 24
 	costTags   = 8
+	// costElement is added to every element that is a struct: kmsg's have room for the fields of all versions.
+	costElement = 32
 )
 
 // compile parses a shape. The table is fixed, so a mistake in it is a programming error, and panics.
@@ -121,7 +123,7 @@ func (p *shapeParser) field() node {
 		n.nullable = true
 		p.s = p.s[1:]
 	}
-	c := p.s[0]
+	before, c := p.s, p.s[0]
 	p.s = p.s[1:]
 	switch c {
 	case '1', '2', '4', '8':
@@ -148,6 +150,9 @@ func (p *shapeParser) field() node {
 		panic(fmt.Sprintf("wire: a shape has the unknown letter %q", c))
 	}
 	n.cost = memory(n.fields)
+	if inside := len(before) - len(p.s); inside > len("[4]") {
+		n.cost += costElement
+	}
 	return n
 }
 

@@ -3,6 +3,9 @@ package wire
 import "fmt"
 
 // walk proves that body has the shape that fields give it. Bytes behind it are allowed, as Kafka allows them.
+//
+// It has to be at least as strict as kmsg, which FuzzEveryRequest checks: where kmsg reads more into the bytes than
+// Kafka does (a tagged field of a newer version, a null struct marked by something else than -1), the walk follows kmsg.
 func walk(fields []node, body []byte) error {
 	w := walker{reader: reader{buf: body}}
 	w.fields(fields)

@@ -3,7 +3,6 @@ package compress
 import (
 	"bytes"
 	"errors"
-	"io"
 	"sync"
 
 	"github.com/pierrec/lz4/v4"
@@ -86,7 +85,7 @@ func decompressLZ4(dst, src []byte, maxBytes int) ([]byte, error) {
 	out, err := readBounded(dst, r.z, LZ4, lz4UsualRatio*len(src), maxBytes)
 	left := r.in.Len()
 	r.in.Reset(nil)
-	r.z.Reset(io.Reader(&r.in))
+	r.z.Reset(&r.in) // gives its block back to the library's pool
 	lz4Readers.Put(r)
 	if err == nil && left > 0 {
 		return nil, corrupt(LZ4, errTrailing)
