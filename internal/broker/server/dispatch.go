@@ -27,13 +27,13 @@ func (c *Conn) dispatch(frame []byte) error {
 		Body: body, Frame: r.chunk, Conn: c, Received: r.at,
 	}
 	seq := c.queue.push(s)
-	if err := c.server.table.Check(h.Key, h.Version); err != nil {
-		c.refuse(s, err)
+	if bad := c.server.table.Check(h.Key, h.Version); bad != nil {
+		c.refuse(s, bad)
 	} else {
-		c.handle(s, seq, h.Key)
+		err = c.handle(s, seq, h.Key)
 	}
 	c.queue.handled()
-	return nil
+	return err
 }
 
 // await blocks until a request of n bytes may start. Its connection has room for one more unwritten reply; and E1: what does not
@@ -55,8 +55,8 @@ func (c *Conn) await(key int16, n int) {
 }
 
 // handle calls the handler, and keeps its panic to this connection (E2). After a panic the slot may be completed, open, or in
-// somebody's hands who completes it later.
-func (c *Conn) handle(s *Slot, seq uint64, key int16) {
+// somebody's hands who completes it later; whatever it is, the connection takes no more requests.
+func (c *Conn) handle(s *Slot, seq uint64, key int16) (err error) {
 	defer func() {
 		p := recover()
 		if p == nil {
@@ -65,11 +65,17 @@ func (c *Conn) handle(s *Slot, seq uint64, key int16) {
 		if v, ok := p.(invariant.Violation); ok {
 			panic(v)
 		}
-		c.server.metrics.Panics.add(c.id, 1)
-		c.server.log.panicked(c, key, p, debug.Stack())
+		c.panicked(key, p)
 		c.queue.abandon(seq, errHandlerPanic)
+		err = errHandlerPanic
 	}()
 	c.server.handler.Handle(c.ctx, &s.req, s)
+	return nil
+}
+
+func (c *Conn) panicked(key int16, value any) {
+	c.server.metrics.Panics.add(c.id, 1)
+	c.server.log.panicked(c, key, value, debug.Stack())
 }
 
 // refuse answers a request that is not advertised, as Kafka does: a client asking for ApiVersions in a version that we

@@ -232,3 +232,5 @@ func answer(_ context.Context, req *Request, reply *Slot) {
 func replyFrame() []byte {
 	return wire.AppendResponse(nil, 1, produceReply(&Request{Version: produceV}))
 }
+
+func memPool() *mem.Pool { return mem.NewPool(mem.NewBudget(testBudget)) }

@@ -116,7 +116,7 @@ func (o *outBuf) encode(s *Slot) (err error) {
 		case invariant.Violation:
 			panic(p)
 		default:
-			s.conn.server.metrics.Panics.add(s.conn.id, 1)
+			s.conn.panicked(s.req.Key, p)
 			err = fmt.Errorf("the reply to a request with key %d cannot be encoded: %v", s.req.Key, p)
 		}
 	}()
