@@ -35,14 +35,17 @@ var (
 	ErrOtherNode = errors.New("the data directory belongs to another node")
 )
 
-// OpenIdentity reads the identity of a data directory, or gives a directory that has none the one that fresh returns.
-// The directory must exist.
+// dataName is what a data directory that has been used contains.
+const dataName = "wal"
+
+// OpenIdentity reads the identity of a data directory, or gives a new directory the one that fresh returns, durably, so
+// that nothing can be stored before it. The directory must exist. A directory with data and without the file is refused:
+// data whose owner is not known must not be adopted, nor may it be taken for empty.
 func OpenIdentity(f vfs.FS, dir string, node model.BrokerID, fresh func() Identity) (Identity, error) {
 	name := path.Join(dir, PropertiesName)
 	data, err := readFile(f, name)
 	if errors.Is(err, fs.ErrNotExist) {
-		id := fresh()
-		return id, replaceFile(f, dir, PropertiesName, id.encode())
+		return newIdentity(f, dir, fresh)
 	}
 	if err != nil {
 		return Identity{}, err
@@ -54,6 +57,22 @@ func OpenIdentity(f vfs.FS, dir string, node model.BrokerID, fresh func() Identi
 	if id.NodeID != node {
 		return Identity{}, fmt.Errorf("%w: %s says node.id=%d, but this node is %d: start it with --node-id %d, or with a directory of its own",
 			ErrOtherNode, name, id.NodeID, node, id.NodeID)
+	}
+	return id, nil
+}
+
+func newIdentity(f vfs.FS, dir string, fresh func() Identity) (Identity, error) {
+	_, err := f.Stat(path.Join(dir, dataName))
+	if err == nil {
+		return Identity{}, fmt.Errorf("%w: %s is missing, but there is data in %s: restore the file from a backup, or use another directory",
+			ErrProperties, path.Join(dir, PropertiesName), path.Join(dir, dataName))
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return Identity{}, err
+	}
+	id := fresh()
+	if err := replaceFile(f, dir, PropertiesName, id.encode()); err != nil {
+		return Identity{}, fmt.Errorf("writing %s: %w", path.Join(dir, PropertiesName), err)
 	}
 	return id, nil
 }

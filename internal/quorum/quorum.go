@@ -19,8 +19,8 @@ type Applied func(*image.Image, *image.Delta)
 // Log is the metadata log as its users see it.
 type Log interface {
 	// Propose decides, commits and applies one batch of commands, and returns the image after it. The error is
-	// Decide's own, the context's, or one that wraps ErrStopped. After the context's error the batch may still
-	// take effect.
+	// Decide's own, the context's, or wraps ErrNoSpace, ErrTooLarge or command.ErrFormat, all of which have changed
+	// nothing, or ErrStopped. After ErrStopped, and after the context's error, the batch may still take effect.
 	Propose(context.Context, Decide) (*image.Image, error)
 	// Images is where the newest applied image is found.
 	Images() *image.Store
@@ -29,5 +29,11 @@ type Log interface {
 	Err() error
 }
 
-// ErrStopped: the log has stopped, after an error that nothing may advance past (M3), or because it was closed.
-var ErrStopped = errors.New("the metadata log has stopped")
+var (
+	// ErrStopped: the log has stopped, after an error that nothing may advance past (M3), or because it was closed.
+	ErrStopped = errors.New("the metadata log has stopped")
+	// ErrNoSpace: the disk is full. Nothing has changed, and the same works once there is space (E3).
+	ErrNoSpace = errors.New("the disk is full and the change to the metadata was undone; free space and retry")
+	// ErrTooLarge: the change does not fit into one entry of the log. Ask for less at a time.
+	ErrTooLarge = errors.New("the change to the metadata is too large for one request; ask for less at a time")
+)
