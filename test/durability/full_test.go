@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"chronik/internal/record"
+	"chronik/test/ledger"
 	"chronik/test/process"
 )
 
@@ -56,7 +57,7 @@ func TestFullDisk(t *testing.T) {
 	verify := func(when string, from int) {
 		found := readAll(t, b.KafkaAddr, "full")
 		for i := from; i < len(stored); i++ {
-			if !bytes.Equal(found[place{0, int64(i)}], stored[i]) {
+			if !bytes.Equal(found.Records[ledger.Place{Partition: 0, Offset: int64(i)}], stored[i]) {
 				t.Fatalf("%s: record %d is not what was acknowledged", when, i)
 			}
 		}

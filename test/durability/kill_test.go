@@ -10,6 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"chronik/test/ledger"
 	"chronik/test/process"
 )
 
@@ -26,7 +27,7 @@ func TestKillNineLosesNothing(t *testing.T) {
 	createTopic(t, admin, "idempotent", 3)
 	createTopic(t, admin, "plain", 3)
 
-	idempotent, plain := newLedger(), newLedger()
+	idempotent, plain := ledger.New("idempotent", nil), ledger.New("plain", nil)
 	producing, stop := context.WithCancel(ctx)
 	defer stop()
 	clients := []*kgo.Client{
@@ -34,20 +35,20 @@ func TestKillNineLosesNothing(t *testing.T) {
 		client(t, b.KafkaAddr, kgo.RequiredAcks(kgo.LeaderAck()), kgo.DisableIdempotentWrite()),
 	}
 	var wg sync.WaitGroup
-	wg.Go(func() { idempotent.produce(producing, clients[0], "idempotent", 500) })
-	wg.Go(func() { plain.produce(producing, clients[1], "plain", 500) })
+	wg.Go(func() { idempotent.Produce(producing, clients[0], 500) })
+	wg.Go(func() { plain.Produce(producing, clients[1], 500) })
 
 	for range *kills {
-		if err := idempotent.await(ctx, 100+rand.IntN(2000)); err != nil {
+		if err := idempotent.Await(ctx, 100+rand.IntN(2000)); err != nil {
 			t.Fatal(err)
 		}
-		if err := plain.await(ctx, 1+rand.IntN(200)); err != nil {
+		if err := plain.Await(ctx, 1+rand.IntN(200)); err != nil {
 			t.Fatal(err)
 		}
 		b.Kill()
 		b.Restart()
 	}
-	if err := idempotent.await(ctx, 100); err != nil {
+	if err := idempotent.Await(ctx, 100); err != nil {
 		t.Fatal(err)
 	}
 	stop()
@@ -57,6 +58,6 @@ func TestKillNineLosesNothing(t *testing.T) {
 			t.Fatalf("flushing: %v", err)
 		}
 	}
-	idempotent.audit(t, b.KafkaAddr, "idempotent", true)
-	plain.audit(t, b.KafkaAddr, "plain", false)
+	audit(t, b.KafkaAddr, idempotent, ledger.Rule{ExactlyOnce: true})
+	audit(t, b.KafkaAddr, plain, ledger.Rule{})
 }

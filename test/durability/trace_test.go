@@ -13,6 +13,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"chronik/test/ledger"
 	"chronik/test/process"
 )
 
@@ -33,7 +34,7 @@ func TestAcknowledgementFollowsSync(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	for n := range uint64(records) {
-		if err := cl.ProduceSync(ctx, &kgo.Record{Topic: "traced", Value: payload(n)}).FirstErr(); err != nil {
+		if err := cl.ProduceSync(ctx, &kgo.Record{Topic: "traced", Value: ledger.Payload(n)}).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
 	}
