@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -143,14 +144,14 @@ func numbers(t *testing.T, list string) []int32 {
 }
 
 func verdict(err error) string {
-	switch e := err.(type) {
-	case nil:
+	var refusal *Refusal
+	switch {
+	case err == nil:
 		return "ok"
-	case *Refusal:
-		return fmt.Sprintf("%s: %s", e.Reason, e.Message)
-	default:
-		return "error: " + err.Error()
+	case errors.As(err, &refusal):
+		return fmt.Sprintf("%s: %s", refusal.Reason, refusal.Message)
 	}
+	return "error: " + err.Error()
 }
 
 func (w *world) cluster(_ *datadriven.TestData, items []item) string {

@@ -11,9 +11,9 @@ import (
 type builder struct {
 	old        *Image
 	im         Image
-	topics     *edit[model.TopicID, *Topic]
-	names      *edit[string, *Topic]
-	collisions *edit[string, string]
+	topics     edit[model.TopicID, *Topic]
+	names      edit[string, *Topic]
+	collisions edit[string, string]
 
 	owned   map[*Topic]bool      // topics that are this builder's own copies
 	changed map[partitionRef]int // where in delta.Partitions a partition is

@@ -68,9 +68,9 @@ type Image struct {
 	index     uint64
 	term      uint64
 
-	topics     pmap[model.TopicID, *Topic]
-	names      pmap[string, *Topic]
-	collisions pmap[string, string] // collision key -> name, of names that can collide
+	topics     *pmap[model.TopicID, *Topic]
+	names      *pmap[string, *Topic]
+	collisions *pmap[string, string] // collision key -> name, of names that can collide
 	partitions int
 
 	nodes          []*Node // by ID
@@ -84,11 +84,14 @@ type Image struct {
 func New(clusterID string) *Image {
 	return &Image{
 		clusterID:  clusterID,
-		topics:     newPmap[model.TopicID, *Topic](func(id model.TopicID) uint8 { return id[0] ^ id[15] }),
+		topics:     newPmap[model.TopicID, *Topic](hashID),
 		names:      newPmap[string, *Topic](hashString),
 		collisions: newPmap[string, string](hashString),
 	}
 }
+
+// hashID spreads IDs, which are random, over buckets.
+func hashID(id model.TopicID) uint8 { return id[0] ^ id[15] }
 
 // ClusterID is the identity of the cluster.
 func (m *Image) ClusterID() string { return m.clusterID }

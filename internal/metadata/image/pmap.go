@@ -5,32 +5,37 @@ import (
 	"slices"
 )
 
-// bucketCount splits a map so that a change copies 1/256 of its entries and the list of buckets: for 10,000 entries
-// some 40 of them, and 2 KiB.
-const bucketCount = 256
+// A map is split into branches x branches buckets, so that a change copies little: two short arrays and one
+// bucket, of some 40 entries where there are 10,000.
+const branches = 16
 
-// pmap is a persistent map: a value is never changed, edits make new ones (edit). Small buckets are searched
+// pmap is a persistent map: a value is never changed, edits make new ones (edit). Buckets are short, and searched
 // from end to end.
 type pmap[K comparable, V any] struct {
-	buckets *[bucketCount][]entry[K, V]
-	len     int
-	hash    func(K) uint8
+	root [branches]*branch[K, V]
+	len  int
+	hash func(K) uint8 // its halves choose the branch and the bucket
 }
+
+type branch[K comparable, V any] [branches][]entry[K, V]
 
 type entry[K comparable, V any] struct {
 	key   K
 	value V
 }
 
-func newPmap[K comparable, V any](hash func(K) uint8) pmap[K, V] {
-	return pmap[K, V]{buckets: new([bucketCount][]entry[K, V]), hash: hash}
+func newPmap[K comparable, V any](hash func(K) uint8) *pmap[K, V] {
+	return &pmap[K, V]{hash: hash}
 }
 
-func (m pmap[K, V]) get(k K) (V, bool) {
-	bucket := m.buckets[m.hash(k)]
-	for i := range bucket {
-		if bucket[i].key == k {
-			return bucket[i].value, true
+func (m *pmap[K, V]) get(k K) (V, bool) {
+	h := m.hash(k)
+	if b := m.root[h/branches]; b != nil {
+		bucket := b[h%branches]
+		for i := range bucket {
+			if bucket[i].key == k {
+				return bucket[i].value, true
+			}
 		}
 	}
 	var none V
@@ -38,66 +43,80 @@ func (m pmap[K, V]) get(k K) (V, bool) {
 }
 
 // all yields the entries in no particular order.
-func (m pmap[K, V]) all() iter.Seq2[K, V] {
+func (m *pmap[K, V]) all() iter.Seq2[K, V] {
 	return func(yield func(K, V) bool) {
-		for _, bucket := range m.buckets {
-			for _, e := range bucket {
-				if !yield(e.key, e.value) {
-					return
+		for _, b := range m.root {
+			if b == nil {
+				continue
+			}
+			for _, bucket := range b {
+				for _, e := range bucket {
+					if !yield(e.key, e.value) {
+						return
+					}
 				}
 			}
 		}
 	}
 }
 
-// edit changes a copy of a pmap, copying each bucket at most once. The original stays as it is.
+// edit is a pmap that is being changed: a copy of another one, of which it copies each branch and each bucket at most
+// once, when it is about to change it. The other one stays as it is.
 type edit[K comparable, V any] struct {
-	pmap[K, V]
-	owned [bucketCount]bool // the bucket is this edit's own
-	any   bool
+	from  *pmap[K, V]
+	to    *pmap[K, V] // from itself until the first change
+	owned map[uint8]bool
 }
 
-func (m pmap[K, V]) edit() *edit[K, V] { return &edit[K, V]{pmap: m} }
+func (m *pmap[K, V]) edit() edit[K, V] { return edit[K, V]{from: m, to: m} }
 
-// own makes the bucket of k this edit's own, with room for one more.
-func (e *edit[K, V]) own(b uint8) {
-	if !e.any {
-		buckets := *e.buckets
-		e.buckets, e.any = &buckets, true
+func (e *edit[K, V]) get(k K) (V, bool) { return e.to.get(k) }
+
+// own returns the bucket of hash h, to be changed.
+func (e *edit[K, V]) own(h uint8) *[]entry[K, V] {
+	if e.to == e.from {
+		c := *e.from
+		e.to, e.owned = &c, map[uint8]bool{}
 	}
-	if !e.owned[b] {
-		old := e.buckets[b]
-		e.buckets[b] = append(make([]entry[K, V], 0, len(old)+1), old...)
-		e.owned[b] = true
+	at := &e.to.root[h/branches]
+	if *at == nil || *at == e.from.root[h/branches] {
+		c := new(branch[K, V])
+		if *at != nil {
+			*c = **at
+		}
+		*at = c
 	}
+	bucket := &(*at)[h%branches]
+	if !e.owned[h] {
+		*bucket = append(make([]entry[K, V], 0, len(*bucket)+1), *bucket...)
+		e.owned[h] = true
+	}
+	return bucket
 }
 
 func (e *edit[K, V]) set(k K, v V) {
-	b := e.hash(k)
-	e.own(b)
-	for i := range e.buckets[b] {
-		if e.buckets[b][i].key == k {
-			e.buckets[b][i].value = v
+	bucket := e.own(e.from.hash(k))
+	for i := range *bucket {
+		if (*bucket)[i].key == k {
+			(*bucket)[i].value = v
 			return
 		}
 	}
-	e.buckets[b] = append(e.buckets[b], entry[K, V]{k, v})
-	e.len++
+	*bucket = append(*bucket, entry[K, V]{k, v})
+	e.to.len++
 }
 
 func (e *edit[K, V]) remove(k K) {
-	b := e.hash(k)
-	i := slices.IndexFunc(e.buckets[b], func(x entry[K, V]) bool { return x.key == k })
-	if i < 0 {
+	if _, ok := e.get(k); !ok {
 		return
 	}
-	e.own(b)
-	e.buckets[b] = slices.Delete(e.buckets[b], i, i+1)
-	e.len--
+	bucket := e.own(e.from.hash(k))
+	*bucket = slices.DeleteFunc(*bucket, func(x entry[K, V]) bool { return x.key == k })
+	e.to.len--
 }
 
 // done returns the edited map. The edit must not be used again.
-func (e *edit[K, V]) done() pmap[K, V] { return e.pmap }
+func (e *edit[K, V]) done() *pmap[K, V] { return e.to }
 
 // hashString is FNV-1a, folded. It only spreads names over buckets.
 func hashString(s string) uint8 {
