@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"testing"
 	"testing/synctest"
 
@@ -129,7 +130,7 @@ func TestE2PanicStaysWithItsConnection(t *testing.T) {
 					answer(ctx, req, s)
 				})})
 				good, c := h.client(), h.client()
-				c.send(metadataFrame(1), metadataFrame(666), metadataFrame(3))
+				c.send(slices.Concat(metadataFrame(1), metadataFrame(666), metadataFrame(3)))
 				c.expect(1)
 				for {
 					id, _, err := c.receive()
