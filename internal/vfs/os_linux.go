@@ -54,6 +54,9 @@ func (f *osFile) datasync() error {
 	return retry(func() error { return unix.Fdatasync(int(f.fd)) })
 }
 
+// Forget implements Forgetter. That the system may not follow the advice is no error.
+func (f *osFile) Forget(off, n int64) { _ = unix.Fadvise(int(f.fd), off, n, unix.FADV_DONTNEED) }
+
 func syncDir(d *os.File) error { return d.Sync() }
 
 func diskSpace(name string) (total, free uint64, err error) {

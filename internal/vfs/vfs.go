@@ -91,3 +91,10 @@ type File interface {
 type FDer interface {
 	FD() uintptr
 }
+
+// Forgetter is implemented by files whose system keeps in memory what was written to them.
+type Forgetter interface {
+	// Forget says that the bytes [off, off+n), which are synced, will hardly be read soon, so that the memory
+	// which holds them can be used for something else. It is advice: reading them goes on to work.
+	Forget(off, n int64)
+}

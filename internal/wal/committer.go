@@ -36,6 +36,7 @@ const (
 type Committer struct {
 	fs      vfs.FS
 	files   *fileCache
+	behind  behind
 	now     func() time.Time
 	clockMs atomic.Int64 // of the last tick: good enough to tell when a producer was seen last
 
