@@ -22,9 +22,9 @@ const usageExample = `  # closed loop: 128 records of 256 bytes outstanding, 30 
 
 // Flags are the command line of a driver: its options, and where its report goes.
 type Flags struct {
-	Options  Options
-	JSON     string // file for the JSON report; "-" is standard output, and text then goes to standard error
-	Quiet    bool   // no progress lines
+	Options  Options // before Bind: the defaults; DefaultOptions if zero
+	JSON     string  // file for the JSON report; "-" is standard output, and text then goes to standard error
+	Quiet    bool    // no progress lines
 	duration string
 	warmup   string
 	acks     string
@@ -33,7 +33,9 @@ type Flags struct {
 
 // Bind declares the flags on a command. Call Resolve once they are parsed.
 func (f *Flags) Bind(cmd *cobra.Command) {
-	f.Options = DefaultOptions()
+	if f.Options.Mode == "" {
+		f.Options = DefaultOptions()
+	}
 	o, fl := &f.Options, cmd.Flags()
 	fl.SortFlags = false
 	fl.StringVar(&f.brokers, "bootstrap-servers", "localhost:9092", "host:port of the brokers, separated by commas")
@@ -57,12 +59,12 @@ func (f *Flags) Bind(cmd *cobra.Command) {
 	fl.BoolVar(&o.Idempotence, "idempotence", false, "idempotent producers (needs --acks -1)")
 	fl.IntVar(&o.MaxInFlight, "max-in-flight", o.MaxInFlight, "produce requests in flight per connection")
 	fl.IntVar(&o.BatchBytes, "batch-bytes", o.BatchBytes, "largest record batch")
-	fl.DurationVar(&o.Linger, "linger", 0, "time that a batch waits to fill")
+	fl.DurationVar(&o.Linger, "linger", o.Linger, "time that a batch waits to fill")
 	fl.IntVar(&o.FetchBytes, "fetch-bytes", o.FetchBytes, "largest fetch response")
 	fl.IntVar(&o.FetchPartitionBytes, "fetch-partition-bytes", o.FetchPartitionBytes, "of it, from one partition")
 	fl.StringVar(&o.Verify, "verify", o.Verify, "sample: read some records back; full: read back all, each exactly once")
 	fl.IntVar(&o.Samples, "samples", o.Samples, "records that --verify sample reads back")
-	fl.Uint64Var(&o.Seed, "seed", 0, "seed of the payloads (default: random)")
+	fl.Uint64Var(&o.Seed, "seed", 0, "seed of the payloads (default: random); consume: what the topic must hold")
 	fl.IntVar(&o.BrokerPID, "broker-pid", 0, "broker process on this machine: report its CPU, memory and writes")
 	fl.StringVar(&o.DataDir, "data-dir", "", "broker's data directory on this machine: report its disk, refuse tmpfs")
 	fl.StringVar(&o.ClientID, "client-id", o.ClientID, "client ID to send")
@@ -114,14 +116,20 @@ func (f *Flags) Report(r *Result, stdout, stderr io.Writer) error {
 	return errors.Join(r.WriteJSON(file), file.Close())
 }
 
-// Command is chronik-bench. It returns an error, and so ends with exit code 1, for a run that could not
-// be made and for one that is not verified.
+// Command is chronik-bench.
 func Command() *cobra.Command {
-	var f Flags
+	cmd := DriverCommand("chronik-bench", "franz-go", newProducers, DefaultOptions())
+	cmd.Short = "Load a Kafka-compatible broker, measure it, and verify that it holds what it acknowledged"
+	cmd.Example = usageExample
+	return cmd
+}
+
+// DriverCommand is a command that runs one load with the given client library and defaults. It returns
+// an error, and so ends with exit code 1, for a run that could not be made and for one that is not verified.
+func DriverCommand(name, driver string, open Opener, defaults Options) *cobra.Command {
+	f := Flags{Options: defaults}
 	cmd := &cobra.Command{
-		Use:           "chronik-bench",
-		Short:         "Load a Kafka-compatible broker, measure it, and verify that it holds what it acknowledged",
-		Example:       usageExample,
+		Use:           name,
 		Args:          cobra.NoArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -133,7 +141,7 @@ func Command() *cobra.Command {
 			if f.Quiet {
 				progress = func(Progress) {}
 			}
-			result, err := Run(cmd.Context(), f.Options, progress)
+			result, err := RunDriver(cmd.Context(), driver, open, f.Options, progress)
 			if result != nil {
 				err = errors.Join(f.Report(result, cmd.OutOrStdout(), cmd.ErrOrStderr()), err)
 			}

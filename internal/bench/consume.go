@@ -23,7 +23,7 @@ type consumer struct {
 	cl        *kgo.Client
 	opts      *Options
 	gen       *Generator
-	span      span
+	span      Span
 	next, end []int64 // by partition
 	open      int     // partitions that have not reached their end
 	received  Counter
@@ -81,7 +81,7 @@ func newConsumers(o *Options, t Topic, gen *Generator, from, to []int64, strict 
 }
 
 // start begins to read; done is closed when every partition has come to its end, or after stop.
-func (cs *consumers) start(ctx context.Context, s span) {
+func (cs *consumers) start(ctx context.Context, s Span) {
 	ctx, cs.stop = context.WithCancel(ctx)
 	ended := make(chan struct{})
 	for _, c := range cs.clients {
@@ -159,7 +159,7 @@ func (c *consumer) check(r *kgo.Record, now time.Time) {
 		c.problem("partition %d, offset %d: %v", r.Partition, r.Offset, err)
 		return
 	}
-	if timed && c.span.holds(p.Due) {
+	if timed && c.span.Holds(p.Due) {
 		c.latencies.Record(now.Sub(p.Due))
 	}
 }

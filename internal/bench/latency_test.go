@@ -58,9 +58,9 @@ func TestPacerKeepsItsSchedule(t *testing.T) {
 }
 
 func TestSpanHolds(t *testing.T) {
-	s := span{time.Unix(10, 0), time.Unix(20, 0)}
+	s := Span{time.Unix(10, 0), time.Unix(20, 0)}
 	for sec, want := range map[int64]bool{9: false, 10: true, 19: true, 20: false} {
-		if s.holds(time.Unix(sec, 0)) != want {
+		if s.Holds(time.Unix(sec, 0)) != want {
 			t.Errorf("second %d: want %t", sec, want)
 		}
 	}

@@ -14,13 +14,13 @@ import (
 // histogram, which only that client's callbacks touch.
 type producers struct {
 	opts    *Options
-	span    span
+	span    Span
 	gen     *Generator
 	clients []*producer
 	halted  atomic.Bool
 	left    atomic.Int64   // records that may still be sent; only with a limit
 	flying  sync.WaitGroup // closed loop: places; open loop: the pacer and its records
-	fail    context.CancelFunc
+	fail    func()
 }
 
 type producer struct {
@@ -45,8 +45,8 @@ type place struct {
 	answered   func(*kgo.Record, error)
 }
 
-// newProducers connects the clients. fail is called at the first record that fails.
-func newProducers(o *Options, t Topic, gen *Generator, fail context.CancelFunc) (*producers, error) {
+// newProducers is the Opener of franz-go.
+func newProducers(o *Options, t Topic, gen *Generator, fail func()) (Load, error) {
 	ps := &producers{opts: o, gen: gen, fail: fail}
 	ps.left.Store(o.Records)
 	for i := range o.Connections {
@@ -56,7 +56,7 @@ func newProducers(o *Options, t Topic, gen *Generator, fail context.CancelFunc) 
 		}
 		cl, err := kgo.NewClient(o.producerOptions(t.Name, outstanding)...)
 		if err != nil {
-			ps.close()
+			ps.Close()
 			return nil, fmt.Errorf("options that the client refuses: %w", err)
 		}
 		ps.clients = append(ps.clients, &producer{
@@ -71,9 +71,8 @@ func newProducers(o *Options, t Topic, gen *Generator, fail context.CancelFunc) 
 // waits. Latency counts from the due time, so waiting there is not forgotten.
 const openLoopBuffer = 100_000
 
-// start begins the load. The returned channel is closed once nothing is outstanding and nothing more
-// will be sent.
-func (ps *producers) start(s span) <-chan struct{} {
+// Start implements Load.
+func (ps *producers) Start(s Span) <-chan struct{} {
 	ps.span = s
 	if ps.opts.Rate > 0 {
 		ps.startOpen()
@@ -199,38 +198,41 @@ func (pl *place) settle(r *kgo.Record, err error) bool {
 		p.set.fail()
 		return false
 	}
-	if p.set.span.holds(pl.due) {
+	if p.set.span.Holds(pl.due) {
 		p.latencies.Record(time.Since(pl.due))
 	}
 	p.account.Ack(r.Partition, r.Offset, pl.sequence, len(r.Key)+len(r.Value))
 	return true
 }
 
-// halt stops sending; what is outstanding is still waited for.
-func (ps *producers) halt() { ps.halted.Store(true) }
+// Halt implements Load.
+func (ps *producers) Halt() { ps.halted.Store(true) }
 
-func (ps *producers) close() {
+// Close implements Load.
+func (ps *producers) Close() {
 	for _, p := range ps.clients {
 		p.cl.Close()
 	}
 }
 
-func (ps *producers) acked() (n int64) {
+// Acked implements Load.
+func (ps *producers) Acked() (n int64) {
 	for _, p := range ps.clients {
 		n += p.account.Acked.Load()
 	}
 	return n
 }
 
-func (ps *producers) ledger() *Ledger {
-	accounts := make([]*Account, len(ps.clients))
-	for i, p := range ps.clients {
-		accounts[i] = p.account
+// Accounts implements Load.
+func (ps *producers) Accounts() (all []*Account) {
+	for _, p := range ps.clients {
+		all = append(all, p.account)
 	}
-	return Sum(ps.opts.Samples, accounts...)
+	return all
 }
 
-func (ps *producers) latencies() *Latencies {
+// Latencies implements Load.
+func (ps *producers) Latencies() *Latencies {
 	sum := NewLatencies()
 	for _, p := range ps.clients {
 		sum.Merge(p.latencies)

@@ -22,20 +22,28 @@ const (
 // run is one run in progress.
 type run struct {
 	opts     Options
+	open     Opener
 	progress func(Progress)
 	cluster  *Cluster
 	topic    Topic
 	gen      *Generator
 	result   *Result
+	seeded   bool // the caller knows what the topic holds
 }
 
-// Run carries out one run. progress is called about once a second while the load lasts. The result is
-// nil only if there is nothing to report; with ErrNotVerified it is complete.
+// Run carries out one run with franz-go. progress is called about once a second while the load lasts.
+// The result is nil only if there is nothing to report; with ErrNotVerified it is complete.
 func Run(ctx context.Context, o Options, progress func(Progress)) (*Result, error) {
+	return RunDriver(ctx, "franz-go", newProducers, o, progress)
+}
+
+// RunDriver is Run with another client library on the writing side.
+func RunDriver(ctx context.Context, driver string, open Opener, o Options, progress func(Progress)) (*Result, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	if o.Seed == 0 {
+	seeded := o.Seed != 0
+	if !seeded {
 		o.Seed = rand.Uint64() | 1
 	}
 	if o.BrokerPID != 0 {
@@ -43,8 +51,8 @@ func Run(ctx context.Context, o Options, progress func(Progress)) (*Result, erro
 			return nil, err
 		}
 	}
-	r := &run{opts: o, progress: progress, gen: NewGenerator(o.Seed, o.Keys, o.MessageSize)}
-	r.result = &Result{Driver: "franz-go", Options: o, Started: time.Now()}
+	r := &run{opts: o, open: open, progress: progress, seeded: seeded, gen: NewGenerator(o.Seed, o.Keys, o.MessageSize)}
+	r.result = &Result{Driver: driver, Options: o, Started: time.Now()}
 	if o.DataDir != "" {
 		info, err := disk.Describe(o.DataDir, diskSamples)
 		if err != nil {
@@ -106,23 +114,23 @@ func (r *run) produce(ctx context.Context) error {
 }
 
 // load writes until the span is over, drains, and notes rates and latencies. The span must be newly made.
-func (r *run) load(ctx context.Context, s span) (*Ledger, error) {
+func (r *run) load(ctx context.Context, s Span) (*Ledger, error) {
 	loadCtx, stop := context.WithCancel(ctx)
 	defer stop()
-	ps, err := newProducers(&r.opts, r.topic, r.gen, stop)
+	writers, err := r.open(&r.opts, r.topic, r.gen, stop)
 	if err != nil {
 		return nil, err
 	}
-	defer ps.close()
-	m := meter{count: ps.acked, pid: r.opts.BrokerPID, progress: r.progress}
-	done := ps.start(s)
+	defer writers.Close()
+	m := meter{count: writers.Acked, pid: r.opts.BrokerPID, progress: r.progress}
+	done := writers.Start(s)
 	w, werr := m.watch(loadCtx, s, done)
-	ps.halt()
+	writers.Halt()
 	<-done // bounded by deliveryTimeout
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("interrupted: %w", err)
 	}
-	ledger := ps.ledger()
+	ledger := Sum(r.opts.Samples, writers.Accounts()...)
 	if werr != nil && ledger.Failed == 0 {
 		return nil, werr
 	}
@@ -130,35 +138,30 @@ func (r *run) load(ctx context.Context, s span) (*Ledger, error) {
 		return nil, errors.New("the load ended before the warm-up did: raise --records or lower --warmup")
 	}
 	r.result.SetWindow(w, float64(ledger.Bytes)/float64(max(ledger.Acked, 1)), r.opts.BrokerPID)
-	sum := ps.latencies().Summary()
+	sum := writers.Latencies().Summary()
 	r.result.Ack = &sum
 	return ledger, nil
 }
 
-// verify looks at what became of the load.
+// verify looks at what became of the load once the end offsets have settled; before are those from
+// before it.
 func (r *run) verify(ctx context.Context, ledger *Ledger, before []int64) (*Verification, error) {
-	return Settle(ctx, r.cluster, r.topic, &r.opts, r.gen, ledger, before)
-}
-
-// Settle verifies a load on a topic once its end offsets have settled; before are those from before
-// the load.
-func Settle(ctx context.Context, c *Cluster, t Topic, o *Options, gen *Generator, ledger *Ledger, before []int64) (*Verification, error) {
 	s := Stored{
-		Ledger: ledger, Before: before, Generator: gen, MessageSize: o.MessageSize,
-		Full: o.Verify == VerifyFull, Samples: o.Samples,
+		Ledger: ledger, Before: before, Generator: r.gen, MessageSize: r.opts.MessageSize,
+		Full: r.opts.Verify == VerifyFull, Samples: r.opts.Samples,
 	}
-	if o.Acks == 0 {
+	if r.opts.Acks == 0 {
 		s.Barriers = 1
-		if err := c.Barrier(ctx, t); err != nil {
+		if err := r.cluster.Barrier(ctx, r.topic); err != nil {
 			return nil, err
 		}
 	}
 	var err error
-	want := total(before) + ledger.Acked + s.Barriers*int64(t.Partitions)
-	if s.After, err = c.Settled(ctx, t, want, settleQuiet); err != nil {
+	want := total(before) + ledger.Acked + s.Barriers*int64(r.topic.Partitions)
+	if s.After, err = r.cluster.Settled(ctx, r.topic, want, settleQuiet); err != nil {
 		return nil, err
 	}
-	return Verify(ctx, s, c.Source(t))
+	return Verify(ctx, s, r.cluster.Source(r.topic))
 }
 
 func (r *run) roundTrip(ctx context.Context) error {
@@ -213,12 +216,12 @@ func (r *run) consume(ctx context.Context) error {
 	if want == 0 {
 		return fmt.Errorf("topic %s is empty: fill it first (--mode produce --topic %s)", r.topic.Name, r.topic.Name)
 	}
-	cs, err := newConsumers(&r.opts, r.topic, r.gen, from, to, r.topic.Created)
+	cs, err := newConsumers(&r.opts, r.topic, r.gen, from, to, r.topic.Created || r.seeded)
 	if err != nil {
 		return err
 	}
 	defer cs.close()
-	s := span{time.Now(), time.Now().Add(r.opts.Duration)}
+	s := Span{time.Now(), time.Now().Add(r.opts.Duration)}
 	m := meter{count: cs.received, pid: r.opts.BrokerPID, progress: r.progress}
 	cs.start(ctx, s)
 	w, err := m.watch(ctx, s, cs.done)

@@ -6,16 +6,17 @@ import (
 	"time"
 )
 
-// span is the measured part of a run. It is fixed before the load begins, so that a record's place in
+// Span is the measured part of a run. It is fixed before the load begins, so that a record's place in
 // or out of it depends on when it was due, never on when it was answered: a stall at the end counts.
-type span struct{ start, end time.Time }
+type Span struct{ start, end time.Time }
 
-func newSpan(o *Options) span {
+func newSpan(o *Options) Span {
 	start := time.Now().Add(o.Warmup)
-	return span{start, start.Add(o.Duration)}
+	return Span{start, start.Add(o.Duration)}
 }
 
-func (s span) holds(t time.Time) bool { return !t.Before(s.start) && t.Before(s.end) }
+// Holds tells whether a record that was due then is measured.
+func (s Span) Holds(t time.Time) bool { return !t.Before(s.start) && t.Before(s.end) }
 
 // reading is what was counted at one moment.
 type reading struct {
@@ -69,7 +70,7 @@ func (m *meter) read() (reading, error) {
 
 // watch returns what was counted within the span. It ends early when done is closed or ctx ends; a load
 // that is over before the span begins yields an empty window.
-func (m *meter) watch(ctx context.Context, s span, done <-chan struct{}) (Window, error) {
+func (m *meter) watch(ctx context.Context, s Span, done <-chan struct{}) (Window, error) {
 	begin := time.Now()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()

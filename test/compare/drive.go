@@ -1,0 +1,141 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"chronik/internal/bench"
+)
+
+// measurement is one run of one scenario against one broker.
+type measurement struct {
+	Broker   string             `json:"broker"`
+	Round    int                `json:"round"` // 0 is not counted
+	Command  string             `json:"command"`
+	Metrics  map[string]float64 `json:"metrics"`
+	Verified bool               `json:"verified"`
+	Verdict  string             `json:"verdict"`
+}
+
+// drive makes one run and returns what it measured. An unverified run is an error.
+func (h *harness) drive(ctx context.Context, sc scenario, b *broker, duration time.Duration) (*measurement, error) {
+	settle()
+	switch sc.driver {
+	case franzGo, librdkafka:
+		return h.driveBench(ctx, sc, b, duration)
+	case cold:
+		return h.driveCold(ctx, b)
+	case javaProducer:
+		return h.driveJava(ctx, b, duration)
+	case resident:
+		return residentMemory(b)
+	}
+	return nil, fmt.Errorf("scenario %s has no driver", sc.name)
+}
+
+const runWarmup = "2"
+
+func (h *harness) driveBench(ctx context.Context, sc scenario, b *broker, duration time.Duration) (*measurement, error) {
+	tool := h.tool("chronik-bench")
+	if sc.driver == librdkafka {
+		tool = h.tool("rdkafka-bench")
+	}
+	args := append(strings.Fields(sc.args), "--duration", fmt.Sprint(duration.Seconds()), "--warmup", runWarmup)
+	return h.bench(ctx, tool, b, args)
+}
+
+// bench runs chronik-bench or a driver with its flags, and reads its report.
+func (h *harness) bench(ctx context.Context, tool string, b *broker, args []string) (*measurement, error) {
+	args = append([]string{"--bootstrap-servers", b.addr, "--broker-pid", strconv.Itoa(b.pid()), "--json", "-", "--quiet"}, args...)
+	out, err := h.execute(ctx, tool, args...)
+	m := &measurement{Broker: b.name, Command: tool + " " + strings.Join(args, " ")}
+	var r bench.Result
+	if jerr := json.Unmarshal(out, &r); jerr != nil || r.Verification == nil {
+		return nil, fmt.Errorf("%s against %s: no report: %w", m.Command, b.name, err)
+	}
+	m.Metrics, m.Verified, m.Verdict = fromResult(&r), r.Verification.OK, r.Verification.String()
+	if err != nil {
+		return m, fmt.Errorf("%s against %s: %w", m.Command, b.name, err)
+	}
+	return m, nil
+}
+
+func fromResult(r *bench.Result) map[string]float64 {
+	m := map[string]float64{rate: r.RecordsPerSec}
+	if l := r.Latency; l != nil {
+		m[p50], m[p99], m[p999] = l.P50, l.P99, l.P999
+	}
+	if u := r.Broker; u != nil {
+		m[cpu], m[memory] = u.CPUSecondsPerMillion, float64(u.RSSBytes)/1e6
+		if r.Options.Mode != bench.Consume {
+			m[writes] = u.WriteCharsPerByte
+		}
+	}
+	return m
+}
+
+// execute runs a program to its end and returns its standard output. What it says on standard error
+// comes with the error. An interrupt reaches it as one, so that it can delete its topic.
+func (h *harness) execute(ctx context.Context, name string, args ...string) ([]byte, error) {
+	if h.set.verbose {
+		fmt.Fprintln(os.Stderr, "+", name, strings.Join(args, " "))
+	}
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = time.Minute
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		return out.Bytes(), fmt.Errorf("%w\n%s", err, tail(errs.String(), 20))
+	}
+	return out.Bytes(), nil
+}
+
+func residentMemory(b *broker) (*measurement, error) {
+	u, err := bench.ReadUsage(b.pid())
+	if err != nil {
+		return nil, err
+	}
+	return &measurement{
+		Broker: b.name, Command: fmt.Sprintf("VmRSS of process %d", b.pid()), Verified: true, Verdict: "OK",
+		Metrics: map[string]float64{memory: float64(u.RSS) / 1e6},
+	}, nil
+}
+
+// coldRecords of 1 KiB are read per run: enough to take seconds.
+const (
+	coldRecords = 2_000_000
+	coldSeed    = 20_260_101
+)
+
+// driveCold fills a topic on its first call, and then reads it after dropping it from the page cache.
+// The seed tells the reader what every record must be.
+func (h *harness) driveCold(ctx context.Context, b *broker) (*measurement, error) {
+	const topic = "compare-cold"
+	records := coldRecords
+	if h.set.short {
+		records /= 4
+	}
+	common := []string{"--topic", topic, "--seed", strconv.Itoa(coldSeed), "--message-size", "1024"}
+	if !b.filled {
+		fill := append(strings.Fields(bulk), "--records", strconv.Itoa(records), "--warmup", "0", "--duration", "10m")
+		if _, err := h.bench(ctx, h.tool("chronik-bench"), b, append(common, fill...)); err != nil {
+			return nil, fmt.Errorf("fill %s: %w", topic, err)
+		}
+		b.filled = true
+	}
+	settle()
+	if err := pageOut(b.data); err != nil {
+		return nil, err
+	}
+	return h.bench(ctx, h.tool("chronik-bench"), b, append(common, "--mode", "consume", "--duration", "10m"))
+}

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+)
+
+// outcome is all that is known of one scenario.
+type outcome struct {
+	Name    string         `json:"name"`
+	Title   string         `json:"title"`
+	When    time.Time      `json:"when"`
+	Other   string         `json:"other"`
+	Seconds float64        `json:"seconds_per_run"`
+	Runs    []*measurement `json:"runs"`
+}
+
+// all runs the chosen scenarios. A run that is not verified is noted and the rest goes on; anything else
+// that goes wrong ends it. What was measured until then is returned in any case.
+func (h *harness) all(ctx context.Context, chosen []scenario) (done []*outcome, err error) {
+	var broken []error
+	for _, sc := range chosen {
+		o, err := h.scenario(ctx, sc)
+		if o != nil && len(o.Runs) > 0 {
+			done = append(done, o)
+			h.explain(os.Stderr, sc, o)
+		}
+		if err != nil {
+			err = fmt.Errorf("scenario %s: %w", sc.name, err)
+			if !errors.Is(err, errUnverified) {
+				return done, errors.Join(append(broken, err)...)
+			}
+			broken = append(broken, err)
+		}
+	}
+	return done, errors.Join(broken...)
+}
+
+var errUnverified = errors.New("a run was not verified")
+
+// scenario runs one scenario's rounds, alternating, every other round in the opposite order.
+func (h *harness) scenario(ctx context.Context, sc scenario) (*outcome, error) {
+	sides := []string{chronik, sc.against}
+	if h.set.short {
+		sides = sides[:1]
+	}
+	duration := h.set.duration
+	if sc.share > 0 {
+		duration = time.Duration(float64(duration) * sc.share)
+	}
+	rounds, first := h.set.rounds, 0 // round 0 is not counted
+	switch {
+	case h.set.short:
+		rounds, first = 1, 1
+	case sc.driver == resident:
+		rounds, first = 1, 1
+	case sc.driver == lifecycle:
+		first = 1
+		if err := h.close(); err != nil { // its brokers run alone
+			return nil, err
+		}
+		h.running = make(map[string]*broker)
+	}
+	o := &outcome{Name: sc.name, Title: sc.title, When: time.Now().UTC(), Other: sc.against, Seconds: duration.Seconds()}
+	for round := first; round <= rounds; round++ {
+		for _, side := range sides {
+			m, err := h.one(ctx, sc, side, duration)
+			if m != nil {
+				m.Round = round
+				o.Runs = append(o.Runs, m)
+				fmt.Fprintf(os.Stderr, "%-16s round %d  %-15s %s\n", sc.name, round, side, brief(m))
+			}
+			if m != nil && !m.Verified {
+				return o, fmt.Errorf("%w: %w", errUnverified, err)
+			}
+			if err != nil {
+				return o, err
+			}
+		}
+		slices.Reverse(sides)
+	}
+	return o, nil
+}
+
+func (h *harness) one(ctx context.Context, sc scenario, side string, duration time.Duration) (*measurement, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if sc.driver == lifecycle {
+		return h.lifecycle(ctx, side)
+	}
+	if sc.against == kafkaSync { // it shares the machine only while it is needed
+		if err := h.down(kafka); err != nil {
+			return nil, err
+		}
+	} else if err := h.down(kafkaSync); err != nil {
+		return nil, err
+	}
+	b, err := h.up(ctx, side)
+	if err != nil {
+		return nil, err
+	}
+	return h.drive(ctx, sc, b, duration)
+}
+
+// down ends a broker and removes its data; nothing happens if it is not running.
+func (h *harness) down(name string) error {
+	b := h.running[name]
+	if b == nil {
+		return nil
+	}
+	delete(h.running, name)
+	return errors.Join(b.stop(), os.RemoveAll(b.data))
+}
+
+// brief is one run on one line.
+func brief(m *measurement) string {
+	text := ""
+	for _, name := range metricOrder {
+		if v, ok := m.Metrics[name]; ok {
+			text += fmt.Sprintf("%s %s  ", name, number(v))
+		}
+	}
+	if !m.Verified {
+		text += m.Verdict
+	}
+	return text
+}
