@@ -28,6 +28,7 @@ const tmpSuffix = ".tmp"
 // afterGroup does what can wait until the waiters know. The caller has the turn.
 func (l *Log) afterGroup(f *file, g *group) {
 	l.makeAhead(f, g)
+	l.committer.dropBehind(f.key, g)
 	l.mu.Lock()
 	list := !l.listed
 	l.listed = true
