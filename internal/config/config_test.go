@@ -21,7 +21,7 @@ func TestMarkdownIsCurrent(t *testing.T) {
 		t.Fatal(err)
 	}
 	if string(got) != Markdown() {
-		t.Errorf("%s is not what the table says: run go test ./internal/config -run TestMarkdownIsCurrent -write", path)
+		t.Errorf("%s is not what the table says: run go generate ./internal/config", path)
 	}
 }
 

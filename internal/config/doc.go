@@ -18,3 +18,5 @@
 // Concurrency: the tables are read-only after init. Topic and Broker are immutable once built and may be
 // shared. Nothing here does I/O but Load, through the functions that it is given.
 package config
+
+//go:generate go test . -run ^TestMarkdownIsCurrent$ -write

@@ -60,7 +60,7 @@ func docCell(k *Key) string {
 	return k.Doc + " *Accepted without effect: " + k.Inert + "*"
 }
 
-const intro = `<!-- Generated from internal/config: do not edit. make docs writes it anew. -->
+const intro = `<!-- Generated from internal/config: do not edit; go generate ./internal/config writes it anew. -->
 # Configuration
 
 Two kinds of things can be set: the settings of the process, and Kafka's keys for topics and brokers.
