@@ -40,8 +40,8 @@ var (
 )
 
 const (
-	// maxDecodedBytes bounds the memory of one decoded request, beyond the frame that its byte fields alias: a Fetch of
-	// half a million partitions fits.
+	// maxDecodedBytes bounds the memory of one decoded request as the walk counts it, beyond the frame that its byte
+	// fields alias; what is really allocated is at most twice that. A Fetch of half a million partitions fits.
 	maxDecodedBytes = 64 << 20
 	// maxUnknownTags bounds tagged fields that no version of Kafka has; kmsg keeps them in maps.
 	maxUnknownTags = 256
