@@ -11,7 +11,7 @@
 //
 // Invariants:
 //   - Any bytes give a result or an error, never a panic, in time linear in their number and in memory bounded by
-//     maxDecodedBytes (E2).
+//     twice maxDecodedBytes (E2).
 //   - What the Table lists is what Decode decodes and AppendResponse encodes; nothing else is advertised.
 //   - A string in a decoded request is a copy or interned; only byte slices alias the frame (E1).
 //
