@@ -102,7 +102,7 @@ func (c *core) append(a *Append, nowMs int64) (out Appended, done bool, err erro
 		b.SetBaseOffset(base)
 		b.SetLeaderEpoch(a.Epoch)
 	}
-	g := c.groupFor(b, base) // before the derived state moves: a roll captures it as it is up to here
+	g := c.groupFor(b, base)                      // before the derived state moves: a roll captures it as it is up to here
 	_, _ = c.epochs.Assign(b.LeaderEpoch(), base) // not below the latest, see BeginEpoch and replicatedBase
 	if b.HasProducer() {
 		c.applyProducer(b, &ev)

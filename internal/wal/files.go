@@ -1,7 +1,6 @@
 package wal
 
 import (
-	"container/list"
 	"sync"
 
 	"chronik/internal/vfs"
@@ -18,7 +17,7 @@ type fileCache struct {
 
 	mu   sync.Mutex
 	open map[fileKey]*file
-	idle list.List // of *file without holders, the one released last in front
+	idle file // head of the ring of files without holders: idle.older is the one released last
 	tick uint64
 }
 
@@ -52,14 +51,17 @@ type file struct {
 	key   fileKey
 	name  string // its path
 	cache *fileCache
-	refs  int           // guarded by the cache
-	elem  *list.Element // in idle, if refs is 0
-	last  uint64        // tick of the last release
-	gone  bool          // not in the cache any more: closed at the last release
+	refs  int   // guarded by the cache
+	newer *file // in the ring of idle files, if refs is 0
+	older *file
+	last  uint64 // tick of the last release
+	gone  bool   // not in the cache any more: closed at the last release
 }
 
 func newFileCache(fs vfs.FS, limit int) *fileCache {
-	return &fileCache{fs: fs, cap: limit, open: make(map[fileKey]*file)}
+	c := &fileCache{fs: fs, cap: limit, open: make(map[fileKey]*file)}
+	c.idle.newer, c.idle.older = &c.idle, &c.idle
+	return c
 }
 
 // get returns the file with a reference for the caller, opening it if needed.
@@ -108,11 +110,22 @@ func (c *fileCache) lookup(key fileKey) *file {
 }
 
 func (c *fileCache) hold(f *file) {
-	if f.refs == 0 && f.elem != nil {
-		c.idle.Remove(f.elem)
-		f.elem = nil
+	if f.refs == 0 {
+		f.unlink()
 	}
 	f.refs++
+}
+
+// link puts a file into the ring behind its head.
+func (f *file) link(head *file) {
+	f.newer, f.older = head, head.older
+	head.older.newer = f
+	head.older = f
+}
+
+func (f *file) unlink() {
+	f.newer.older, f.older.newer = f.older, f.newer
+	f.newer, f.older = nil, nil
 }
 
 // release ends one holder's use.
@@ -126,7 +139,7 @@ func (f *file) release() {
 			victim = f
 		} else {
 			f.last = c.tick
-			f.elem = c.idle.PushFront(f)
+			f.link(&c.idle)
 			victim = c.victim()
 		}
 	}
@@ -141,11 +154,11 @@ func (c *fileCache) victim() *file {
 	if len(c.open) <= c.cap {
 		return nil
 	}
-	back := c.idle.Back()
-	if back == nil {
+	f := c.idle.newer // around the ring: the oldest
+	if f == &c.idle {
 		return nil // all are in use: the bound gives way
 	}
-	f := c.idle.Remove(back).(*file)
+	f.unlink()
 	delete(c.open, f.key)
 	return f
 }
@@ -163,7 +176,7 @@ func (c *fileCache) forget(key fileKey) {
 	f.gone = true
 	unused := f.refs == 0
 	if unused {
-		c.idle.Remove(f.elem)
+		f.unlink()
 	}
 	c.mu.Unlock()
 	if unused {
@@ -176,12 +189,11 @@ func (c *fileCache) sweep(ticks uint64) {
 	c.mu.Lock()
 	c.tick++
 	var old []*file
-	for back := c.idle.Back(); back != nil; back = c.idle.Back() {
-		f := back.Value.(*file)
+	for f := c.idle.newer; f != &c.idle; f = c.idle.newer {
 		if c.tick-f.last < ticks {
 			break
 		}
-		c.idle.Remove(back)
+		f.unlink()
 		delete(c.open, f.key)
 		old = append(old, f)
 	}

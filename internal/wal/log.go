@@ -41,6 +41,10 @@ type Append struct {
 	Owner  *mem.Buf          // of the batch's bytes, retained until they are written; nil: the bytes are the log's now
 	Epoch  model.LeaderEpoch // of the leader that appends
 	Waiter Waiter            // nil: nobody waits
+	// Inline lets Append commit the batch itself if the log is idle, so that it returns when the waiter has been told. It
+	// saves the switches to a committer's goroutine and back for a caller that would only wait. While it syncs, the next
+	// group gathers as always, and goes to the committer.
+	Inline bool
 	// Origin says what of the producer's state is checked. With producer.Replication the batch keeps the
 	// offsets and the epoch that it has.
 	Origin   producer.Origin
@@ -120,8 +124,9 @@ func (l *Log) BeginEpoch(e model.LeaderEpoch) error {
 }
 
 // Append queues a batch at the end of the log, in one ordered step with its offset and its waiter (D5). It
-// does no I/O. The batch must have been checked; LogAppendTime must have been stamped. On an error nothing
-// has happened and the waiter will not be told; else it is told exactly once.
+// does no I/O unless it was asked to commit inline. The batch must have been checked; LogAppendTime must
+// have been stamped. On an error nothing has happened and the waiter will not be told; else it is told
+// exactly once.
 func (l *Log) Append(a Append) (Appended, error) {
 	now := l.committer.clockMs.Load()
 	l.mu.Lock()
@@ -131,13 +136,18 @@ func (l *Log) Append(a Append) (Appended, error) {
 		return Appended{}, fmt.Errorf("%s: %w", l.tp, err)
 	}
 	l.endAt.Store(int64(l.core.end))
-	wake := l.core.head != nil && l.turn.tryTake()
-	l.queued = l.queued || wake
+	mine := l.core.head != nil && l.turn.tryTake()
+	inline := mine && a.Inline
+	l.queued = l.queued || mine && !inline
 	l.mu.Unlock()
 	if done && a.Waiter != nil {
 		a.Waiter.Done(nil)
 	}
-	if wake {
+	switch {
+	case inline:
+		l.commit()
+		l.endTurn()
+	case mine:
 		l.committer.push(l)
 	}
 	return out, nil

@@ -12,11 +12,12 @@ import (
 // it several times cheaper than one that extends the file.
 const (
 	minAhead = 16 << 10
-	maxAhead = 4 << 20
+	maxAhead = 1 << 20
 	// bigGroup is the size from which a group extends the file: zeroing first would write everything twice,
 	// and the sync is a small part of the write.
 	bigGroup = 256 << 10
-	// zeroChunk is one write of zeros.
+	// zeroChunk is how much is zeroed and synced at a time. A commit's sync that meets one waits for it, so it
+	// is small: more space at once makes the slowest commits slower and the others no faster.
 	zeroChunk = 256 << 10
 	// aheadGroups is how many groups a log must commit within one tick before space is made for it.
 	aheadGroups = 4
@@ -35,7 +36,7 @@ var zeros [zeroChunk]byte
 type space struct {
 	frontier int64     // the file is data or zeros up to here
 	job      *zeroJob  // queued or under way; nil: there is none
-	ahead    int64     // bytes to make next time
+	ahead    int64     // how much space there should be
 	begun    time.Time // of the last job
 	groups   int       // small groups since the last tick
 	full     bool      // the disk had no space; tried again after the next tick
@@ -61,7 +62,7 @@ func (s *space) want(end, groupBytes, segmentEnd int64, now func() time.Time) (f
 		s.ahead = max(s.ahead/2, minAhead)
 	}
 	s.begun = t
-	return s.frontier, min(s.frontier+s.ahead, segmentEnd)
+	return s.frontier, min(s.frontier+min(s.ahead, zeroChunk), segmentEnd)
 }
 
 // zeroJob is an order for zeros in [from, to) of a file. It opens the file anew: Linux reports a failed
@@ -151,12 +152,8 @@ func (j *zeroJob) write() error {
 		return err
 	}
 	defer f.Close() // everything written is synced, or the log is fenced
-	for at := j.from; at < j.to; {
-		n := min(j.to-at, zeroChunk)
-		if _, err := f.WriteAt(zeros[:n], at); err != nil {
-			return err
-		}
-		at += n
+	if _, err := f.WriteAt(zeros[:j.to-j.from], j.from); err != nil {
+		return err
 	}
 	if err := f.Sync(); err != nil {
 		return fmt.Errorf("sync: %v", err) // not wrapped: whatever it is, it is final (D3)
