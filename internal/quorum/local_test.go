@@ -10,6 +10,7 @@ import (
 	"chronik/internal/metadata/command"
 	"chronik/internal/metadata/image"
 	"chronik/internal/model"
+	"chronik/internal/record"
 	"chronik/internal/vfs/crashfs"
 	"chronik/internal/vfs/faultfs"
 	"chronik/internal/wal"
@@ -318,5 +319,38 @@ func TestDamageIsRefusedWithAdvice(t *testing.T) {
 				t.Errorf("error %v; want %v and %q", err, c.want, c.advice)
 			}
 		})
+	}
+}
+
+// M5: from the first byte the log is a Raft log.
+func TestM5EveryEntryIsARaftEntry(t *testing.T) {
+	q := open(t, crashfs.New(1), 0)
+	for range 3 {
+		must(t, q, grow)
+	}
+	region, err := q.log.Read(0, 3, 1<<20, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer region.Release()
+	data, err := region.ReadAll(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for index := uint64(1); index <= 3; index++ {
+		b, rest, err := record.Next(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data = rest
+		if uint64(b.BaseOffset()) != index-1 || b.LeaderEpoch() != localTerm || b.RecordCount() != 1 {
+			t.Errorf("index %d: offset %d, epoch %d, %d records", index, b.BaseOffset(), b.LeaderEpoch(), b.RecordCount())
+		}
+		if _, err := q.decode(b); err != nil {
+			t.Errorf("index %d: %v", index, err)
+		}
+	}
+	if len(data) != 0 {
+		t.Errorf("%d bytes behind the entries", len(data))
 	}
 }

@@ -221,12 +221,22 @@ func checkChanges(in Inputs, set settings, t target, changes []config.Change) *R
 	default:
 		layers.Dynamic = next
 	}
-	topic, err := layers.Topic()
+	return checkTopics(in, layers)
+}
+
+// checkTopics refuses layers that no topic, or not every existing topic with its own values, can live with.
+func checkTopics(in Inputs, layers config.Layers) *Refusal {
+	base, err := layers.Topic()
 	if err == nil {
-		err = topic.Check()
+		err = base.Check()
 	}
 	if err != nil {
 		return refuse(InvalidConfig, "%s", err)
+	}
+	for t := range in.Image.Topics() {
+		if _, err := base.With(t.Configs); err != nil {
+			return refuse(InvalidConfig, "%s, which topic %s has values of its own for", err, t.Name)
+		}
 	}
 	return nil
 }

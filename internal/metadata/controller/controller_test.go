@@ -371,3 +371,22 @@ func TestEveryReasonHasAName(t *testing.T) {
 		}
 	}
 }
+
+// M4: what can never work is refused, not capped; an inherited default is nobody's mistake.
+func TestM4ImpossibleMinISRIsRefused(t *testing.T) {
+	for _, c := range []struct {
+		own, inherited string
+		refused        bool
+	}{{"2", "1", true}, {"1", "1", false}, {"1", "3", false}, {"", "3", false}} {
+		w := &world{t: t, image: image.New("cluster"), static: map[string]string{"min.insync.replicas": c.inherited}}
+		w.nodes(nil, parseItems("1"))
+		topic := NewTopic{Name: "t", Partitions: 1, ReplicationFactor: 1}
+		if c.own != "" {
+			topic.Configs = []NewConfig{{Name: "min.insync.replicas", Value: &c.own}}
+		}
+		cs, answers := CreateTopics(w.inputs(), []NewTopic{topic}, false)
+		if refused := answers[0].Err != nil; refused != c.refused || refused == (len(cs) > 0) {
+			t.Errorf("own %q, inherited %s: %v, %d commands", c.own, c.inherited, answers[0].Err, len(cs))
+		}
+	}
+}

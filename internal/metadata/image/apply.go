@@ -49,12 +49,6 @@ func Apply(m *Image, commands []*command.Command, term, index uint64) (*Image, *
 	return im, d, nil
 }
 
-// Skip returns the image after an entry without commands at (term, index), such as a new leader's first one.
-func Skip(m *Image, term, index uint64) (*Image, error) {
-	im, _, err := Apply(m, nil, term, index)
-	return im, err
-}
-
 func (b *builder) apply(c *command.Command) error {
 	switch k := c.GetKind().(type) {
 	case *command.Command_AddNode:

@@ -45,9 +45,3 @@ func (s *Store) Wait(ctx context.Context, index uint64) (*Image, error) {
 		}
 	}
 }
-
-// Changed returns the current image and a channel that is closed when there is a newer one.
-func (s *Store) Changed() (*Image, <-chan struct{}) {
-	p := s.now.Load()
-	return p.image, p.next
-}
