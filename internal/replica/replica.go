@@ -99,13 +99,14 @@ func (r *Replica) leader(believed model.LeaderEpoch) (*wal.Log, model.LeaderEpoc
 
 // Append places a checked batch at the end of the log, in one ordered step (D5), and returns where it
 // stands. w is told, once, when the batch is durable or what became of it; nil for acks=0. owner holds the
-// batch's bytes and is retained until they are written.
-func (r *Replica) Append(b record.Batch, owner *mem.Buf, w wal.Waiter) (wal.Appended, error) {
+// batch's bytes and is retained until they are written. With inline the caller may do the commit itself and return
+// only then, which is for callers with nothing else to do.
+func (r *Replica) Append(b record.Batch, owner *mem.Buf, w wal.Waiter, inline bool) (wal.Appended, error) {
 	l, epoch, err := r.leader(model.NoEpoch)
 	if err != nil {
 		return wal.Appended{}, err
 	}
-	return l.Append(wal.Append{Batch: b, Owner: owner, Epoch: epoch, Waiter: w})
+	return l.Append(wal.Append{Batch: b, Owner: owner, Epoch: epoch, Waiter: w, Inline: inline})
 }
 
 // Producers lists the idempotent producers that the partition knows.

@@ -31,6 +31,7 @@ func (b *Broker) produce(req *server.Request, slot *server.Slot) {
 		return
 	}
 	p := newProducing(&in.ProduceRequest, slot)
+	p.inline = req.Alone && p.acks != 0 && cap(p.waiters) == 1 && len(req.Body) <= inlineBytes
 	refusal := refuseAll(&in.ProduceRequest)
 	nowMs := req.Received.UnixMilli()
 	for t := range in.Topics {
@@ -51,6 +52,10 @@ func (b *Broker) produce(req *server.Request, slot *server.Slot) {
 	}
 	p.settle() // the share that this call held
 }
+
+// inlineBytes is up to which size a request may commit its batch in the reader's goroutine: the next one of a bulk
+// producer is already on its way.
+const inlineBytes = 16 << 10
 
 // produceRequest is a decoded request, and the topic names that came before: they recur.
 type produceRequest struct {
@@ -100,7 +105,7 @@ func (b *Broker) append(p *producing, req *server.Request, tp model.TopicPartiti
 	if p.acks != 0 {
 		w = p.waiter(out)
 	}
-	placed, err := r.Append(batch, req.Frame, w)
+	placed, err := r.Append(batch, req.Frame, w, p.inline)
 	if err != nil {
 		if w != nil {
 			p.open.Add(-1) // the log keeps no waiter of a batch that it refused
@@ -131,6 +136,7 @@ type producing struct {
 	slot    *server.Slot
 	resp    *kmsg.ProduceResponse
 	acks    int16
+	inline  bool // the commit may be done here: one partition, and the client sends nothing before the answer
 	open    atomic.Int32
 	waiters []partitionWaiter
 	failed  error // the first refusal, for acks=0; only the reader's goroutine writes it

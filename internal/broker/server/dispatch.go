@@ -26,7 +26,8 @@ func (c *Conn) dispatch(frame []byte) error {
 		Key: h.Key, Version: h.Version, CorrelationID: h.CorrelationID, ClientID: h.ClientID,
 		Body: body, Frame: r.chunk, Conn: c, Received: r.at,
 	}
-	seq := c.queue.push(s)
+	seq, alone := c.queue.push(s)
+	s.req.Alone = alone && r.start == r.end
 	if bad := c.server.table.Check(h.Key, h.Version); bad != nil {
 		c.refuse(s, bad)
 	} else {

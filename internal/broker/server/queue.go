@@ -32,7 +32,8 @@ const (
 	completedTwice                    // the slot was not open; nothing was done
 )
 
-func (q *queue) push(s *Slot) (seq uint64) {
+// push appends a slot. alone tells that no other is waiting for its reply to be written.
+func (q *queue) push(s *Slot) (seq uint64, alone bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.next-q.head == uint64(len(q.ring)) {
@@ -45,7 +46,7 @@ func (q *queue) push(s *Slot) (seq uint64) {
 	q.unwritten++
 	q.unwrittenBytes += s.bytes
 	q.inline = s
-	return seq
+	return seq, q.unwritten == 1
 }
 
 func (q *queue) atLocked(seq uint64) **Slot { return &q.ring[seq&uint64(len(q.ring)-1)] }

@@ -23,6 +23,9 @@ type Request struct {
 	Frame *mem.Buf
 	// Conn is the connection on which the request came.
 	Conn *Conn
+	// Alone tells that when the request was taken, no other of its connection was in progress, nor had a byte of another arrived:
+	// its client probably waits for the reply before it sends more, so that a handler may as well do the work itself.
+	Alone bool
 	// Received is when the last byte of the request was read.
 	Received time.Time
 }

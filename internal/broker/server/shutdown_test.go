@@ -188,7 +188,8 @@ func TestViolationsAreLetThrough(t *testing.T) {
 			t.Error("the Violation was contained")
 		}
 	}()
-	_ = c.handle(slot, c.queue.push(slot), 0)
+	seq, _ := c.queue.push(slot)
+	_ = c.handle(slot, seq, 0)
 }
 
 // FuzzConnection sends any bytes to a served connection: it must answer or close, and leave nothing behind.
