@@ -124,7 +124,10 @@ func fetchKafka(ctx context.Context, into string) error {
 
 // build compiles what the comparison runs into bin/.
 func build(ctx context.Context, s settings, chosen []scenario) error {
-	steps := [][]string{{".", "0", "./cmd/chronik-server"}, {".", "0", "./cmd/chronik-bench"}}
+	steps := [][]string{{".", "0", "./cmd/chronik-bench"}}
+	if s.only != "kafka" {
+		steps = append(steps, []string{".", "0", "./cmd/chronik-server"})
+	}
 	for _, sc := range chosen {
 		if sc.driver == librdkafka {
 			steps = append(steps, []string{"test/compare/rdkafka", "1", "."})

@@ -43,7 +43,7 @@ func newHarness(ctx context.Context, s settings) (*harness, error) {
 	if err := build(ctx, s, chosen); err != nil {
 		return nil, err
 	}
-	if h.jars == "" && !s.short {
+	if h.jars == "" && !s.short && s.only != "chronik" {
 		h.jars = filepath.Join(".cache", "kafka-4.3.1")
 		if err := fetchKafka(ctx, h.jars); err != nil {
 			return nil, err

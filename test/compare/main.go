@@ -25,6 +25,7 @@ type settings struct {
 	merge     bool
 	short     bool
 	list      bool
+	only      string
 	verbose   bool
 	jars      string
 }
@@ -46,6 +47,7 @@ func main() {
 	flag.BoolVar(&s.merge, "merge", false, "keep the rows of scenarios that are not run now")
 	flag.BoolVar(&s.short, "short", false, "Chronik alone, short runs, verified: for continuous integration")
 	flag.BoolVar(&s.list, "list", false, "list the scenarios")
+	flag.StringVar(&s.only, "only", "", "drive one broker only: chronik or kafka")
 	flag.BoolVar(&s.verbose, "v", false, "print the command of every run")
 	flag.StringVar(&s.jars, "kafka-jars", "", "directory with Kafka's jars (default: fetched with mvn into .cache)")
 	flag.Parse()

@@ -45,8 +45,11 @@ var errUnverified = errors.New("a run was not verified")
 // scenario runs one scenario's rounds, alternating, every other round in the opposite order.
 func (h *harness) scenario(ctx context.Context, sc scenario) (*outcome, error) {
 	sides := []string{chronik, sc.against}
-	if h.set.short {
+	switch {
+	case h.set.short || h.set.only == "chronik":
 		sides = sides[:1]
+	case h.set.only == "kafka":
+		sides = sides[1:]
 	}
 	duration := h.set.duration
 	if sc.share > 0 {
