@@ -6,8 +6,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/twmb/franz-go/pkg/kmsg"
-
 	"chronik/internal/broker/server"
 	"chronik/internal/model"
 	"chronik/internal/record"
@@ -24,15 +22,16 @@ import (
 // with an ISR of one is the same moment (D1). Appending never waits for the disk, so that the requests
 // behind this one on the connection join the same group commit.
 func (b *Broker) produce(req *server.Request, slot *server.Slot) {
-	in := produceRequests.Get().(*produceRequest)
-	defer in.recycle()
-	if err := in.Decode(req.Version, req.Body, &in.names); err != nil {
+	p := producings.Get().(*producing)
+	in := &p.in
+	if err := in.Decode(req.Version, req.Body, &p.names); err != nil {
+		p.Release()
 		slot.Close(err)
 		return
 	}
-	p := newProducing(&in.ProduceRequest, slot)
-	p.inline = req.Alone && p.acks != 0 && cap(p.waiters) == 1 && len(req.Body) <= inlineBytes
-	refusal := refuseAll(&in.ProduceRequest)
+	p.begin(slot)
+	p.inline = req.Alone && in.Acks != 0 && cap(p.waiters) == 1 && len(req.Body) <= inlineBytes
+	refusal := refuseAll(in)
 	nowMs := req.Received.UnixMilli()
 	for t := range in.Topics {
 		topic, out := &in.Topics[t], p.resp.Topics[t].Partitions
@@ -41,13 +40,11 @@ func (b *Broker) produce(req *server.Request, slot *server.Slot) {
 			name, err = b.topicName(topic.ID)
 		}
 		for i := range topic.Partitions {
-			part := &topic.Partitions[i]
-			out[i].Partition = part.Partition
 			if err != nil {
 				p.refuse(&out[i], err)
 				continue
 			}
-			b.append(p, req, model.TopicPartition{Topic: name, Partition: part.Partition}, part.Records, &out[i], nowMs)
+			b.append(p, req, model.TopicPartition{Topic: name, Partition: out[i].Partition}, topic.Partitions[i].Records, &out[i], nowMs)
 		}
 	}
 	p.settle() // the share that this call held
@@ -56,20 +53,6 @@ func (b *Broker) produce(req *server.Request, slot *server.Slot) {
 // inlineBytes is up to which size a request may commit its batch in the reader's goroutine: the next one of a bulk
 // producer is already on its way.
 const inlineBytes = 16 << 10
-
-// produceRequest is a decoded request, and the topic names that came before: they recur.
-type produceRequest struct {
-	wire.ProduceRequest
-	names wire.Interner
-}
-
-// produceRequests holds decoded requests for the next to come: what outlives produce is in producing.
-var produceRequests = sync.Pool{New: func() any { return new(produceRequest) }}
-
-func (in *produceRequest) recycle() {
-	in.Reset()
-	produceRequests.Put(in)
-}
 
 // refuseAll is what is wrong with the request as a whole; it becomes every partition's error.
 func refuseAll(in *wire.ProduceRequest) error {
@@ -86,7 +69,7 @@ func refuseAll(in *wire.ProduceRequest) error {
 
 // append admits one partition's batch and places it in the log. What comes of it is told to the partition's
 // waiter, or here if it was refused.
-func (b *Broker) append(p *producing, req *server.Request, tp model.TopicPartition, records []byte, out *kmsg.ProduceResponseTopicPartition, nowMs int64) {
+func (b *Broker) append(p *producing, req *server.Request, tp model.TopicPartition, records []byte, out *wire.ProduceResponsePartition, nowMs int64) {
 	r, err := b.partition(tp)
 	if err != nil {
 		p.refuse(out, err)
@@ -101,22 +84,22 @@ func (b *Broker) append(p *producing, req *server.Request, tp model.TopicPartiti
 		p.refuse(out, err)
 		return
 	}
+	if policy.LogAppendTime {
+		out.LogAppendTimeMs = batch.MaxTimestamp()
+	}
 	var w wal.Waiter
-	if p.acks != 0 {
+	if p.in.Acks != 0 {
 		w = p.waiter(out)
 	}
 	placed, err := r.Append(batch, req.Frame, w, p.inline)
 	if err != nil {
+		p.refuse(out, err)
 		if w != nil {
 			p.open.Add(-1) // the log keeps no waiter of a batch that it refused
 		}
-		p.refuse(out, err)
 		return
 	}
-	out.BaseOffset, out.LogStartOffset = int64(placed.BaseOffset), int64(placed.LogStart)
-	if policy.LogAppendTime {
-		out.LogAppendTime = batch.MaxTimestamp()
-	}
+	out.BaseOffset, out.LogStartOffset = placed.BaseOffset, placed.LogStart
 }
 
 // admitVersion refuses what the version of the request could not have meant.
@@ -130,46 +113,76 @@ func admitVersion(batch record.Batch, version int16) error {
 	return nil
 }
 
-// producing is one Produce request on its way: the response that it builds, and how many of its partitions
-// are still to be settled, plus one while the request is being taken apart.
+// producing is one Produce request on its way: what was decoded, the response that it builds, and how many of its
+// partitions are still to be settled, plus one while the request is being taken apart. It is used again when its reply
+// has left.
 type producing struct {
 	slot    *server.Slot
-	resp    *kmsg.ProduceResponse
-	acks    int16
-	inline  bool // the commit may be done here: one partition, and the client sends nothing before the answer
-	open    atomic.Int32
+	in      wire.ProduceRequest
+	names   wire.Interner // topic names recur
+	resp    wire.ProduceResponse
+	parts   []wire.ProduceResponsePartition // what the response's topics point into
 	waiters []partitionWaiter
+	open    atomic.Int32
+	inline  bool  // the commit may be done here: one partition, and the client sends nothing before the answer
 	failed  error // the first refusal, for acks=0; only the reader's goroutine writes it
 }
 
-func newProducing(in *wire.ProduceRequest, slot *server.Slot) *producing {
-	p := &producing{slot: slot, acks: in.Acks}
-	p.resp = &kmsg.ProduceResponse{Version: in.Version, Topics: make([]kmsg.ProduceResponseTopic, len(in.Topics))}
-	partitions := 0
-	for i := range in.Topics {
-		t := &in.Topics[i]
-		out := &p.resp.Topics[i]
-		out.Topic, out.TopicID = t.Name, t.ID
-		out.Partitions = make([]kmsg.ProduceResponseTopicPartition, len(t.Partitions))
-		for j := range out.Partitions {
-			out.Partitions[j].Default()
-			out.Partitions[j].BaseOffset = int64(model.NoOffset)
-		}
-		partitions += len(t.Partitions)
+var producings = sync.Pool{New: func() any { return new(producing) }}
+
+// keepPartitions is the most partitions whose memory is used again.
+const keepPartitions = 256
+
+// begin lays the response out: the log will hold pointers into it, so nothing of it grows later.
+func (p *producing) begin(slot *server.Slot) {
+	p.slot, p.failed = slot, nil
+	n := 0
+	for i := range p.in.Topics {
+		n += len(p.in.Topics[i].Partitions)
 	}
-	p.waiters = make([]partitionWaiter, 0, partitions) // never grows: the log holds pointers into it
+	if cap(p.parts) < n || cap(p.waiters) != n {
+		p.parts, p.waiters = make([]wire.ProduceResponsePartition, n), make([]partitionWaiter, 0, n)
+	}
+	p.parts, p.waiters = p.parts[:n], p.waiters[:0]
+	p.resp.Version, p.resp.Topics = p.in.Version, p.resp.Topics[:0]
+	rest := p.parts
+	for i := range p.in.Topics {
+		t := &p.in.Topics[i]
+		out := rest[:len(t.Partitions):len(t.Partitions)]
+		rest = rest[len(out):]
+		for j := range out {
+			out[j] = wire.ProduceResponsePartition{Partition: t.Partitions[j].Partition,
+				BaseOffset: model.NoOffset, LogAppendTimeMs: record.NoTimestamp, LogStartOffset: model.NoOffset}
+		}
+		p.resp.Topics = append(p.resp.Topics, wire.ProduceResponseTopic{Name: t.Name, ID: t.ID, Partitions: out})
+	}
 	p.open.Store(1)
-	return p
+}
+
+// AppendReply implements server.Reply.
+func (p *producing) AppendReply(dst []byte, correlationID int32) []byte {
+	return wire.AppendProduceResponse(dst, correlationID, &p.resp)
+}
+
+// Release implements server.Reply: nobody looks at the request any more.
+func (p *producing) Release() {
+	p.slot, p.failed = nil, nil
+	p.in.Reset()
+	if len(p.parts) > keepPartitions {
+		p.parts, p.waiters, p.resp.Topics = nil, nil, nil
+	}
+	clear(p.parts)
+	producings.Put(p)
 }
 
 // partitionWaiter is told by the log what became of one partition's batch.
 type partitionWaiter struct {
 	of  *producing
-	out *kmsg.ProduceResponseTopicPartition
+	out *wire.ProduceResponsePartition
 }
 
 // waiter registers one more partition to wait for.
-func (p *producing) waiter(out *kmsg.ProduceResponseTopicPartition) *partitionWaiter {
+func (p *producing) waiter(out *wire.ProduceResponsePartition) *partitionWaiter {
 	p.waiters = append(p.waiters, partitionWaiter{of: p, out: out})
 	p.open.Add(1)
 	return &p.waiters[len(p.waiters)-1]
@@ -184,12 +197,10 @@ func (w *partitionWaiter) Done(err error) {
 }
 
 // refuse answers one partition without the log.
-func (p *producing) refuse(out *kmsg.ProduceResponseTopicPartition, err error) {
+func (p *producing) refuse(out *wire.ProduceResponsePartition, err error) {
 	out.ErrorCode, out.ErrorMessage = Code(err), message(err)
 	if bad := new(record.RecordError); errors.As(err, &bad) {
-		e := kmsg.NewProduceResponseTopicPartitionErrorRecord()
-		e.RelativeOffset, e.ErrorMessage = int32(bad.Index), message(bad.Err)
-		out.ErrorRecords = append(out.ErrorRecords, e)
+		out.RecordErrors = append(out.RecordErrors, wire.ProduceRecordError{Index: int32(bad.Index), Message: message(bad.Err)})
 	}
 	if p.failed == nil {
 		p.failed = err
@@ -206,25 +217,25 @@ func (p *producing) settle() {
 // answer completes the slot. With acks=0 there is no reply to carry a refusal, so it closes the connection,
 // from which the client learns to refresh its metadata (E1).
 func (p *producing) answer() {
+	slot := p.slot
 	switch {
-	case p.acks != 0:
+	case p.in.Acks != 0:
 		p.dropFailedOffsets()
-		p.slot.Send(p.resp)
+		slot.SendReply(p)
+		return
 	case p.failed != nil:
-		p.slot.Close(fmt.Errorf("Produce with acks=0 was refused: %w", p.failed))
+		slot.Close(fmt.Errorf("Produce with acks=0 was refused: %w", p.failed))
 	default:
-		p.slot.None()
+		slot.None()
 	}
+	p.Release()
 }
 
 // dropFailedOffsets takes back what was said of batches that failed after they were placed.
 func (p *producing) dropFailedOffsets() {
-	for i := range p.resp.Topics {
-		parts := p.resp.Topics[i].Partitions
-		for j := range parts {
-			if parts[j].ErrorCode != 0 {
-				parts[j].BaseOffset, parts[j].LogAppendTime, parts[j].LogStartOffset = -1, -1, -1
-			}
+	for i := range p.parts {
+		if out := &p.parts[i]; out.ErrorCode != 0 {
+			out.BaseOffset, out.LogAppendTimeMs, out.LogStartOffset = model.NoOffset, record.NoTimestamp, model.NoOffset
 		}
 	}
 }
