@@ -29,15 +29,15 @@ func (l *loader) file(name string, read func(string) ([]byte, error)) {
 	}
 	source := "file " + name
 	for _, key := range sortedKeys(doc) {
-		switch {
-		case key == "kafka":
+		switch key {
+		case "kafka":
 			table, ok := doc[key].(map[string]any)
 			if !ok {
 				l.problem("%s: kafka must be a table: write [kafka] on a line of its own and the keys below it", source)
 				continue
 			}
 			l.kafkaTable("", table, source)
-		case key == "config":
+		case "config":
 			l.problem("%s: config cannot be set in the file itself: remove it", source)
 		default:
 			l.fileSetting(key, doc[key], source)

@@ -44,7 +44,7 @@ func TestM1SyncedBeforeApplied(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer q.Close()
+	defer func() { _ = q.Close() }()
 	var order []string
 	f.Inject(faultfs.Rule{Ops: faultfs.OpSync, Match: faultfs.Base("segment_*"), Before: func(faultfs.Call) {
 		if q.Images().Load().Index() != uint64(len(order)/2) {
@@ -222,7 +222,7 @@ func TestContextEndsTheWaitForATurn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer q.Close()
+	defer func() { _ = q.Close() }()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel() // Follow was not called: there is no turn yet
 	if _, err := q.Propose(ctx, grow); !errors.Is(err, context.Canceled) {

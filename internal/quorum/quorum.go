@@ -30,10 +30,10 @@ type Log interface {
 }
 
 var (
-	// ErrStopped: the log has stopped, after an error that nothing may advance past (M3), or because it was closed.
+	// ErrStopped says that the log has stopped, after an error that nothing may advance past (M3), or because it was closed.
 	ErrStopped = errors.New("the metadata log has stopped")
-	// ErrNoSpace: the disk is full. Nothing has changed, and the same works once there is space (E3).
+	// ErrNoSpace says that the disk is full. Nothing has changed, and the same works once there is space (E3).
 	ErrNoSpace = errors.New("the disk is full and the change to the metadata was undone; free space and retry")
-	// ErrTooLarge: the change does not fit into one entry of the log. Ask for less at a time.
+	// ErrTooLarge says that the change does not fit into one entry of the log. Ask for less at a time.
 	ErrTooLarge = errors.New("the change to the metadata is too large for one request; ask for less at a time")
 )

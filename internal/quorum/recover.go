@@ -100,7 +100,7 @@ func (q *Local) applyAll(im *image.Image, data []byte) (*image.Image, error) {
 	return im, nil
 }
 
-// ErrEntry: a batch in the log is not one entry of a metadata log.
+// ErrEntry is for a batch in the log that is not one entry of a metadata log.
 var ErrEntry = errors.New("not an entry of a metadata log")
 
 func (q *Local) decode(b record.Batch) ([]*command.Command, error) {

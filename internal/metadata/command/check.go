@@ -15,7 +15,7 @@ func checkBatch(b *Batch) error {
 	}
 	for i, c := range b.Commands {
 		if err := check(c); err != nil {
-			return fmt.Errorf("%w: command %d (%T): %v", ErrFormat, i, c.GetKind(), err)
+			return fmt.Errorf("%w: command %d (%T): %w", ErrFormat, i, c.GetKind(), err)
 		}
 	}
 	return nil

@@ -12,9 +12,9 @@ import (
 const FormatVersion = 1
 
 var (
-	// ErrFormat: bytes that are not a batch or snapshot which this program can read whole.
+	// ErrFormat is for bytes that are not a batch or snapshot which this program can read whole.
 	ErrFormat = errors.New("not a metadata record that this version can read")
-	// ErrCluster: a record of another cluster.
+	// ErrCluster is for a record of another cluster.
 	ErrCluster = errors.New("the metadata record belongs to another cluster")
 )
 
@@ -55,7 +55,7 @@ func Decode(clusterID string, value []byte) ([]*Command, error) {
 // Unmarshal reads one message of this package and refuses unknown fields in it, at any depth.
 func Unmarshal(data []byte, m proto.Message) error {
 	if err := proto.Unmarshal(data, m); err != nil {
-		return fmt.Errorf("%w: %v", ErrFormat, err)
+		return fmt.Errorf("%w: %w", ErrFormat, err)
 	}
 	return refuseUnknown(m.ProtoReflect())
 }

@@ -21,7 +21,7 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// ErrSnapshot: bytes that are no whole snapshot. What may be done about it is in the message.
+// ErrSnapshot is for bytes that are no whole snapshot. What may be done about it is in the message.
 var ErrSnapshot = errors.New("the metadata snapshot is damaged")
 
 // EncodeSnapshot returns the image as bytes. Equal images give equal bytes.
