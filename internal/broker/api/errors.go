@@ -8,6 +8,7 @@ import (
 
 	"chronik/internal/broker/fetchsession"
 	"chronik/internal/broker/server"
+	"chronik/internal/metadata/command"
 	"chronik/internal/metadata/controller"
 	"chronik/internal/model"
 	"chronik/internal/quorum"
@@ -59,6 +60,9 @@ var kafkaCodes = []struct {
 	{context.DeadlineExceeded, kerr.RequestTimedOut},
 	{server.ErrShutdown, kerr.RequestTimedOut},
 	{server.ErrClosed, kerr.RequestTimedOut},
+	{quorum.ErrTooLarge, kerr.PolicyViolation},
+	{quorum.ErrNoSpace, kerr.KafkaStorageError},
+	{command.ErrFormat, kerr.InvalidRequest},
 	{quorum.ErrStopped, kerr.KafkaStorageError},
 
 	{replica.ErrUnknownPartition, kerr.UnknownTopicOrPartition},
