@@ -3,25 +3,60 @@ GO ?= go
 BIN := bin
 PACKAGES := ./...
 FUZZTIME ?= 30s
+SEEDS ?= 1000
 
-.PHONY: build test race lint fuzz sim bench compare conformance robustness powercut chaos-kill proto clean
+.PHONY: help build test race lint fuzz sim powercut durability scale robustness bench compare conformance proto docs clean
 
-build: ## the server and the benchmark as static binaries in bin/
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+build: ## the server and the tools as static binaries in bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN)/ ./cmd/...
 
-test: build ## vet, then every test with the expensive invariants on
+test: build ## vet, then every test with the expensive invariants on; needs nothing but Go
 	$(GO) vet $(PACKAGES)
 	$(GO) test -tags invariants -timeout 15m $(PACKAGES)
 
-race: ## every test under the race detector (needs a C compiler)
-	CGO_ENABLED=1 $(GO) test -race -tags invariants -timeout 40m $(PACKAGES)
+race: ## every test under the race detector; needs a C compiler
+	CGO_ENABLED=1 $(GO) test -race -tags invariants -timeout 60m $(PACKAGES)
 
 lint: ## layers and house rules, then the linters
-	$(GO) test ./internal/lint
+	$(GO) test -count=1 ./internal/lint
 	$(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.5.0 run $(PACKAGES)
 
 fuzz: ## every fuzz target for FUZZTIME
 	FUZZTIME=$(FUZZTIME) ./test/fuzz.sh
+
+sim: ## crash simulation of the partition log, SEEDS of them; SEED=n replays one exactly
+	$(GO) test ./internal/wal -count=1 -v -timeout 60m -run Metamorphic -args $(if $(SEED),-wal.seed=$(SEED),-wal.seeds=$(SEEDS))
+
+powercut: ## power cuts of a whole node under real clients, SEEDS of them; SEED=n tells one story again
+	$(GO) test ./test/powercut -count=1 -v -timeout 60m -run TestPowerCut -args $(if $(SEED),-powercut.seed=$(SEED),-powercut.seeds=$(SEEDS))
+
+durability: ## 100 times kill -9, a full disk, the trace of system calls; needs strace, and root for the disk
+	$(GO) test ./test/durability -count=1 -v -timeout 30m -args -kills=100
+
+scale: ## 10,000 partitions on one broker
+	$(GO) test ./test/scale -count=1 -v -timeout 30m -args -partitions=10000
+
+robustness: ## a minute of garbage on the port beside a good client
+	$(GO) test ./test/robustness -count=1 -v -timeout 10m -args -garbage=1m
+
+bench: build ## short loads of Chronik alone, each verified
+	$(GO) run ./test/compare -short
+
+compare: build ## Chronik and Apache Kafka side by side; needs Java 17, Maven, a C compiler; rewrites docs/BENCHMARKS.md
+	$(GO) run ./test/compare -docs docs/BENCHMARKS.md
+
+conformance: build ## real clients of seven kinds; needs Java 17, Maven, Python 3, Node 20, and apt-get for kcat
+	$(GO) run ./test/conformance/run
+
+proto: ## the metadata records' Go code; needs protoc (Debian: protobuf-compiler)
+	GOBIN=$(CURDIR)/.cache/bin $(GO) install google.golang.org/protobuf/cmd/protoc-gen-go
+	PATH=$(CURDIR)/.cache/bin:$$PATH protoc --go_out=. --go_opt=module=chronik internal/metadata/command/*.proto
+
+docs: ## docs/operations/configuration.md, from the table of keys
+	$(GO) generate ./internal/config
 
 clean:
 	rm -rf $(BIN) .cache data
