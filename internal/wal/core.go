@@ -234,15 +234,15 @@ func (c *core) beginSegment(g *group) {
 // onWritten notes that a group is in the file. Its batches may be released after it.
 func (c *core) onWritten(g *group) {
 	seg := c.active()
-	pos := g.pos
+	pos, st := g.pos, seg.stats
 	for _, buf := range g.bufs {
 		b := record.Batch(buf)
 		base, maxTs := b.BaseOffset(), b.MaxTimestamp()
-		seg.stats.add(base, maxTs)
-		c.index.note(c.cfg.indexInterval(), seg, base, pos)
+		st.add(base, maxTs)
+		c.index.note(c.cfg.indexInterval(), seg.number, st.maxTs, base, pos)
 		pos += int64(len(buf))
 	}
-	c.written = g.end
+	g.stats, c.written = st, g.end
 	c.unsynced += g.records
 	if c.cfg.relaxed() {
 		c.show(g)
@@ -253,7 +253,7 @@ func (c *core) onWritten(g *group) {
 func (c *core) show(g *group) {
 	seg := c.active()
 	seg.clean.add(span{from: g.pos, to: g.pos + g.bytes, next: g.end})
-	seg.size, seg.end = g.pos+g.bytes, g.end
+	seg.size, seg.end, seg.stats = g.pos+g.bytes, g.end, g.stats
 	c.visible = g.end
 }
 

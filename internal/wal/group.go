@@ -28,6 +28,7 @@ type group struct {
 	first   bool  // with roll: the log begins with it
 	gaps    bool  // the segment may miss offsets
 	seal    *mark //  with roll: the state up to base, the last mark of the segment before
+	stats   stats // of the segment with the group, once that is written
 	before  plan  // of the core, to go back to if the group fails
 	mark    *mark // a mark that goes to disk with the group
 	next    *group

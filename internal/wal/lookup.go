@@ -48,13 +48,26 @@ func (l *Log) MaxTimestamp(limit model.Offset) (TimestampOffset, error) {
 	l.mu.Lock()
 	limit = min(limit, l.core.visible)
 	start := l.core.start
-	best := view{maxTs: record.NoTimestamp}
+	best, partial := view{maxTs: record.NoTimestamp}, view{maxTs: record.NoTimestamp}
 	for _, s := range l.core.segs {
-		if s.end > start && s.stats.maxTs > best.maxTs {
+		switch {
+		case s.end <= start:
+		case s.base < start && s.stats.maxTsAt < start: // its newest batch may be deleted
+			partial = viewOf(s)
+		case s.stats.maxTs > best.maxTs:
 			best = viewOf(s)
 		}
 	}
 	l.mu.Unlock()
+	if partial.maxTs >= best.maxTs && partial.maxTs != record.NoTimestamp {
+		err := l.newestSince(&partial, start)
+		if err != nil {
+			return notFound, err
+		}
+		if partial.maxTs >= best.maxTs { // it is the first segment
+			best = partial
+		}
+	}
 	if best.maxTs == record.NoTimestamp {
 		return notFound, nil
 	}
@@ -64,6 +77,35 @@ func (l *Log) MaxTimestamp(limit model.Offset) (TimestampOffset, error) {
 		from = cutPoint{offset: e.offset, pos: int64(e.pos)}
 	}
 	return l.findTime(&best, from, start, limit, best.maxTs)
+}
+
+// newestSince sets the greatest timestamp of a segment to that of its batches from start on.
+func (l *Log) newestSince(v *view, start model.Offset) error {
+	if v.broken != nil {
+		return fmt.Errorf("%s: %w", l.tp, v.broken)
+	}
+	f, err := l.segmentFile(v.number)
+	if err != nil {
+		return fmt.Errorf("%s: %w", l.tp, l.gone(v.number, err))
+	}
+	defer f.release()
+	s := newScanner(f, headerBytes, v.size, true)
+	defer s.close()
+	r := reader{log: l, v: *v, gen: l.generation.Load()}
+	st := noStats()
+	for {
+		b, err := s.next()
+		if err == io.EOF {
+			v.maxTs, v.maxTsAt = st.maxTs, st.maxTsAt
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", l.tp, r.damage(s.pos, start, err))
+		}
+		if b.head.LastOffset() >= start {
+			st.add(b.head.BaseOffset(), b.head.MaxTimestamp())
+		}
+	}
 }
 
 // timeFrom is where to begin looking for a timestamp in a segment: the last index entry before which

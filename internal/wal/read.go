@@ -161,8 +161,12 @@ func (r *reader) begin(off model.Offset) {
 
 // locate walks to the batch that holds from and on to where the region ends.
 func (r *reader) locate() (*Region, error) {
-	if r.trusted() {
-		return r.walk(false)
+	if known, ok := r.trusted(); ok {
+		region, err := r.walk(false)
+		if known >= r.v.size || err == nil && region.pos+region.n <= known {
+			return region, err
+		}
+		r.jumped = false // it went further than what was checked: the batch of from was not near
 	}
 	l := r.log
 	l.committer.cold <- struct{}{}
@@ -170,17 +174,18 @@ func (r *reader) locate() (*Region, error) {
 	return r.walk(true)
 }
 
-// trusted tells whether all that this read can touch has been checked since open.
-func (r *reader) trusted() bool {
+// trusted tells whether all that this read is likely to touch has been checked since open, and up to where
+// the segment has.
+func (r *reader) trusted() (known int64, ok bool) {
 	r.log.mu.Lock()
 	defer r.log.mu.Unlock()
 	for _, s := range r.log.core.segs {
 		if s.number == r.v.number {
 			known, ok := s.clean.covering(r.at)
-			return ok && (known.to >= r.v.size || known.to-r.at >= r.max+walkChunk)
+			return known.to, ok && (known.to >= r.v.size || known.to-r.at >= r.max+walkChunk)
 		}
 	}
-	return false
+	return 0, false
 }
 
 // walk steps from batch to batch. If the bytes are not known to be good, it checks them on its way, and

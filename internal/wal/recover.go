@@ -180,6 +180,12 @@ func (r *recovery) drop() error {
 		gone = append(gone, r.found[n-1])
 		r.found = r.found[:n-1]
 	}
+	for i := range slices.Backward(r.found) { // what lies before a restart is leftovers, and so are their marks
+		if s := &r.found[i]; s.err == nil && s.id.first {
+			gone, r.found = append(gone, r.found[:i]...), r.found[i:]
+			break
+		}
+	}
 	for i := range r.found {
 		if s := &r.found[i]; s.err == nil && s.marked {
 			r.c.start = max(r.c.start, s.mark.logStart)
@@ -194,11 +200,14 @@ func (r *recovery) drop() error {
 	}
 	first := 0
 	for i := range r.found {
-		if s := &r.found[i]; s.err == nil && (s.id.first || s.id.base <= r.c.start) {
+		if s := &r.found[i]; s.err == nil && s.id.base <= r.c.start {
 			first = i
 		}
 	}
 	gone, r.found = append(gone, r.found[:first]...), r.found[first:]
+	if err := r.settleHeader(len(gone) > 0); err != nil {
+		return err
+	}
 	for _, s := range gone {
 		r.l.forgetFile(s.number)
 		if err := r.l.fs.Remove(r.l.path(segmentName(s.number))); err != nil {
@@ -207,11 +216,6 @@ func (r *recovery) drop() error {
 	}
 	if len(gone) == 0 {
 		return nil
-	}
-	if len(r.found) > 0 && r.found[len(r.found)-1].page == nil {
-		if err := r.header(&r.found[len(r.found)-1], true); err != nil {
-			return err
-		}
 	}
 	return r.l.fs.SyncDir(r.l.dir)
 }
@@ -287,20 +291,14 @@ func (r *recovery) tail() error {
 	r.out.ScannedBytes = seg.size - s.mark.pos
 	if torn {
 		r.out.TruncatedBytes = s.size - seg.size
-		if err := f.Truncate(seg.size); err != nil {
-			return fmt.Errorf("cutting a torn tail off: %w", err)
-		}
-	}
-	if torn || seg.size > s.mark.pos {
-		if err := f.Sync(); err != nil {
-			return fmt.Errorf("syncing what was recovered: %w", err)
-		}
 	}
 	r.l.space.frontier = seg.size
-	if !torn {
-		r.l.space.frontier = s.size
-	}
 	r.out.Clean = c.marks.clean && !torn && seg.size == s.mark.pos
+	if !r.out.Clean || s.size > seg.size {
+		if err := r.resync(f, s, seg.size); err != nil {
+			return fmt.Errorf("making what was recovered durable: %w", err)
+		}
+	}
 	r.adopt(seg)
 	return nil
 }
@@ -312,6 +310,8 @@ func (r *recovery) adopt(seg *segment) {
 	c.settle(seg.end)
 	c.plan = plan{number: seg.number, pos: seg.size, stats: seg.stats, gaps: seg.gaps}
 	c.start = min(c.start, c.end)
+	c.epochs.TruncateFromStart(c.start) // the mark may be older than the log start
+	c.txns.DropBefore(c.start)
 }
 
 // scanTail accepts the valid batches past the mark. torn means that what follows them is neither a batch
@@ -357,7 +357,7 @@ func (r *recovery) accept(seg *segment, b *batchAt) error {
 	}
 	r.c.replay(b.head, &r.state)
 	seg.stats.add(base, b.head.MaxTimestamp())
-	r.c.index.note(r.c.cfg.indexInterval(), seg, base, b.pos)
+	r.c.index.note(r.c.cfg.indexInterval(), seg.number, seg.stats.maxTs, base, b.pos)
 	seg.size, seg.end = b.pos+b.size, b.head.LastOffset()+1
 	return nil
 }

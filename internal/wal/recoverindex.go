@@ -12,7 +12,7 @@ import (
 const unindexed = 64 << 10
 
 // openIndex finds the last entry of the index file that can be believed. Entries behind it are dropped.
-func (r *recovery) openIndex() error {
+func (r *recovery) openIndex() (err error) {
 	x := &r.c.index
 	if !r.index {
 		return nil
@@ -26,6 +26,11 @@ func (r *recovery) openIndex() error {
 	if err != nil {
 		return err
 	}
+	defer func() {
+		if err == nil && (size != x.count*entryBytes || r.found[len(r.found)-1].mark.flags&markClean == 0) {
+			err = cutDurably(f, x.count*entryBytes)
+		}
+	}()
 	var buf [entryBytes]byte
 	active := r.c.active()
 	for x.count = size / entryBytes; x.count > 0; x.count-- {
@@ -41,6 +46,19 @@ func (r *recovery) openIndex() error {
 		}
 	}
 	return nil
+}
+
+// cutDurably cuts a file so that what is behind never comes back: an entry of a batch that was truncated would
+// mislead reads once the log has grown past it. The process before may have cut it and not synced it, or
+// its sync may have failed: therefore the length changes in any case (D3).
+func cutDurably(f *file, size int64) error {
+	if err := f.Truncate(size + entryBytes); err != nil {
+		return err
+	}
+	if err := f.Truncate(size); err != nil {
+		return err
+	}
+	return f.Sync()
 }
 
 // fillIndex adds the entries that a crash has lost, if they are so many that reads would feel it. New
@@ -99,10 +117,10 @@ func (r *recovery) fillIndex() error {
 	return nil
 }
 
-// note adds an entry for a batch of the active segment if the last one is an interval away. The segment's
-// statistics must know the batch.
-func (x *index) note(interval int64, seg *segment, base model.Offset, pos int64) {
+// note adds an entry for a batch of the active segment if the last one is an interval away. maxTs is the
+// greatest timestamp of the segment up to the batch and with it.
+func (x *index) note(interval, number, maxTs int64, base model.Offset, pos int64) {
 	if x.lastPos == 0 || pos-x.lastPos >= interval {
-		x.add(indexEntry{offset: base, maxTs: seg.stats.maxTs, number: uint32(seg.number), pos: uint32(pos)})
+		x.add(indexEntry{offset: base, maxTs: maxTs, number: uint32(number), pos: uint32(pos)})
 	}
 }

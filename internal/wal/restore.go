@@ -24,13 +24,13 @@ func (r *recovery) restoreState() error {
 		if s.mark.spilled[k] || !s.marked {
 			known = r.loadFile(k, r.c.active().end)
 		}
-		r.state[k] = max(known, r.c.start)
+		r.state[k] = r.reachable(k, known)
 	}
 	r.c.marks.wanted = s.mark.spilled
 	// The transaction index follows from the producers' transactions: behind it, both are walked.
 	if r.state[stateTxns] < r.state[stateProducers] {
 		r.c.producers.Reset()
-		r.state[stateProducers] = r.c.start
+		r.state[stateProducers] = r.c.segs[0].base
 	}
 	from := min(r.state[stateEpochs], r.state[stateProducers])
 	if from >= r.c.active().end {
@@ -46,6 +46,24 @@ func (r *recovery) restoreState() error {
 	}
 	r.c.producers.Settle(r.c.active().end)
 	return nil
+}
+
+// reachable returns up to where a state knows the log. One that ends below the first batch there is would
+// have a gap: a producer's last sequence would be one that it left behind long ago. It is forgotten.
+func (r *recovery) reachable(kind int, known model.Offset) model.Offset {
+	base := r.c.segs[0].base
+	if known >= base {
+		return known
+	}
+	switch kind {
+	case stateEpochs:
+		r.c.epochs = epoch.Cache{}
+	case stateProducers:
+		r.c.producers.Reset()
+	case stateTxns:
+		r.c.txns = txn.Index{}
+	}
+	return base
 }
 
 // loadState takes over a snapshot, and returns up to where it knows the log: 0 if it is of no use.

@@ -179,6 +179,7 @@ func (l *Log) persistStart(seg *segment, seq uint64, start model.Offset) error {
 		return &CorruptError{Segment: seg.number, Offset: seg.base, Err: fmt.Errorf("the mark %d is damaged", seq)}
 	}
 	m.logStart = start
+	m.flags &^= markClean // the mark is not synced yet: should the process die now, recovery must see to that
 	if err := l.writeMark(f, seq+1, &m); err != nil {
 		return err
 	}

@@ -95,6 +95,9 @@ func (l *Log) cut(to model.Offset) error {
 	if err != nil {
 		return err
 	}
+	if start := l.Start(); at.offset < start { // the batch at the cut holds the log start, too
+		return l.restart(start)
+	}
 	l.generation.Add(1)
 	l.mu.Lock()
 	doomed := l.core.cutTo(seg, at)
@@ -178,7 +181,8 @@ func (c *core) cutTo(seg *segment, at cutPoint) (doomed []*segment) {
 func (l *Log) cutProducers(seg *segment, end model.Offset) error {
 	l.mu.Lock()
 	done := l.core.producers.TruncateTo(end)
-	segs, start := append([]*segment(nil), l.core.segs...), l.core.start
+	segs := append([]*segment(nil), l.core.segs...)
+	start := segs[0].base
 	spilled := l.core.marks.files
 	l.mu.Unlock()
 	if done {

@@ -1,0 +1,86 @@
+package wal
+
+import (
+	"errors"
+
+	"chronik/internal/vfs"
+)
+
+// resync makes durable what recovery accepted, which ends at size, and cuts the rest off (L1, L3).
+//
+// After a process that died without the power failing, all this may lie in the page cache only, and its
+// last sync may have failed: then the kernel takes the pages for clean, and another sync saves nothing (D3).
+// So whatever was not known to be synced is written again: the header page with the mark, the batches past
+// it, the zeros that end the last page; and the length changes. The directory may lack the file, if the
+// process died while it made it (D6). None of it needs free space: the last block is there, or else a hole
+// does.
+func (r *recovery) resync(f *file, s *found, size int64) error {
+	if s.size > size {
+		if err := f.Truncate(size); err != nil {
+			return err
+		}
+	}
+	if err := r.rewriteHeader(f, s); err != nil {
+		return err
+	}
+	pooled := scanBuffers.Get().(*[]byte)
+	defer scanBuffers.Put(pooled)
+	for at := s.mark.pos; at < size; {
+		b := (*pooled)[:min(size-at, scanChunk)]
+		if _, err := f.ReadAt(b, at); err != nil {
+			return err
+		}
+		if _, err := f.WriteAt(b, at); err != nil {
+			return err
+		}
+		at += int64(len(b))
+	}
+	pageEnd := (size/headerBytes + 1) * headerBytes
+	_, err := f.WriteAt(zeros[:pageEnd-size], size)
+	if errors.Is(err, vfs.ErrNoSpace) {
+		err = f.Truncate(pageEnd)
+	}
+	if err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	r.l.space.frontier = pageEnd
+	return nil
+}
+
+// rewriteHeader makes a header page durable, and the file's name with it. The page must be on the disk before
+// anything behind it, and before other files are removed on the word of its mark.
+func (r *recovery) rewriteHeader(f *file, s *found) error {
+	if _, err := f.WriteAt(s.page, 0); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	return r.l.fs.SyncDir(r.l.dir)
+}
+
+// settleHeader reads the header page of what is the last segment now, if that was not known when the headers
+// were read. If files are to be removed on the word of its mark, the mark is made durable first.
+func (r *recovery) settleHeader(removing bool) error {
+	if len(r.found) == 0 {
+		return nil
+	}
+	s := &r.found[len(r.found)-1]
+	if s.page == nil {
+		if err := r.header(s, true); err != nil {
+			return err
+		}
+	}
+	if !removing || s.err != nil || !s.marked {
+		return nil
+	}
+	f, err := r.l.segmentFile(s.number)
+	if err != nil {
+		return err
+	}
+	defer f.release()
+	return r.rewriteHeader(f, s)
+}
