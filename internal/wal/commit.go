@@ -24,8 +24,9 @@ func (l *Log) commit() bool {
 		return true
 	}
 	l.mu.Lock()
+	relaxed = relaxed && !g.unclean
 	l.core.onWritten(g)
-	mustSync := !relaxed || l.core.unsynced >= l.core.cfg.FlushMessages
+	mustSync := !relaxed || g.unclean || l.core.unsynced >= l.core.cfg.FlushMessages
 	l.mu.Unlock()
 	g.release()
 	if relaxed {

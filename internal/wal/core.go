@@ -157,8 +157,11 @@ func (c *core) groupFor(b record.Batch, base model.Offset) *group {
 	}
 	g = newGroup()
 	g.before, g.base = c.plan, c.end
-	if c.marks.clean && !roll {
-		c.marks.pending = c.capture() // the same without the clean flag; it goes with this group
+	if c.marks.clean {
+		g.unclean = true
+		if !roll {
+			c.marks.pending = c.capture() // the same without the clean flag; it goes with this group
+		}
 	}
 	c.marks.clean = false
 	if roll {

@@ -219,6 +219,48 @@ func TestD3ZeroerFailureIsFinal(t *testing.T) {
 	})
 }
 
+// TestD3ZeroerFailureReachesTheGroupInFlight: a commit whose own sync went well is not acknowledged if the
+// sync of zeros in the same file has failed meanwhile.
+func TestD3ZeroerFailureReachesTheGroupInFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, _, faults, _ := onDisks(t)
+		l, _ := e.open()
+		hold := make(chan struct{})
+		var commits *faultfs.Fault
+		faults.Inject(faultfs.Rule{
+			Ops: faultfs.OpWrite, Err: syscall.EIO,
+			Match: func(c faultfs.Call) bool { return segmentFiles(c) && c.Len >= minAhead },
+			Before: func(faultfs.Call) {
+				<-hold
+			},
+		})
+		for l.space.job == nil {
+			must(t, l, batch(1, 50, 1, nil))
+		}
+		release := make(chan struct{})
+		commits = faults.Inject(faultfs.Rule{Ops: faultfs.OpSync, Match: segmentFiles, Before: func(faultfs.Call) { <-release }})
+		l.mu.Lock()
+		l.space.frontier += 4096 // so that the next group does not wait for the zeroer
+		l.mu.Unlock()
+		w := newWaiter()
+		if _, err := l.Append(Append{Batch: batch(1, 50, 1, nil), Waiter: w}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if commits.Hits() != 1 {
+			t.Fatalf("%d syncs are under way, want 1", commits.Hits())
+		}
+		close(hold)
+		synctest.Wait()
+		close(release)
+		if err := <-w.ch; !errors.Is(err, ErrFenced) {
+			t.Errorf("got %v, want ErrFenced", err)
+		}
+		l.Abandon(nil)
+		e.com.Close()
+	})
+}
+
 // TestD4NoErrorBecomesSuccess: whichever single call fails, nothing is acknowledged that is not on disk,
 // and every accepted append is told exactly once.
 func TestD4NoErrorBecomesSuccess(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"chronik/internal/record"
 	"chronik/internal/vfs"
 	"chronik/internal/vfs/crashfs"
+	"chronik/internal/vfs/faultfs"
 	"chronik/internal/wal/epoch"
 	"chronik/internal/wal/producer"
 	"chronik/internal/wal/txn"
@@ -218,6 +219,93 @@ func TestL3StaleBytesNeverParse(t *testing.T) {
 		}
 	}
 	l.Abandon(nil)
+}
+
+// TestL3FilesEndWithTheirData: sealed segments, and all after a clean stop, carry no zeros.
+func TestL3FilesEndWithTheirData(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, _, _, _ := onDisks(t)
+		e.cfg.SegmentBytes = 30_000
+		l, _ := e.open()
+		for i := range 100 {
+			must(t, l, batch(1, 500, int64(i), nil))
+			synctest.Wait() // for the zeroer
+		}
+		check := func(segs []*segment) {
+			t.Helper()
+			for _, s := range segs {
+				if info, err := e.fs.Stat(l.path(segmentName(s.number))); err != nil || info.Size != s.size {
+					t.Errorf("segment %d: %d bytes of file, %d of data: %v", s.number, info.Size, s.size, err)
+				}
+			}
+		}
+		segs := l.core.segs
+		check(segs[:len(segs)-1])
+		if l.space.frontier <= l.core.active().size {
+			t.Error("no space was made ahead: the test tests nothing")
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		check(segs)
+		e.com.Close()
+	})
+}
+
+// TestL3AppendsDoNotPassTheFrontier: while zeros are not synced, nothing is written behind them.
+func TestL3AppendsDoNotPassTheFrontier(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e, _, faults, _ := onDisks(t)
+		l, _ := e.open()
+		hold, at := make(chan struct{}), int64(-1)
+		zeros := faults.Inject(faultfs.Rule{
+			Ops: faultfs.OpWrite, Match: func(c faultfs.Call) bool { return segmentFiles(c) && c.Len >= minAhead },
+			Before: func(c faultfs.Call) { at = c.Off; <-hold },
+		})
+		for i := 0; zeros.Hits() == 0; i++ {
+			must(t, l, batch(1, 50, int64(i), nil))
+			synctest.Wait()
+		}
+		w := newWaiter()
+		if _, err := l.Append(Append{Batch: batch(1, 50, 1, nil), Waiter: w}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if size := l.core.active().size; len(w.ch) != 0 || size > at {
+			t.Errorf("the data reaches %d, the zeroer works from %d on", size, at)
+		}
+		close(hold)
+		if err := <-w.ch; err != nil {
+			t.Error(err)
+		}
+		l.Abandon(nil)
+		e.com.Close()
+	})
+}
+
+// TestL2CleanFlag: it is taken back durably before anything that is appended after it is acknowledged.
+func TestL2CleanFlag(t *testing.T) {
+	for _, flush := range []int64{1, 1000} {
+		e, disk, _, _ := onDisks(t)
+		e.cfg.FlushMessages = flush
+		l, _ := e.open()
+		must(t, l, batch(1, 50, 1, nil))
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		l, rec := e.open()
+		if !rec.Clean {
+			t.Errorf("after a clean stop: %+v", rec)
+		}
+		must(t, l, batch(1, 50, 2, nil))
+		must(t, l, batch(1, 50, 3, nil))
+		for _, m := range []crashfs.Mode{crashfs.Lose, crashfs.Keep} {
+			if _, rec := survives(t, disk.CrashClone(m), e.cfg); rec.Clean || rec.End < 2 {
+				t.Errorf("flush.messages=%d, mode %d: %+v", flush, m, rec)
+			}
+		}
+		l.Abandon(nil)
+	}
 }
 
 // TestL4Verbatim: what is stored is what was sent but for base offset and leader epoch.
@@ -460,6 +548,15 @@ func TestE3DiskFull(t *testing.T) {
 	}
 	end := l.End()
 	want := contents(t, l)
+	if err := l.BeginEpoch(4); err != nil {
+		t.Fatal(err)
+	}
+	if err := appendOne(); !errors.Is(err, ErrNoSpace) {
+		t.Errorf("in a new epoch: %v, want ErrNoSpace", err)
+	}
+	if got, want := derivedOf(l), derivedOf(replayed(want, end)); !got.equal(want) {
+		t.Errorf("what failed has left its traces: %+v, want %+v", got, want)
+	}
 	if l.DurableEnd() != end {
 		t.Errorf("end %d, durable end %d", end, l.DurableEnd())
 	}
