@@ -44,6 +44,9 @@ var (
 // the same bytes, stamped in place where the topic says so, or a new batch where it wants another codec (L4).
 // Records are walked where a rule needs them, and always when they are not compressed.
 func (p *Policy) Admit(records []byte, nowMs int64) (record.Batch, error) {
+	if len(records) == 0 {
+		return nil, ErrOneBatch
+	}
 	b, rest, err := record.Next(records)
 	switch {
 	case err != nil:

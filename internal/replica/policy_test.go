@@ -62,7 +62,7 @@ func TestAdmitRefuses(t *testing.T) {
 		records []byte
 		want    error
 	}{
-		{"nothing", nil, nil, record.ErrTruncated},
+		{"nothing", nil, nil, ErrOneBatch},
 		{"two batches", nil, append(slices.Clone(good), good...), ErrOneBatch},
 		{"damaged", nil, damaged, record.ErrCRC},
 		{"cut off", nil, good[:len(good)-1], record.ErrTruncated},

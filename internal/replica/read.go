@@ -43,11 +43,13 @@ func (r *Replica) Read(q ReadRequest) (ReadResult, error) {
 	res.HighWatermark = r.HighWatermark()
 	res.LastStable = l.LastStable(res.HighWatermark)
 	res.LogStart = l.Start()
-	if d := diverges(l, q); d != nil {
-		res.Diverging = d
-		return res, nil
+	if q.From < res.LogStart {
+		return res, ErrOffsetOutOfRange // whatever the epochs say: there is nothing left to compare
 	}
-	if q.From < res.LogStart || q.From > l.End() {
+	if res.Diverging, err = diverges(l, q); err != nil || res.Diverging != nil {
+		return res, err
+	}
+	if q.From > l.End() {
 		return res, ErrOffsetOutOfRange
 	}
 	limit := res.HighWatermark
@@ -64,15 +66,20 @@ func (r *Replica) Read(q ReadRequest) (ReadResult, error) {
 	return res, err
 }
 
-func diverges(l *wal.Log, q ReadRequest) *Divergence {
+// diverges compares the caller's last record with our epochs (KIP-595). An epoch that we know nothing of leaves no
+// place to go back to: such a caller must reset.
+func diverges(l *wal.Log, q ReadRequest) (*Divergence, error) {
 	if q.LastEpoch == model.NoEpoch {
-		return nil
+		return nil, nil
 	}
 	epoch, end := l.EpochEnd(q.LastEpoch)
-	if epoch < q.LastEpoch || end < q.From {
-		return &Divergence{Epoch: epoch, EndOffset: end}
+	switch {
+	case epoch == model.NoEpoch || end == model.NoOffset:
+		return nil, ErrOffsetOutOfRange
+	case epoch < q.LastEpoch || end < q.From:
+		return &Divergence{Epoch: epoch, EndOffset: end}, nil
 	}
-	return nil
+	return nil, nil
 }
 
 // Behind tells cheaply how far a reader at from is below what it may see. The answer is in records, 0 if
