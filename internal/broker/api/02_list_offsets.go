@@ -14,25 +14,28 @@ import (
 // maximum timestamp (KIP-734), 8 to 11 the places of tiered storage. Only the leader answers.
 func (b *Broker) listOffsets(_ context.Context, _ *server.Request, req *kmsg.ListOffsetsRequest) *kmsg.ListOffsetsResponse {
 	resp := kmsg.NewPtrListOffsetsResponse()
-	committed := req.IsolationLevel == isolationCommitted
-	seen := make(map[model.TopicPartition]bool)
+	named := make(map[model.TopicPartition]int)
+	for _, t := range req.Topics {
+		for _, p := range t.Partitions {
+			named[model.TopicPartition{Topic: t.Topic, Partition: p.Partition}]++
+		}
+	}
 	for _, t := range req.Topics {
 		out := kmsg.NewListOffsetsResponseTopic()
 		out.Topic = t.Topic
 		for _, p := range t.Partitions {
 			tp := model.TopicPartition{Topic: t.Topic, Partition: p.Partition}
-			out.Partitions = append(out.Partitions, b.listOffset(tp, p, committed, seen[tp]))
-			seen[tp] = true
+			out.Partitions = append(out.Partitions, b.listOffset(tp, p, req, named[tp] > 1))
 		}
 		resp.Topics = append(resp.Topics, out)
 	}
 	return resp
 }
 
-func (b *Broker) listOffset(tp model.TopicPartition, p kmsg.ListOffsetsRequestTopicPartition, committed, again bool) kmsg.ListOffsetsResponseTopicPartition {
+func (b *Broker) listOffset(tp model.TopicPartition, p kmsg.ListOffsetsRequestTopicPartition, req *kmsg.ListOffsetsRequest, twice bool) kmsg.ListOffsetsResponseTopicPartition {
 	out := kmsg.NewListOffsetsResponseTopicPartition()
 	out.Partition = p.Partition
-	at, err := b.findOffset(tp, p, committed, again)
+	at, err := b.findOffset(tp, p, req, twice)
 	if err != nil {
 		out.ErrorCode = Code(err)
 		return out
@@ -41,16 +44,24 @@ func (b *Broker) listOffset(tp model.TopicPartition, p kmsg.ListOffsetsRequestTo
 	return out
 }
 
-func (b *Broker) findOffset(tp model.TopicPartition, p kmsg.ListOffsetsRequestTopicPartition, committed, again bool) (replica.Position, error) {
-	if again {
-		return replica.Position{}, errInvalidRequest // Kafka refuses a partition that is named twice
+func (b *Broker) findOffset(tp model.TopicPartition, p kmsg.ListOffsetsRequestTopicPartition, req *kmsg.ListOffsetsRequest, twice bool) (replica.Position, error) {
+	if twice {
+		return replica.Position{}, errInvalidRequest // Kafka refuses a partition that is named twice, wherever it is named
 	}
-	if p.Timestamp < replica.TimestampPendingUpload {
-		return replica.Position{}, errUnsupportedVersion
+	if p.Timestamp < 0 {
+		if since, ok := placesSince[p.Timestamp]; !ok || req.Version < since {
+			return replica.Position{}, errUnsupportedVersion
+		}
 	}
 	r, err := b.partition(tp)
 	if err != nil {
 		return replica.Position{}, err
 	}
-	return r.Find(p.Timestamp, committed, model.LeaderEpoch(p.CurrentLeaderEpoch))
+	return r.Find(p.Timestamp, req.IsolationLevel == isolationCommitted, model.LeaderEpoch(p.CurrentLeaderEpoch))
+}
+
+// placesSince has the version from which on each negative timestamp means a place in the log.
+var placesSince = map[int64]int16{
+	replica.TimestampLatest: 1, replica.TimestampEarliest: 1, replica.TimestampMax: 7,
+	replica.TimestampEarliestLocal: 8, replica.TimestampLatestTiered: 9, replica.TimestampPendingUpload: 11,
 }
