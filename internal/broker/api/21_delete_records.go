@@ -29,6 +29,9 @@ func (b *Broker) deleteRecords(_ context.Context, _ *server.Request, req *kmsg.D
 }
 
 func (b *Broker) deleteBefore(tp model.TopicPartition, to model.Offset) (model.Offset, error) {
+	if isInternal(tp.Topic) {
+		return model.NoOffset, errInternalTopic
+	}
 	r, err := b.partition(tp)
 	if err != nil {
 		return model.NoOffset, err

@@ -10,6 +10,7 @@ import (
 	"chronik/internal/metadata/command"
 	"chronik/internal/metadata/controller"
 	"chronik/internal/model"
+	"chronik/internal/record"
 )
 
 // InitProducerId (22), versions 0 to 5: an ID for an idempotent producer (KIP-98). A producer that comes back with
@@ -27,6 +28,9 @@ func (b *Broker) initProducerID(ctx context.Context, _ *server.Request, req *kms
 }
 
 func (b *Broker) newProducerID(ctx context.Context, req *kmsg.InitProducerIDRequest) (model.ProducerID, error) {
+	if (req.ProducerID == int64(model.NoProducer)) != (req.ProducerEpoch == record.NoProducerEpoch) {
+		return model.NoProducer, errInvalidRequest // an ID without its epoch, or the other way around
+	}
 	if req.TransactionalID != nil {
 		if *req.TransactionalID == "" {
 			return model.NoProducer, errInvalidRequest

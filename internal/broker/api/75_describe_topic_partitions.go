@@ -16,13 +16,13 @@ import (
 func (b *Broker) describeTopicPartitions(_ context.Context, _ *server.Request, req *kmsg.DescribeTopicPartitionsRequest) *kmsg.DescribeTopicPartitionsResponse {
 	resp := kmsg.NewPtrDescribeTopicPartitionsResponse()
 	im := b.image()
-	left := int(min(req.ResponsePartitionLimit, b.Config().RequestPartitionsLimit))
-	if left <= 0 {
-		left = int(b.Config().RequestPartitionsLimit)
-	}
+	left := int(max(min(req.ResponsePartitionLimit, b.Config().RequestPartitionsLimit), 1))
 	from := int32(0)
 	names := pageNames(im, req)
 	if c := req.Cursor; c != nil {
+		if c.Partition < 0 || len(req.Topics) > 0 && !slices.Contains(names, c.Topic) {
+			return refusePages(resp, names)
+		}
 		names = names[firstAtOrAfter(names, c.Topic):]
 		from = c.Partition
 	}
@@ -59,6 +59,16 @@ func pageNames(im *image.Image, req *kmsg.DescribeTopicPartitionsRequest) []stri
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
+}
+
+// refusePages answers a cursor that no answer can have given out. The response has room for errors of topics only.
+func refusePages(resp *kmsg.DescribeTopicPartitionsResponse, names []string) *kmsg.DescribeTopicPartitionsResponse {
+	for _, name := range names {
+		out := kmsg.NewDescribeTopicPartitionsResponseTopic()
+		out.Topic, out.ErrorCode = &name, Code(errInvalidRequest)
+		resp.Topics = append(resp.Topics, out)
+	}
+	return resp
 }
 
 func firstAtOrAfter(names []string, name string) int {

@@ -32,6 +32,7 @@ var (
 	errOtherBroker         = errors.New("ask the broker whose configuration it is")
 	errMismatchedEndpoint  = errors.New("this is a broker's endpoint, and controllers have none of their own")
 	errUnsupportedEndpoint = errors.New("there is no such endpoint type")
+	errInternalTopic       = errors.New("records of the broker's own topics cannot be deleted")
 	errPolicyViolation     = errors.New("records of a topic whose cleanup.policy has no \"delete\" cannot be deleted")
 )
 
@@ -48,6 +49,7 @@ var kafkaCodes = []struct {
 	{errCodecVersion, kerr.UnsupportedCompressionType},
 	{errUnknownTopic, kerr.UnknownTopicOrPartition},
 	{errUnknownTopicID, kerr.UnknownTopicID},
+	{errInternalTopic, kerr.InvalidTopicException},
 	{errPolicyViolation, kerr.PolicyViolation},
 
 	{errNoTransactions, kerr.UnsupportedVersion},
@@ -64,6 +66,8 @@ var kafkaCodes = []struct {
 	{quorum.ErrNoSpace, kerr.KafkaStorageError},
 	{command.ErrFormat, kerr.InvalidRequest},
 	{quorum.ErrStopped, kerr.KafkaStorageError},
+	{quorum.ErrNoSpace, kerr.KafkaStorageError},
+	{quorum.ErrTooLarge, kerr.PolicyViolation},
 
 	{replica.ErrUnknownPartition, kerr.UnknownTopicOrPartition},
 	{replica.ErrNotLeader, kerr.NotLeaderForPartition},
