@@ -76,6 +76,14 @@ function want(what, got, expected) {
   if (got !== expected) throw new Error(`${what} is ${got}, want ${expected}`)
 }
 
+// Repeats what looks at the effect of a change until it is there: Kafka's controller answers before its brokers know.
+async function soon(what, look, expected) {
+  for (const end = Date.now() + 10000; ; ) {
+    const got = await look()
+    if (got === expected || Date.now() > end) return want(what, got, expected)
+  }
+}
+
 async function wantError(type, action) {
   let got
   try {
@@ -180,18 +188,18 @@ const features = {
   configs: async () => {
     const name = topicName('configs')
     await create(name)
-    want('retention.ms', await config(name, 'retention.ms'), '-1')
+    await soon('retention.ms', () => config(name, 'retention.ms'), '-1')
     // This client has only the old AlterConfigs: what is not named falls back to its default.
     const configEntries = [{ name: 'segment.ms', value: '3600000' }]
     await admin.alterConfigs({ validateOnly: false, resources: [{ type: ConfigResourceTypes.TOPIC, name, configEntries }] })
-    want('segment.ms', await config(name, 'segment.ms'), '3600000')
-    want('retention.ms', await config(name, 'retention.ms'), '604800000')
+    await soon('segment.ms', () => config(name, 'segment.ms'), '3600000')
+    await soon('retention.ms', () => config(name, 'retention.ms'), '604800000')
   },
   'create-partitions': async () => {
     await create(topicName('grow'))
     await admin.createPartitions({ topicPartitions: [{ topic: topicName('grow'), count: 4 }] })
-    const { topics } = await admin.fetchTopicMetadata({ topics: [topicName('grow')] })
-    want('partitions', topics[0].partitions.length, 4)
+    const count = async () => (await admin.fetchTopicMetadata({ topics: [topicName('grow')] })).topics[0].partitions.length
+    await soon('partitions', count, 4)
   },
   'describe-cluster': async () => {
     const c = await admin.describeCluster()

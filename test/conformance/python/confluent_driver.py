@@ -23,7 +23,7 @@ from confluent_kafka.admin import (
 from confluent_kafka import TopicCollection
 
 import dataset
-from harness import Deadline, Harness, big, want, want_error
+from harness import Deadline, Harness, big, soon, want, want_error
 
 PROFILE = "3kevhdnt"
 h = Harness()
@@ -184,7 +184,9 @@ def too_large():
 
 def unknown_topic():
     topic = h.topic("never-created")
-    want("error", str(admin().list_topics(topic, 10).topics[topic].error.name()), "UNKNOWN_TOPIC_OR_PART")
+    c = consumer()  # asks without auto-creation, unlike the admin client
+    want("error", c.list_topics(topic, 10).topics[topic].error.name(), "UNKNOWN_TOPIC_OR_PART")
+    c.close()
     want_error("_UNKNOWN_PARTITION", lambda: produce_to(h.topic("auto"), 7))
 
 
@@ -218,7 +220,7 @@ def config(topic, key):
 
 def describe_configs():
     create(h.topic("configs"), config={"segment.bytes": "12345678"})
-    want("segment.bytes", config(h.topic("configs"), "segment.bytes").value, "12345678")
+    soon("segment.bytes", lambda: config(h.topic("configs"), "segment.bytes").value, "12345678")
     c = config(h.topic("configs"), "retention.ms")
     want("retention.ms", (c.value, c.is_default, c.is_read_only), ("604800000", True, False))
     r = ConfigResource(ResourceType.BROKER, str(next(iter(admin().list_topics(timeout=10).brokers))))
@@ -235,22 +237,22 @@ def alter_configs():
         wait(admin().incremental_alter_configs([r]))
 
     alter("retention.ms", "3600000", AlterConfigOpType.SET)
-    want("retention.ms", config(topic, "retention.ms").value, "3600000")
+    soon("retention.ms", lambda: config(topic, "retention.ms").value, "3600000")
     alter("cleanup.policy", "compact", AlterConfigOpType.APPEND)
-    want("cleanup.policy", config(topic, "cleanup.policy").value, "delete,compact")
+    soon("cleanup.policy", lambda: config(topic, "cleanup.policy").value, "delete,compact")
     alter("retention.ms", None, AlterConfigOpType.DELETE)
-    want("retention.ms", config(topic, "retention.ms").value, "604800000")
+    soon("retention.ms", lambda: config(topic, "retention.ms").value, "604800000")
     want_error("INVALID_CONFIG", lambda: alter("retention.ms", "many", AlterConfigOpType.SET))
     wait(admin().alter_configs([ConfigResource(ResourceType.TOPIC, topic, set_config={"segment.bytes": "7654321"})]))
-    want("segment.bytes", config(topic, "segment.bytes").value, "7654321")
-    want("cleanup.policy, not named", config(topic, "cleanup.policy").value, "delete")
+    soon("segment.bytes", lambda: config(topic, "segment.bytes").value, "7654321")
+    soon("cleanup.policy, not named", lambda: config(topic, "cleanup.policy").value, "delete")
 
 
 def create_partitions():
     topic = h.topic("grow")
     create(topic)
     wait(admin().create_partitions([NewPartitions(topic, 4)]))
-    want("partitions", len(admin().list_topics(topic, 10).topics[topic].partitions), 4)
+    soon("partitions", lambda: len(admin().list_topics(topic, 10).topics[topic].partitions), 4)
     want_error("INVALID_PARTITIONS", lambda: wait(admin().create_partitions([NewPartitions(topic, 2)])))
     produce_to(topic, 3)
 

@@ -71,6 +71,17 @@ def want(what, got, expected):
         raise AssertionError(f"{what} is {got!r}, want {expected!r}")
 
 
+def soon(what, look, expected):
+    """Repeats what looks at the effect of a change until it is there: Kafka's controller answers before its brokers know."""
+    end = time.monotonic() + 10
+    while True:
+        try:
+            return want(what, look(), expected)
+        except Exception:
+            if time.monotonic() > end:
+                raise
+
+
 def want_error(name, action):
     """Expects action to fail with the Kafka error of that name, however the client spells it."""
     try:

@@ -5,7 +5,7 @@ from kafka.admin import AlterConfigOp, ConfigResource, ConfigResourceType, Kafka
 from kafka.admin import OffsetSpec
 
 import dataset
-from harness import Deadline, Harness, big, want, want_error
+from harness import Deadline, Harness, big, soon, want, want_error
 
 PROFILE = "3evhdt"  # its producer refuses null header values, and a null key with a null value
 h = Harness()
@@ -174,14 +174,14 @@ def configs():
     def alter(key, change):
         return admin().alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {key: change})])
 
-    want("retention.ms", config(topic, "retention.ms")["value"], "-1")
-    want("segment.ms", config(topic, "segment.ms")["value"], "604800000")
+    soon("retention.ms", lambda: config(topic, "retention.ms")["value"], "-1")
+    soon("segment.ms", lambda: config(topic, "segment.ms")["value"], "604800000")
     alter("segment.ms", "3600000")
-    want("segment.ms", config(topic, "segment.ms")["value"], "3600000")
+    soon("segment.ms", lambda: config(topic, "segment.ms")["value"], "3600000")
     alter("cleanup.policy", (AlterConfigOp.APPEND, "compact"))
-    want("cleanup.policy", config(topic, "cleanup.policy")["value"], "delete,compact")
+    soon("cleanup.policy", lambda: config(topic, "cleanup.policy")["value"], "delete,compact")
     alter("segment.ms", (AlterConfigOp.DELETE, None))
-    want("segment.ms", config(topic, "segment.ms")["value"], "604800000")
+    soon("segment.ms", lambda: config(topic, "segment.ms")["value"], "604800000")
     want("refused", "InvalidConfiguration" in str(alter("segment.ms", "many")), True)
 
 
@@ -190,7 +190,7 @@ def create_partitions():
     create(topic)
     admin().create_partitions({topic: 4})
     want_error("InvalidPartitions", lambda: admin().create_partitions({topic: 2}))
-    want("partitions", len(admin().describe_topics([topic])[0]["partitions"]), 4)
+    soon("partitions", lambda: len(admin().describe_topics([topic])[0]["partitions"]), 4)
     send(topic, b"v", 3)
 
 

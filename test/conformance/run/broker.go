@@ -104,6 +104,21 @@ func (b *broker) alive() bool {
 	}
 }
 
+// whileAlive is ctx until the broker ends on its own: without one, every driver would wait for its time limit.
+func (b *broker) whileAlive(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	if b.ended != nil {
+		go func() {
+			select {
+			case <-b.ended:
+				cancel()
+			case <-ctx.Done():
+			}
+		}()
+	}
+	return ctx, cancel
+}
+
 // stop asks the broker to end, and counts it as a check that it does so in time and says success.
 func (b *broker) stop(t *tally) {
 	if b.cmd == nil {

@@ -88,10 +88,9 @@ func conform(ctx context.Context, o options, t *tally) error {
 	}
 	defer b.stop(t)
 	s := &session{broker: b, cache: cache, records: o.records, tag: b.tag, tally: t, broken: broken}
+	ctx, cancel := b.whileAlive(ctx)
+	defer cancel()
 	s.each(ctx, drivers, s.own)
-	if !b.alive() {
-		return fmt.Errorf("the broker has ended; see %s", b.logPath)
-	}
 	s.each(ctx, drivers, s.cross)
 	return nil
 }

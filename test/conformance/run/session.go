@@ -37,7 +37,8 @@ func (t *tally) fail(name, why string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.failed++
-	fmt.Printf("FAIL %s: %s\n", name, why)
+	const longest = 600 // the driver's log has it all
+	fmt.Printf("FAIL %s: %s\n", name, why[:min(len(why), longest)])
 }
 
 func (t *tally) say(format string, args ...any) {
@@ -113,6 +114,10 @@ func (s *session) cross(ctx context.Context, d driver) {
 // drive runs one driver's process and counts its lines. A process that fails, hangs or ends early is a failed check.
 func (s *session) drive(ctx context.Context, d driver, stage string, more ...string) {
 	name := d.name + "/" + stage
+	if ctx.Err() != nil {
+		s.tally.fail(name, "not run: the broker has ended, or the time is over")
+		return
+	}
 	log, err := os.Create(filepath.Join(s.cache, d.name+"-"+stage+".log"))
 	if err != nil {
 		s.tally.fail(name, err.Error())

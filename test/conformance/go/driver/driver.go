@@ -90,6 +90,15 @@ func (e *Env) Wrote(topic string) { fmt.Println("wrote " + topic) }
 // Topic is the name of a topic that is no data set.
 func (e *Env) Topic(purpose string) string { return "feat-" + e.Client + "-" + purpose }
 
+// Soon repeats what looks at the effect of a change until it is there: Kafka's controller answers before its brokers know.
+func Soon(look func() error) error {
+	for end := time.Now().Add(10 * time.Second); ; {
+		if err := look(); err == nil || time.Now().After(end) {
+			return err
+		}
+	}
+}
+
 // Want is an error unless got is what was wanted.
 func Want[T comparable](what string, got, want T) error {
 	if got != want {

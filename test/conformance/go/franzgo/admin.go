@@ -90,12 +90,18 @@ func describeConfigs(ctx context.Context, e *driver.Env, a *kadm.Client) error {
 		"max.message.bytes": {"1048588", kmsg.ConfigSourceDefaultConfig},
 		"compression.type":  {"producer", kmsg.ConfigSourceDefaultConfig},
 	} {
-		c, err := describe(ctx, a, topic, key)
+		err := driver.Soon(func() error {
+			c, err := describe(ctx, a, topic, key)
+			if err != nil {
+				return err
+			}
+			if c.MaybeValue() != want.value || c.Source != want.source {
+				return fmt.Errorf("%s is %q from %v, want %q from %v", key, c.MaybeValue(), c.Source, want.value, want.source)
+			}
+			return nil
+		})
 		if err != nil {
 			return err
-		}
-		if c.MaybeValue() != want.value || c.Source != want.source {
-			return fmt.Errorf("%s is %q from %v, want %q from %v", key, c.MaybeValue(), c.Source, want.value, want.source)
 		}
 	}
 	return nil
@@ -126,11 +132,14 @@ func alterConfigs(ctx context.Context, e *driver.Env, a *kadm.Client) error {
 		if err := set(step.op, step.key, step.value); err != nil {
 			return fmt.Errorf("%s %s: %w", step.key, step.value, err)
 		}
-		c, err := describe(ctx, a, topic, step.key)
+		err := driver.Soon(func() error {
+			c, err := describe(ctx, a, topic, step.key)
+			if err != nil {
+				return err
+			}
+			return driver.Want(step.key, c.MaybeValue(), step.want)
+		})
 		if err != nil {
-			return err
-		}
-		if err := driver.Want(step.key, c.MaybeValue(), step.want); err != nil {
 			return err
 		}
 	}
@@ -183,21 +192,23 @@ func describeLogDirs(ctx context.Context, e *driver.Env, a *kadm.Client) error {
 	if _, err := a.CreateTopic(ctx, 1, 1, nil, topic); err != nil {
 		return err
 	}
-	all, err := a.DescribeAllLogDirs(ctx, nil)
-	if err != nil {
-		return err
-	}
-	for _, dirs := range all {
-		for _, dir := range dirs {
-			if dir.Err != nil {
-				return dir.Err
-			}
-			if _, ok := dir.Topics.Lookup(topic, 0); ok {
-				return nil
+	return driver.Soon(func() error {
+		all, err := a.DescribeAllLogDirs(ctx, nil)
+		if err != nil {
+			return err
+		}
+		for _, dirs := range all {
+			for _, dir := range dirs {
+				if dir.Err != nil {
+					return dir.Err
+				}
+				if _, ok := dir.Topics.Lookup(topic, 0); ok {
+					return nil
+				}
 			}
 		}
-	}
-	return fmt.Errorf("no log directory holds %s", topic)
+		return fmt.Errorf("no log directory holds %s", topic)
+	})
 }
 
 func describeProducers(ctx context.Context, e *driver.Env, a *kadm.Client) error {
@@ -237,11 +248,14 @@ func metadataByID(ctx context.Context, e *driver.Env, a *kadm.Client) error {
 	if err != nil {
 		return err
 	}
-	byName, err := a.ListTopics(ctx, topic)
+	err = driver.Soon(func() error {
+		byName, err := a.ListTopics(ctx, topic)
+		if err != nil {
+			return err
+		}
+		return driver.Want("topic ID by name", byName[topic].ID, created.ID)
+	})
 	if err != nil {
-		return err
-	}
-	if err := driver.Want("topic ID by name", byName[topic].ID, created.ID); err != nil {
 		return err
 	}
 	c, err := client(e)

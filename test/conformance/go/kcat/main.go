@@ -133,7 +133,7 @@ func shown(t dataset.Topic, r dataset.Record) []byte {
 	}
 	var hs []string
 	for _, h := range r.Headers {
-		v := string(h.Value)
+		v, _, _ := strings.Cut(string(h.Value), "\x00") // kcat prints header values as C strings
 		if h.Value == nil {
 			v = "NULL"
 		}

@@ -123,14 +123,16 @@ func configs(_ context.Context, e *driver.Env) error {
 	}
 	return withAdmin(e, func(a sarama.ClusterAdmin) error {
 		check := func(key, want string) error {
-			got, err := a.DescribeConfig(sarama.ConfigResource{Type: sarama.TopicResource, Name: topic, ConfigNames: []string{key}})
-			if err != nil {
-				return err
-			}
-			if len(got) != 1 {
-				return fmt.Errorf("asked for %s, got %d configs", key, len(got))
-			}
-			return driver.Want(key, got[0].Value, want)
+			return driver.Soon(func() error {
+				got, err := a.DescribeConfig(sarama.ConfigResource{Type: sarama.TopicResource, Name: topic, ConfigNames: []string{key}})
+				if err != nil {
+					return err
+				}
+				if len(got) != 1 {
+					return fmt.Errorf("asked for %s, got %d configs", key, len(got))
+				}
+				return driver.Want(key, got[0].Value, want)
+			})
 		}
 		hour, many := "3600000", "many"
 		set := func(v string) map[string]sarama.IncrementalAlterConfigsEntry {
@@ -165,11 +167,13 @@ func createPartitions(_ context.Context, e *driver.Env) error {
 		if a.CreatePartitions(topic, 2, nil, false) == nil {
 			return errors.New("4 partitions became 2")
 		}
-		got, err := a.DescribeTopics([]string{topic})
-		if err != nil {
-			return err
-		}
-		return driver.Want("partitions", len(got[0].Partitions), 4)
+		return driver.Soon(func() error {
+			got, err := a.DescribeTopics([]string{topic})
+			if err != nil {
+				return err
+			}
+			return driver.Want("partitions", len(got[0].Partitions), 4)
+		})
 	})
 	if err != nil {
 		return err
@@ -194,7 +198,7 @@ func describeCluster(_ context.Context, e *driver.Env) error {
 }
 
 func logDirs(_ context.Context, e *driver.Env) error {
-	topic := e.Topic("configs")
+	topic := e.Topic("exists")
 	return withAdmin(e, func(a sarama.ClusterAdmin) error {
 		brokers, _, err := a.DescribeCluster()
 		if err != nil {

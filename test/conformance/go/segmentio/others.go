@@ -18,7 +18,7 @@ func others(e *driver.Env) {
 	}{
 		{"large-record", large}, {"too-large", tooLarge}, {"unknown-topic", unknownTopic}, {"auto-create", autoCreate},
 		{"create-topic-errors", createErrors}, {"configs", configs}, {"create-partitions", createPartitions},
-		{"metadata", metadata}, {"init-producer-id", initProducerID}, {"delete-topic", deleteTopic},
+		{"metadata", metadata}, {"delete-topic", deleteTopic},
 	} {
 		e.Check(c.name, func(ctx context.Context) error { return c.run(ctx, e) })
 	}
@@ -115,16 +115,18 @@ func configs(ctx context.Context, e *driver.Env) error {
 		return err
 	}
 	check := func(key, want string) error {
-		got, err := c.DescribeConfigs(ctx, &kafka.DescribeConfigsRequest{Resources: []kafka.DescribeConfigRequestResource{{
-			ResourceType: kafka.ResourceTypeTopic, ResourceName: topic, ConfigNames: []string{key},
-		}}})
-		if err != nil {
-			return err
-		}
-		if r := got.Resources[0]; r.Error != nil || len(r.ConfigEntries) != 1 {
-			return fmt.Errorf("asked for %s, got %d configs, %v", key, len(r.ConfigEntries), r.Error)
-		}
-		return driver.Want(key, got.Resources[0].ConfigEntries[0].ConfigValue, want)
+		return driver.Soon(func() error {
+			got, err := c.DescribeConfigs(ctx, &kafka.DescribeConfigsRequest{Resources: []kafka.DescribeConfigRequestResource{{
+				ResourceType: kafka.ResourceTypeTopic, ResourceName: topic, ConfigNames: []string{key},
+			}}})
+			if err != nil {
+				return err
+			}
+			if r := got.Resources[0]; r.Error != nil || len(r.ConfigEntries) != 1 {
+				return fmt.Errorf("asked for %s, got %d configs, %v", key, len(r.ConfigEntries), r.Error)
+			}
+			return driver.Want(key, got.Resources[0].ConfigEntries[0].ConfigValue, want)
+		})
 	}
 	set := func(value string) error {
 		got, err := c.IncrementalAlterConfigs(ctx, &kafka.IncrementalAlterConfigsRequest{
@@ -185,21 +187,6 @@ func metadata(ctx context.Context, e *driver.Env) error {
 		}
 	}
 	return err
-}
-
-func initProducerID(ctx context.Context, e *driver.Env) error {
-	first, err := client(e).InitProducerID(ctx, &kafka.InitProducerIDRequest{})
-	if err != nil {
-		return err
-	}
-	second, err := client(e).InitProducerID(ctx, &kafka.InitProducerIDRequest{})
-	if err != nil {
-		return err
-	}
-	if first.Error != nil || second.Error != nil || first.Producer.ProducerID == second.Producer.ProducerID {
-		return fmt.Errorf("%+v, then %+v", first, second)
-	}
-	return nil
 }
 
 func deleteTopic(ctx context.Context, e *driver.Env) error {

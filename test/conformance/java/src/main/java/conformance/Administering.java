@@ -64,6 +64,7 @@ final class Administering {
 
     private void make(String topic, int partitions) throws Exception {
         admin.createTopics(List.of(new NewTopic(topic, partitions, (short) 1))).all().get();
+        Driver.soon(() -> describe(topic));
     }
 
     private TopicDescription describe(String topic) throws Exception {
@@ -77,6 +78,7 @@ final class Administering {
         Driver.want("partitions", made.numPartitions(topic).get(), 3);
         Driver.want("replication factor", made.replicationFactor(topic).get(), 1);
         Driver.want("config", made.config(topic).get().get("segment.bytes").value(), "12345678");
+        Driver.soon(() -> describe(topic));
         TopicDescription seen = describe(topic);
         Driver.want("topic ID", seen.topicId(), made.topicId(topic).get());
         Driver.want("partitions described", seen.partitions().size(), 3);
@@ -168,13 +170,13 @@ final class Administering {
         make(topic, 1);
         ConfigResource r = topicResource(topic);
         alter(r, "retention.ms", "3600000", AlterConfigOp.OpType.SET);
-        Driver.want("retention.ms", config(r, "retention.ms").value(), "3600000");
+        Driver.soon(() -> Driver.want("retention.ms", config(r, "retention.ms").value(), "3600000"));
         alter(r, "cleanup.policy", "compact", AlterConfigOp.OpType.APPEND);
-        Driver.want("cleanup.policy", config(r, "cleanup.policy").value(), "delete,compact");
+        Driver.soon(() -> Driver.want("cleanup.policy", config(r, "cleanup.policy").value(), "delete,compact"));
         alter(r, "cleanup.policy", "compact", AlterConfigOp.OpType.SUBTRACT);
-        Driver.want("cleanup.policy", config(r, "cleanup.policy").value(), "delete");
+        Driver.soon(() -> Driver.want("cleanup.policy", config(r, "cleanup.policy").value(), "delete"));
         alter(r, "retention.ms", "", AlterConfigOp.OpType.DELETE);
-        Driver.want("retention.ms", config(r, "retention.ms").value(), "604800000");
+        Driver.soon(() -> Driver.want("retention.ms", config(r, "retention.ms").value(), "604800000"));
         Driver.wantError(InvalidConfigurationException.class, () -> alter(r, "retention.ms", "many", AlterConfigOp.OpType.SET));
         Driver.wantError(InvalidConfigurationException.class, () -> alter(r, "no.such.key", "1", AlterConfigOp.OpType.SET));
         Driver.wantError(UnknownTopicOrPartitionException.class,
@@ -183,14 +185,14 @@ final class Administering {
 
     private void listConfigResources() throws Exception {
         Collection<ConfigResource> all = admin.listConfigResources().all().get();
-        Driver.want("has the altered topic", all.contains(topicResource(d.topic("alter"))), true);
+        Driver.want("has the topic with a config", all.contains(topicResource(d.topic("create"))), true);
     }
 
     private void createPartitions() throws Exception {
         String topic = d.topic("grow");
         make(topic, 1);
         admin.createPartitions(Map.of(topic, NewPartitions.increaseTo(4))).all().get();
-        Driver.want("partitions", describe(topic).partitions().size(), 4);
+        Driver.soon(() -> Driver.want("partitions", describe(topic).partitions().size(), 4));
         Driver.wantError(InvalidPartitionsException.class,
             () -> admin.createPartitions(Map.of(topic, NewPartitions.increaseTo(2))).all().get());
         Driver.wantError(UnknownTopicOrPartitionException.class,
@@ -231,9 +233,11 @@ final class Administering {
         List<Integer> nodes = new ArrayList<>();
         admin.describeCluster().nodes().get().forEach(n -> nodes.add(n.id()));
         TopicPartition tp = new TopicPartition(d.topic("create"), 0);
-        boolean found = admin.describeLogDirs(nodes).allDescriptions().get().values().stream()
-            .flatMap(dirs -> dirs.values().stream()).anyMatch(dir -> dir.error() == null && dir.replicaInfos().containsKey(tp));
-        Driver.want("a directory holds " + tp, found, true);
+        Driver.soon(() -> {
+            boolean found = admin.describeLogDirs(nodes).allDescriptions().get().values().stream()
+                .flatMap(dirs -> dirs.values().stream()).anyMatch(dir -> dir.error() == null && dir.replicaInfos().containsKey(tp));
+            Driver.want("a directory holds " + tp, found, true);
+        });
     }
 
     private void deleteRecords() throws Exception {
@@ -255,6 +259,7 @@ final class Administering {
         make(topic, 2);
         Uuid id = describe(topic).topicId();
         admin.deleteTopics(TopicCollection.ofTopicIds(List.of(id))).all().get();
+        Driver.soon(() -> Driver.wantError(UnknownTopicOrPartitionException.class, () -> describe(topic)));
         Driver.wantError(UnknownTopicOrPartitionException.class, () -> admin.deleteTopics(List.of(topic)).all().get());
         make(topic, 1);
         Driver.want("same ID", describe(topic).topicId().equals(id), false);

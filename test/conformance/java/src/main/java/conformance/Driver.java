@@ -86,6 +86,20 @@ public final class Driver {
         }
     }
 
+    /** Repeats what looks at the effect of a change until it is there: Kafka's controller answers before its brokers know. */
+    static void soon(Check look) throws Exception {
+        for (long end = System.nanoTime() + Duration.ofSeconds(10).toNanos(); ; Thread.onSpinWait()) {
+            try {
+                look.run();
+                return;
+            } catch (Exception e) {
+                if (System.nanoTime() > end) {
+                    throw e;
+                }
+            }
+        }
+    }
+
     /** Expects action to fail with the given exception of Kafka's, bare or as a cause. */
     static void wantError(Class<? extends Exception> kind, Check action) throws Exception {
         try {
