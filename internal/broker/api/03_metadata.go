@@ -63,9 +63,14 @@ func (b *Broker) metadataTopics(im *image.Image, req *kmsg.MetadataRequest) []km
 		}
 		return out
 	}
+	given := make(map[*image.Topic]bool, len(req.Topics))
 	for i := range req.Topics {
 		asked := &req.Topics[i]
-		t, err := askedTopic(im, asked)
+		t, err := askedTopic(im, asked, req.Version)
+		if given[t] && err == nil {
+			continue // once, however often it is named: a small request gets no huge answer (E2)
+		}
+		given[t] = true
 		if err != nil {
 			missing := kmsg.NewMetadataResponseTopic()
 			missing.Topic, missing.TopicID, missing.ErrorCode, missing.AuthorizedOperations = asked.Topic, asked.TopicID, Code(err), notAsked
@@ -80,9 +85,13 @@ func (b *Broker) metadataTopics(im *image.Image, req *kmsg.MetadataRequest) []km
 	return out
 }
 
-// askedTopic finds a topic by ID, from version 10 on, or by name.
-func askedTopic(im *image.Image, asked *kmsg.MetadataRequestTopic) (*image.Topic, error) {
+// askedTopic finds a topic by name or, from version 12 on, by ID. Versions 10 and 11 have the field, but Kafka never
+// served it.
+func askedTopic(im *image.Image, asked *kmsg.MetadataRequestTopic, version int16) (*image.Topic, error) {
 	if id := model.TopicID(asked.TopicID); !id.IsZero() {
+		if version < 12 {
+			return nil, errInvalidRequest
+		}
 		if t := im.TopicByID(id); t != nil {
 			return t, nil
 		}

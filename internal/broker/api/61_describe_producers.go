@@ -28,6 +28,9 @@ func (b *Broker) describeProducers(_ context.Context, _ *server.Request, req *km
 }
 
 func (b *Broker) producersOf(tp model.TopicPartition) ([]kmsg.DescribeProducersResponseTopicPartitionActiveProducer, error) {
+	if err := model.CheckTopicName(tp.Topic); err != nil {
+		return nil, err
+	}
 	r, err := b.partition(tp)
 	if err != nil {
 		return nil, err
