@@ -99,16 +99,14 @@ func (l *Log) finish() error {
 	}
 	defer f.release()
 	l.mu.Lock()
-	size, seq, unsynced, written := seg.size, c.marks.seq, c.synced < c.written, c.written
+	size, seq := seg.size, c.marks.seq
 	frontier := l.space.frontier
 	m := c.capture()
 	m.flags = markClean
 	l.mu.Unlock()
-	if unsynced {
-		if err := l.syncTo(f, written); err != nil {
-			l.fence(err)
-			return err
-		}
+	if err := l.syncWritten(); err != nil {
+		l.fence(err)
+		return err
 	}
 	l.flushIndex(true)
 	l.spill(true)

@@ -172,3 +172,27 @@ func (m *machine) finish(seed uint64) {
 		m.t.Errorf("seed %d: %d acknowledged, %d on disk", seed, acked, next)
 	}
 }
+
+// TestMarksWaitForTheirSync: a mark that is taken while several groups are queued claims none of them before
+// it is synced.
+func TestMarksWaitForTheirSync(t *testing.T) {
+	m := &machine{t: t, c: newCore(DefaultConfig())}
+	m.c.epoch = 0
+	for range 4 {
+		m.append(maxGroupBytes * 2 / 3)
+	}
+	marks := 0
+	for range 4 {
+		m.form() // checks the mark that goes with the group
+		if m.g.mark != nil {
+			marks++
+		}
+		m.write()
+		m.sync()
+	}
+	m.append(10)
+	m.form()
+	if m.g.mark == nil && marks == 0 {
+		t.Error("no mark in 20 MiB")
+	}
+}

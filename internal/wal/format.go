@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
 
 	"chronik/internal/model"
 	"chronik/internal/vfs"
@@ -208,6 +209,20 @@ func latestMark(page []byte) (mark, bool) {
 		}
 	}
 	return best, found
+}
+
+// damagedMark tells whether a slot of a header page holds something that is no mark.
+func damagedMark(page []byte) bool {
+	for slot := range uint64(markSlots) {
+		b := page[markPos(slot):][:markBytes]
+		if m, ok := decodeMark(b, identitySum(page)); ok && m.seq%markSlots == slot {
+			continue
+		}
+		if slices.ContainsFunc(b, func(c byte) bool { return c != 0 }) {
+			return true
+		}
+	}
+	return false
 }
 
 // encodeHeader makes the header page of a new segment with its first mark.

@@ -299,6 +299,13 @@ func TestL2CleanFlag(t *testing.T) {
 		}
 		must(t, l, batch(1, 50, 2, nil))
 		must(t, l, batch(1, 50, 3, nil))
+		page, err := readFile(disk.CrashClone(crashfs.Lose), "d/t-7/segment_000.wal")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m, ok := latestMark(page); !ok || m.flags != 0 {
+			t.Errorf("flush.messages=%d: the mark on disk has flags %b", flush, m.flags)
+		}
 		for _, m := range []crashfs.Mode{crashfs.Lose, crashfs.Keep} {
 			if _, rec := survives(t, disk.CrashClone(m), e.cfg); rec.Clean || rec.End < 2 {
 				t.Errorf("flush.messages=%d, mode %d: %+v", flush, m, rec)

@@ -163,7 +163,7 @@ func (r *reader) begin(off model.Offset) {
 func (r *reader) locate() (*Region, error) {
 	if known, ok := r.trusted(); ok {
 		region, err := r.walk(false)
-		if known >= r.v.size || err == nil && region.pos+region.n <= known {
+		if known >= r.v.size || err == nil && region.n > 0 && region.pos+region.n <= known {
 			return region, err
 		}
 		r.jumped = false // it went further than what was checked: the batch of from was not near
@@ -318,8 +318,8 @@ func (c *checker) check(b record.Batch) error {
 	if base < c.expect || base > c.expect && !c.gaps {
 		return fmt.Errorf("%w: it has offset %d where %d belongs", errBadBatch, base, c.expect)
 	}
-	if base >= c.until {
-		c.epoch, c.until = c.log.epochSpan(base)
+	if last := b.LastOffset(); last >= c.until { // of the last one: the log may start inside of the batch
+		c.epoch, c.until = c.log.epochSpan(last)
 	}
 	if c.epoch >= 0 && b.LeaderEpoch() != c.epoch {
 		return fmt.Errorf("%w: offset %d has leader epoch %d, it was written in %d", errBadBatch, base, b.LeaderEpoch(), c.epoch)

@@ -74,6 +74,7 @@ type found struct {
 	page   []byte // of the last segment only
 	mark   mark
 	marked bool
+	rotten bool // one of its two marks is damaged
 	seed   uint32
 	err    error // the header is not valid
 }
@@ -95,6 +96,9 @@ func (r *recovery) run() error {
 		return nil
 	}
 	r.install()
+	if err := r.measure(); err != nil {
+		return err
+	}
 	if err := r.openIndex(); err != nil {
 		return err
 	}
@@ -163,6 +167,7 @@ func (r *recovery) header(s *found, last bool) error {
 		return nil
 	}
 	s.mark, s.marked = latestMark(page)
+	s.rotten = damagedMark(page)
 	s.seed = identitySum(page)
 	if last {
 		s.page = page // its mark aliases it
@@ -176,9 +181,9 @@ func (r *recovery) header(s *found, last bool) error {
 // header, what a truncation or a reset was about to remove, and what lies below the log start.
 func (r *recovery) drop() error {
 	var gone []found
-	if n := len(r.found); n > 0 && r.found[n-1].size <= headerBytes && (r.found[n-1].err != nil || !r.found[n-1].marked) {
-		gone = append(gone, r.found[n-1])
-		r.found = r.found[:n-1]
+	if r.unborn() {
+		n := len(r.found) - 1
+		gone, r.found = append(gone, r.found[n]), r.found[:n]
 	}
 	for i := range slices.Backward(r.found) { // what lies before a restart is leftovers, and so are their marks
 		if s := &r.found[i]; s.err == nil && s.id.first {
@@ -191,12 +196,18 @@ func (r *recovery) drop() error {
 			r.c.start = max(r.c.start, s.mark.logStart)
 		}
 	}
-	for i, s := range r.found {
-		if s.err == nil && s.marked && s.mark.flags&markSealed == 0 && i < len(r.found)-1 {
-			gone = append(gone, r.found[i+1:]...) // a segment is sealed before the next is begun
-			r.found = r.found[:i+1]
-			break
+	for i := range r.found {
+		s := &r.found[i]
+		if s.err != nil || !s.marked || s.mark.flags&markSealed != 0 || i == len(r.found)-1 {
+			continue
 		}
+		if s.rotten { // the damaged mark was the newest: no truncation leaves one beside another
+			s.marked = false
+			continue
+		}
+		gone = append(gone, r.found[i+1:]...) // a segment is sealed before the next is begun
+		r.found = r.found[:i+1]
+		break
 	}
 	first := 0
 	for i := range r.found {
@@ -218,6 +229,17 @@ func (r *recovery) drop() error {
 		return nil
 	}
 	return r.l.fs.SyncDir(r.l.dir)
+}
+
+// unborn tells whether the last file is a segment that never came to be: the process, or the power, ended
+// while its header was written. The one before is still there then, unless this is the very first.
+func (r *recovery) unborn() bool {
+	n := len(r.found)
+	if n == 0 || n == 1 && r.found[0].number > 0 {
+		return false
+	}
+	s := &r.found[n-1]
+	return s.size <= headerBytes && (s.err != nil || !s.marked)
 }
 
 // install makes segments of the files. Those before the last are sealed: their size is known, and their

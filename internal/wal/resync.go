@@ -2,6 +2,8 @@ package wal
 
 import (
 	"errors"
+	"fmt"
+	"io"
 
 	"chronik/internal/vfs"
 )
@@ -83,4 +85,47 @@ func (r *recovery) settleHeader(removing bool) error {
 	}
 	defer f.release()
 	return r.rewriteHeader(f, s)
+}
+
+// measure finds out what the lost marks of sealed segments have said. A sealed file ends where its data does.
+func (r *recovery) measure() error {
+	for i, s := range r.c.segs[:len(r.c.segs)-1] {
+		if r.found[i].err != nil || r.found[i].marked {
+			continue
+		}
+		f, err := r.l.segmentFile(s.number)
+		if err != nil {
+			return err
+		}
+		err = r.measureSegment(f, s)
+		f.release()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *recovery) measureSegment(f *file, s *segment) error {
+	scan := newScanner(f, headerBytes, s.size, false)
+	defer scan.close()
+	end := s.base
+	for {
+		b, err := scan.next()
+		if err == io.EOF && end == s.end {
+			return nil
+		}
+		if err == io.EOF {
+			err = fmt.Errorf("%w: the bytes end at offset %d, the next segment begins at %d", errBadBatch, end, s.end)
+		}
+		if errors.Is(err, errBadBatch) {
+			r.corrupt(s, end, err)
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		s.stats.add(b.head.BaseOffset(), b.head.MaxTimestamp())
+		end = b.head.LastOffset() + 1
+	}
 }

@@ -74,6 +74,9 @@ func (l *Log) usable() error {
 // mark goes down first, so that what is about to go is no longer claimed; then the index, which must not
 // point at what is gone; then the bytes, and the segments behind.
 func (l *Log) cut(to model.Offset) error {
+	if err := l.syncWritten(); err != nil { // the lowered mark must not claim what only the page cache holds
+		return err
+	}
 	l.mu.Lock()
 	seg := l.core.segmentAt(to)
 	if n := len(l.core.segs); to == seg.base && seg != l.core.segs[0] {
