@@ -121,6 +121,9 @@ func offsets(t Topic, list func(context.Context, ...string) (kadm.ListedOffsets,
 		ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 		defer cancel()
 		listed, err := list(ctx, t.Name)
+		for kerr.IsRetriable(cmp.Or(err, listed.Error())) && pause(ctx, 20*time.Millisecond) == nil {
+			listed, err = list(ctx, t.Name) // a new leader may not have heard of it yet
+		}
 		if err == nil {
 			err = listed.Error()
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -41,14 +42,14 @@ func (h *harness) drive(ctx context.Context, sc scenario, b *broker, duration ti
 	return nil, fmt.Errorf("scenario %s has no driver", sc.name)
 }
 
-const runWarmup = "2"
+const runWarmup = 2 * time.Second
 
 func (h *harness) driveBench(ctx context.Context, sc scenario, b *broker, duration time.Duration) (*measurement, error) {
 	tool := h.tool("chronik-bench")
 	if sc.driver == librdkafka {
 		tool = h.tool("rdkafka-bench")
 	}
-	args := append(strings.Fields(sc.args), "--duration", fmt.Sprint(duration.Seconds()), "--warmup", runWarmup)
+	args := append(strings.Fields(sc.args), "--duration", fmt.Sprint(duration.Seconds()), "--warmup", fmt.Sprint(cmp.Or(sc.warmup, runWarmup).Seconds()))
 	return h.bench(ctx, tool, b, args)
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"strings"
+	"time"
 )
 
 // The brokers of a comparison.
@@ -66,9 +67,10 @@ const (
 type scenario struct {
 	name, title string
 	driver      driver
-	args        string // of the driver
-	against     string // the other broker
-	share       float64
+	args        string        // of the driver
+	against     string        // the other broker
+	share       float64       // of the duration; 0: all of it
+	warmup      time.Duration // 0: runWarmup
 	targets     []target
 	short       bool // part of -short
 }
@@ -83,6 +85,8 @@ var scenarios = []scenario{
 		targets: []target{atLeast(rate, 2)}},
 	{name: "rdkafka-256", title: "the same over 256 partitions", driver: librdkafka, args: "--partitions 256", against: kafka,
 		targets: []target{atLeast(rate, 5)}},
+	{name: "rdkafka-256-warm", title: "the same, after 20 s of warm-up: each partition's first writes are over", driver: librdkafka, args: "--partitions 256",
+		warmup: 20 * time.Second, against: kafka},
 	{name: "rdkafka-acks0", title: "librdkafka closed loop, 1 partition, acks=0", driver: librdkafka, args: "--acks 0", against: kafka},
 	{name: "rdkafka-acksall", title: "librdkafka closed loop, 1 partition, acks=-1", driver: librdkafka, args: "--acks -1", against: kafka},
 	{name: "pipelined", title: "franz-go, 128 blocking senders, one connection, linger 0: small pipelined requests", driver: franzGo,
