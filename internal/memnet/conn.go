@@ -104,7 +104,7 @@ func (c *Conn) SetWriteDeadline(t time.Time) error {
 }
 
 func (c *Conn) wrap(op string, err error) error {
-	if err == nil || err == io.EOF {
+	if err == nil || errors.Is(err, io.EOF) {
 		return err
 	}
 	return &net.OpError{Op: op, Net: "mem", Source: c.local, Addr: c.remote, Err: err}
@@ -131,3 +131,7 @@ func (a Addr) host() string {
 func opError(op string, a Addr, format string, args ...any) error {
 	return &net.OpError{Op: op, Net: "mem", Addr: a, Err: fmt.Errorf(format, args...)}
 }
+
+// HungUp tells whether the peer has closed, or the network is cut, whether or not there is something left to read: what a
+// socket's readiness tells.
+func (c *Conn) HungUp() bool { return c.in.ended() }

@@ -117,7 +117,7 @@ func TestCloseIsSeenByBothSides(t *testing.T) {
 		if _, err := client.Write([]byte("x")); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("the closer's write got %v", err)
 		}
-		if _, err := server.Read(make([]byte, 1)); err != io.EOF {
+		if _, err := server.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 			t.Errorf("the peer read %v, want EOF", err)
 		}
 		if _, err := server.Write([]byte("x")); err == nil {
@@ -136,7 +136,7 @@ func TestPartitionAndHeal(t *testing.T) {
 		_, _ = client.Write([]byte("under way"))
 		n.Partition("server", "client")
 		for _, c := range []net.Conn{client, server} {
-			if _, err := c.Read(make([]byte, 1)); err == nil || err == io.EOF {
+			if _, err := c.Read(make([]byte, 1)); err == nil || errors.Is(err, io.EOF) {
 				t.Errorf("a read across the partition: %v", err)
 			}
 			if _, err := c.Write([]byte("x")); err == nil {

@@ -221,3 +221,10 @@ func isClosed(c <-chan struct{}) bool {
 		return false
 	}
 }
+
+// ended tells whether nothing more will be written.
+func (p *pipe) ended() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.closed || p.broken != nil
+}

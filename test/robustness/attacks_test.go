@@ -3,9 +3,11 @@ package robustness
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"io"
 	"math/rand/v2"
 	"net"
+	"os"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -202,8 +204,7 @@ func awaitReply(nc *net.TCPConn, d time.Duration) bool {
 	_ = nc.SetReadDeadline(time.Now().Add(d))
 	var size [4]byte
 	if _, err := io.ReadFull(nc, size[:]); err != nil {
-		ne, ok := err.(net.Error)
-		return ok && ne.Timeout()
+		return errors.Is(err, os.ErrDeadlineExceeded)
 	}
 	_ = nc.SetReadDeadline(time.Now().Add(10 * time.Second))
 	_, err := io.CopyN(io.Discard, nc, int64(binary.BigEndian.Uint32(size[:])))

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"sync"
@@ -92,7 +93,7 @@ func BenchmarkProduce(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				defer nc.Close()
+				b.Cleanup(func() { _ = nc.Close() })
 				n := b.N / c.conns
 				if i < b.N%c.conns {
 					n++
@@ -125,7 +126,7 @@ func drive(b *testing.B, nc net.Conn, request []byte, n, outstanding int) {
 	for answered < n {
 		m, err := nc.Read(in)
 		if err != nil {
-			if err != io.EOF {
+			if !errors.Is(err, io.EOF) {
 				b.Error(err)
 			}
 			return

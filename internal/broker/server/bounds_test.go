@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"net"
 	"strings"
 	"sync"
@@ -259,11 +260,7 @@ func TestIdleConnectionsHoldNoMemory(t *testing.T) {
 		c.expect(1)
 		clients = append(clients, c)
 	}
-	for deadline := time.Now().Add(10 * time.Second); h.budget.InUse() != 0; {
-		if time.Now().After(deadline) {
-			t.Fatalf("50 idle connections hold %d bytes", h.budget.InUse())
-		}
-	}
+	eventually(t, "50 idle connections hold nothing", func() bool { return h.budget.InUse() == 0 })
 	for _, c := range clients {
 		_ = c.Close()
 	}
@@ -308,30 +305,19 @@ func TestMaxConnectionsPerIP(t *testing.T) {
 		t.Errorf("%d connections were refused, want 1", n)
 	}
 	_ = a.Close()
-	c := retry(t, func() *client { // the server has to notice first
-		c := h.client()
+	var c *client
+	eventually(t, "the end of a connection makes room for another", func() bool {
+		c = h.client()
 		if _, err := c.Write(metadataFrame(2)); err == nil {
 			if _, _, err := c.receive(); err == nil {
-				return c
+				return true
 			}
 		}
 		_ = c.Close()
-		return nil
+		return false
 	})
 	_, _ = b.Close(), c.Close()
 	h.stop()
-}
-
-// retry calls f until it returns something.
-func retry(t *testing.T, f func() *client) *client {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
-		if c := f(); c != nil {
-			return c
-		}
-	}
-	t.Fatal("did not happen within 10 seconds")
-	return nil
 }
 
 // TestMaxConnections: more clients wait until others have gone.
@@ -389,7 +375,7 @@ func TestAcceptingSurvivesErrors(t *testing.T) {
 		c.expect(1)
 		_ = c.Close()
 		h.stop()
-		if err := <-served; err != ErrServerClosed {
+		if err := <-served; !errors.Is(err, ErrServerClosed) {
 			t.Errorf("Serve of the second listener returned %v", err)
 		}
 	})

@@ -234,3 +234,15 @@ func replyFrame() []byte {
 }
 
 func memPool() *mem.Pool { return mem.NewPool(mem.NewBudget(testBudget)) }
+
+// eventually waits for what happens in another goroutine, over real sockets, where no bubble tells when all is done.
+func eventually(t testing.TB, what string, done func() bool) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(20 * time.Second); !done(); <-tick.C {
+		if time.Now().After(deadline) {
+			t.Fatalf("did not happen within 20 seconds: %s", what)
+		}
+	}
+}

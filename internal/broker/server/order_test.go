@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -253,4 +254,45 @@ func TestParkedRequestEndsWithItsServer(t *testing.T) {
 		c.expect(1)
 		c.expectEnd()
 	})
+}
+
+// parked is a handler that waits for as long as it may, and then answers.
+var parked = HandlerFunc(func(ctx context.Context, req *Request, s *Slot) {
+	<-ctx.Done()
+	answer(ctx, req, s)
+})
+
+// TestParkedRequestEndsWithItsClient: a client that asks for an answer in a year and goes away leaves nothing behind.
+func TestParkedRequestEndsWithItsClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, setup{handler: parked})
+		gone, patient := h.client(), h.client()
+		gone.send(metadataFrame(1), []byte("bytes that hide the end"))
+		patient.send(metadataFrame(1))
+		synctest.Wait()
+		_ = gone.Close()
+		time.Sleep(time.Minute)
+		if n := h.metrics.ConnectionsOpen.Load(); n != 1 {
+			t.Errorf("%d connections are open, want the patient one", n)
+		}
+		go h.stop()
+		patient.expect(1)
+		patient.expectEnd()
+	})
+}
+
+// TestParkedRequestEndsWithItsSocket is the same with what the kernel tells.
+func TestParkedRequestEndsWithItsSocket(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("elsewhere a lost client shows when the handler's time is up")
+	}
+	t.Parallel() // it waits for hangUpFirst in real time
+	h := start(t, setup{tcp: true, handler: parked})
+	gone, patient := h.client(), h.client()
+	gone.send(metadataFrame(1), []byte("bytes that hide the end"))
+	eventually(t, "the request is being handled", func() bool { return h.metrics.InFlight.Load() > 0 })
+	_ = gone.Close()
+	eventually(t, "the connection of a client that has gone is closed", func() bool { return h.metrics.ConnectionsOpen.Load() == 1 })
+	_ = patient.Close()
+	h.stop()
 }

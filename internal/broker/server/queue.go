@@ -163,10 +163,7 @@ func (q *queue) await(ok func(*queue) bool) {
 	}
 }
 
-// Conditions for await.
-
-func allTaken(q *queue) bool { return q.head == q.next }
-
+// drained, for await: nothing is left and nobody writes.
 func drained(q *queue) bool { return q.head == q.next && !q.writing }
 
 // idle tells whether the connection owes no reply.
@@ -181,4 +178,11 @@ func (q *queue) satisfied(ok func(*queue) bool) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return ok(q)
+}
+
+// handling tells whether a handler runs in the reader.
+func (q *queue) handling() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.inline != nil
 }

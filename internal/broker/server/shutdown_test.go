@@ -213,7 +213,7 @@ func FuzzConnection(f *testing.F) {
 		}()
 		for {
 			if _, _, err := c.receive(); err != nil {
-				if err == io.ErrUnexpectedEOF {
+				if errors.Is(err, io.ErrUnexpectedEOF) {
 					t.Error("half a reply")
 				}
 				break

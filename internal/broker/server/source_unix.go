@@ -3,6 +3,7 @@
 package server
 
 import (
+	"errors"
 	"io"
 	"os"
 	"syscall"
@@ -62,9 +63,9 @@ func (s *rawSource) attempt(fd uintptr) bool {
 		switch {
 		case n > 0:
 			s.n = n
-		case err == syscall.EINTR:
+		case errors.Is(err, syscall.EINTR):
 			continue
-		case err == syscall.EAGAIN:
+		case errors.Is(err, syscall.EAGAIN):
 			if r.start == r.end {
 				r.drop()
 			}

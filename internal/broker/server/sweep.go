@@ -12,6 +12,7 @@ type activity struct {
 	frameBegan atomic.Int64 // 0, or when the reader began to wait for the rest of a frame
 	frameBytes atomic.Int64 // that have arrived of it
 	writeBegan atomic.Int64 // 0, or when the write in progress began
+	looked     int64        // the sweeper's own: when it last looked whether the client has hung up
 }
 
 func (a *activity) moved(now int64) { a.last.Store(now) }
@@ -48,7 +49,9 @@ func (s *Server) sweep() {
 		for _, c := range conns {
 			if reason := c.overdue(now, s.limits); reason != nil {
 				c.fail(reason)
+				continue
 			}
+			c.checkHungUp(now)
 		}
 	}
 }
