@@ -4,5 +4,5 @@
 //
 // At the end the good client's every promise is audited, no handler has panicked, the attackers' connections are gone,
 // and the server's resident memory stayed under the bound that its configuration implies. For how long the attack lasts is said by
-// the flag -attack.
+// the flag -garbage.
 package robustness

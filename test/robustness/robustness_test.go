@@ -24,7 +24,7 @@ import (
 )
 
 var (
-	duration = flag.Duration("attack", 5*time.Second, "how long TestGarbageHarmsNobody attacks")
+	duration = flag.Duration("garbage", 5*time.Second, "how long TestGarbageHarmsNobody attacks")
 	seed     = flag.Uint64("seed", 0, "what the attackers' choices come from; 0: the clock")
 )
 
