@@ -105,6 +105,9 @@ func decodeIdentity(b []byte) (identity, error) {
 const (
 	markClean  = 1 << iota // the log was closed: nothing lies past the mark
 	markSealed             // the segment is complete and cut to its data
+	// markRedo: the mark was written by a truncation or a move of the log start. A process that died in the
+	// middle may have left it, and what it did next, in the page cache only: recovery does it again.
+	markRedo
 )
 
 // Kinds of derived state that a mark carries, or says to be in a file of its own.

@@ -314,9 +314,9 @@ func (r *recovery) tail() error {
 	if torn {
 		r.out.TruncatedBytes = s.size - seg.size
 	}
-	r.l.space.frontier = seg.size
+	r.l.space.frontier = s.size
 	r.out.Clean = c.marks.clean && !torn && seg.size == s.mark.pos
-	if !r.out.Clean || s.size > seg.size {
+	if torn || seg.size > s.mark.pos || s.mark.flags&markRedo != 0 || seg.size == headerBytes && !r.out.Clean {
 		if err := r.resync(f, s, seg.size); err != nil {
 			return fmt.Errorf("making what was recovered durable: %w", err)
 		}

@@ -27,7 +27,7 @@ func (r *recovery) openIndex() (err error) {
 		return err
 	}
 	defer func() {
-		if err == nil && (size != x.count*entryBytes || r.found[len(r.found)-1].mark.flags&markClean == 0) {
+		if err == nil && (size != x.count*entryBytes || r.found[len(r.found)-1].mark.flags&markRedo != 0) {
 			err = cutDurably(f, x.count*entryBytes)
 		}
 	}()

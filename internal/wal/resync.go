@@ -12,7 +12,7 @@ import (
 //
 // After a process that died without the power failing, all this may lie in the page cache only, and its
 // last sync may have failed: then the kernel takes the pages for clean, and another sync saves nothing (D3).
-// So whatever was not known to be synced is written again: the header page with the mark, the batches past
+// So whatever may not have been synced is written again: the header page with the mark, the batches past
 // it, the zeros that end the last page; and the length changes. The directory may lack the file, if the
 // process died while it made it (D6). None of it needs free space: the last block is there, or else a hole
 // does.

@@ -147,7 +147,7 @@ func (l *Log) moveStart(to model.Offset, empty bool) (doomed []*segment, err err
 
 // startAt moves the start in memory and returns the segments that lie wholly below it.
 func (c *core) startAt(to model.Offset, published *atomic.Int64) []*segment {
-	c.start = to
+	c.start, c.marks.clean = to, false
 	published.Store(int64(to))
 	c.epochs.TruncateFromStart(to)
 	c.txns.DropBefore(to)
@@ -179,7 +179,7 @@ func (l *Log) persistStart(seg *segment, seq uint64, start model.Offset) error {
 		return &CorruptError{Segment: seg.number, Offset: seg.base, Err: fmt.Errorf("the mark %d is damaged", seq)}
 	}
 	m.logStart = start
-	m.flags &^= markClean // the mark is not synced yet: should the process die now, recovery must see to that
+	m.flags = m.flags&^markClean | markRedo
 	if err := l.writeMark(f, seq+1, &m); err != nil {
 		return err
 	}

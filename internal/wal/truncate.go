@@ -267,6 +267,7 @@ func (l *Log) lowerMark(f *file) error {
 	l.mu.Lock()
 	l.markSeed = identitySum(page)
 	m := l.core.capture()
+	m.flags = markRedo
 	l.mu.Unlock()
 	if err := l.writeMark(f, old.seq+1, m); err != nil {
 		return err

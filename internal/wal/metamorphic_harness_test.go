@@ -1,0 +1,420 @@
+package wal_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing/synctest"
+	"time"
+
+	"chronik/internal/model"
+	"chronik/internal/record"
+	"chronik/internal/vfs"
+	"chronik/internal/vfs/crashfs"
+	"chronik/internal/vfs/faultfs"
+	"chronik/internal/wal"
+)
+
+const testDir = "/data/wal/partitions/topic-3"
+
+var testTopicID = model.TopicID{1, 2, 3}
+
+// harness runs one log over one disk beside its reference. All of it happens on one goroutine at a time, so
+// that a seed replays a run exactly.
+type harness struct {
+	reporter
+	rng   *rand.Rand
+	ref   *reference
+	clock time.Time
+	cfg   wal.Config
+	epoch model.LeaderEpoch
+	made  int // batches so far
+
+	disk      *crashfs.FS
+	faults    *faultfs.FS // over disk
+	gate      *gate       // over faults
+	opening   bool        // the log is being opened
+	committer *wal.Committer
+	log       *wal.Log
+	observed  model.Offset // the end that the observer was told last
+	waiting   int          // waiters that were not told yet
+	lastAck   model.Offset // in this incarnation, of those that are no retries
+	faulty    bool         // a fault was injected since the last check
+	fenced    bool         // the log said so
+	held      []heldRegion
+
+	crashIn   int         // disk operations until the power fails or the process dies; < 0: it does not
+	found     *crashfs.FS // the disk that the next process finds
+	crashMode crashfs.Mode
+	cloneAck  bool // take a disk at the next acknowledgement
+	clones    []clone
+
+	// Bugs to be found, see there.
+	pretend func(op crashfs.Kind, name string, size int64) bool // see gate
+	deaf    bool                                                // see gate
+	early   bool                                                // retries are answered at once
+
+	steps   []string // what was done, for the report of a failure
+	verbose bool     // print steps as they are done
+}
+
+// clone is a disk as a crash at the moment of an acknowledgement would have left it.
+type clone struct {
+	disk    *crashfs.FS
+	acked   model.Offset
+	start   model.Offset
+	content []byte // from start up to acked
+}
+
+// heldRegion is a region that is read later.
+type heldRegion struct {
+	region *wal.Region
+	want   []byte
+}
+
+// reporter is the part of testing.TB that a run needs: a test that expects a failure has one of its own.
+type reporter interface {
+	Helper()
+	Log(args ...any)
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+	Failed() bool
+}
+
+func newHarness(t reporter, seed uint64) *harness {
+	h := &harness{
+		reporter: t, rng: rand.New(rand.NewPCG(seed, 0x77616c)), ref: newReference(), crashIn: -1,
+		clock: time.UnixMilli(1_700_000_000_000), disk: crashfs.New(seed),
+	}
+	if err := h.disk.MkdirAll("/data/wal/partitions"); err != nil {
+		t.Fatalf("%v", err)
+	}
+	h.cfg = wal.DefaultConfig()
+	h.cfg.SegmentBytes = int64(1 << (10 + h.rng.IntN(7)))
+	h.cfg.IndexIntervalBytes = int64(1 << (8 + h.rng.IntN(6)))
+	h.cfg.RetentionMs, h.cfg.ProducerExpiryMs = -1, 0
+	return h
+}
+
+// one draws true once in n times.
+func (h *harness) one(n int) bool { return h.rng.IntN(n) == 0 }
+
+func (h *harness) note(format string, args ...any) {
+	h.steps = append(h.steps, fmt.Sprintf(format, args...))
+	if h.verbose {
+		h.Log(h.steps[len(h.steps)-1])
+	}
+}
+
+// failf reports the first failure and ends the run after this step: stopping at once could leave the log's
+// goroutines waiting.
+func (h *harness) failf(format string, args ...any) {
+	h.Helper()
+	if h.Failed() {
+		return
+	}
+	if !h.verbose {
+		h.Log("the last steps:\n" + strings.Join(h.steps[max(0, len(h.steps)-40):], "\n"))
+	}
+	h.Errorf(format, args...)
+}
+
+// open opens the log on the disk, and checks that it is what the reference allows. It may meet a crash.
+func (h *harness) open() {
+	h.Helper()
+	for {
+		h.faults = faultfs.New(h.disk)
+		h.gate = &gate{FS: h.faults, pretend: h.pretend, deaf: h.deaf}
+		if h.verbose {
+			h.gate.trace = h.note
+		}
+		h.committer = wal.NewSteppedCommitter(wal.CommitterOptions{FS: h.gate, OpenFiles: 1 + h.rng.IntN(8), Now: h.now})
+		h.opening = true
+		log, rec, err := h.openLog(h.committer, h.gate, observer{h})
+		h.opening = false
+		if h.found != nil {
+			h.note("  power failed while opening")
+			if err == nil {
+				h.abandon(log, h.committer)
+			}
+			h.committer.CloseStepped()
+			h.replaceDisk()
+			continue
+		}
+		if err != nil {
+			h.Fatalf("opening: %v\n%s", err, strings.Join(h.steps, "\n"))
+		}
+		h.log, h.fenced, h.lastAck, h.observed, h.waiting = log, false, -1, 0, 0
+		h.note("  opened: %d to %d, %+v", log.Start(), log.End(), rec)
+		if rec.Corruption != nil {
+			h.failf("corruption without rot: %v", rec.Corruption)
+		}
+		break
+	}
+	content := h.readAll(h.log)
+	if err := h.ref.recovered(h.log.Start(), h.log.End(), content); err != nil {
+		h.failf("%v", err)
+	}
+	if h.log.DurableEnd() != h.log.End() {
+		h.failf("after opening, %d is durable of %d", h.log.DurableEnd(), h.log.End())
+	}
+	if err := h.log.BeginEpoch(h.epoch); err != nil {
+		h.failf("BeginEpoch(%d): %v", h.epoch, err)
+	}
+	h.adoptFloor()
+	h.checkAll()
+}
+
+func (h *harness) openLog(c *wal.Committer, fs vfs.FS, o wal.Observer) (*wal.Log, wal.Recovery, error) {
+	return wal.Open(wal.Options{
+		FS: fs, Dir: testDir, Partition: model.TopicPartition{Topic: "topic", Partition: 3}, TopicID: testTopicID,
+		Config: h.cfg, Committer: c, Now: h.now, Observer: o,
+	})
+}
+
+func (h *harness) now() time.Time { return h.clock }
+
+// do runs a call that may wait for the committer, and lets the committer work while it waits.
+func (h *harness) do(call func() error) error {
+	done := false
+	var err error
+	go func() { err = call(); done = true }()
+	for synctest.Wait(); !done; synctest.Wait() {
+		if !h.committer.StepCommit() && !h.committer.StepZero() && !h.committer.StepUpkeep() {
+			h.Fatalf("a call waits for ever")
+		}
+	}
+	return err
+}
+
+// drain lets the committer finish all that is queued.
+func (h *harness) drain() {
+	for h.committer.StepCommit() || h.committer.StepZero() {
+	}
+}
+
+// processDies is, beside the modes of crashfs, the crash that loses nothing that was written, but leaves it
+// as little synced as it was.
+const processDies crashfs.Mode = 255
+
+// armCrash lets the power fail, or the process die, at a disk operation that is not far.
+func (h *harness) armCrash(within int) {
+	h.crashIn, h.crashMode = h.rng.IntN(within), crashfs.Mode(h.rng.IntN(3))
+	if h.one(3) {
+		h.crashMode = processDies
+	}
+	h.hookCrash()
+}
+
+// hookCrash counts down in the disk's hook. A call in which the process dies is the last one that takes
+// effect.
+func (h *harness) hookCrash() {
+	h.disk.OnOp(func(op crashfs.Op) {
+		if !op.Kind.Changes() || h.crashIn < 0 || h.found != nil {
+			return
+		}
+		if h.crashIn--; h.crashIn < 0 {
+			h.note("  crash of mode %d before %v", h.crashMode, op)
+			h.cutOff()
+		}
+	})
+}
+
+// cutOff takes the disk from the log.
+func (h *harness) cutOff() {
+	if h.crashMode == processDies {
+		h.gate.shut = true
+		h.found = h.disk
+		return
+	}
+	h.found = h.disk.Crash(h.crashMode)
+}
+
+// replaceDisk goes on with the disk that the crash has left. The next crash is often near.
+func (h *harness) replaceDisk() {
+	h.disarmCrash()
+	h.disk, h.found = h.found, nil
+	if h.one(4) {
+		h.armCrash(12)
+	}
+}
+
+// crash ends the process now, with or without the power, if that has not happened already, and reopens the
+// log.
+func (h *harness) crash() {
+	if h.found == nil {
+		h.crashMode = crashfs.Mode(h.rng.IntN(3))
+		if h.one(3) {
+			h.crashMode = processDies
+		}
+		h.note("  mode %d", h.crashMode)
+		h.cutOff()
+	}
+	h.abandon(h.log, h.committer)
+	h.checkClones()
+	h.replaceDisk()
+	h.open()
+}
+
+// abandon drops a log whose process has died.
+func (h *harness) abandon(log *wal.Log, c *wal.Committer) {
+	for _, r := range h.held {
+		r.region.Release()
+	}
+	h.held = nil
+	_ = h.do(func() error { log.Abandon(nil); return nil })
+	h.drain()
+	c.CloseStepped()
+}
+
+// checkClones opens the disks taken at acknowledgements: what was acknowledged is there.
+func (h *harness) checkClones() {
+	h.Helper()
+	for _, c := range h.clones {
+		committer := wal.NewSteppedCommitter(wal.CommitterOptions{FS: c.disk, OpenFiles: 4, Now: h.now})
+		log, _, err := h.openLog(committer, c.disk, nil)
+		if err != nil {
+			h.failf("opening a disk as of an acknowledgement: %v", err)
+			break
+		}
+		if log.End() < c.acked {
+			h.failf("acknowledged up to %d, but a crash at that moment leaves %d", c.acked, log.End())
+		}
+		if got := h.readFrom(log, c.start); !bytes.HasPrefix(got, c.content) {
+			h.failf("a crash at the moment of an acknowledgement: %v", equalBatches(got, c.content))
+		}
+		_ = h.do(func() error { log.Abandon(nil); return nil })
+		committer.CloseStepped()
+	}
+	h.clones = nil
+}
+
+// observer is told what the log tells its replica.
+type observer struct{ h *harness }
+
+func (o observer) EndAdvanced(end model.Offset) {
+	h := o.h
+	if end < h.observed || end > h.log.DurableEnd() {
+		h.failf("the observer was told of end %d after %d, durable is %d", end, h.observed, h.log.DurableEnd())
+	}
+	h.observed = end
+}
+
+func (o observer) Fenced(err error) {
+	h := o.h
+	h.note("  fenced: %v", err)
+	if h.fenced || !h.faulty && h.found == nil {
+		h.failf("fenced without a reason, or again: %v", err)
+	}
+	h.fenced = true
+}
+
+// waiter is told what becomes of one append.
+type waiter struct {
+	h     *harness
+	base  model.Offset
+	last  model.Offset
+	retry bool
+	told  bool
+}
+
+func (w *waiter) Done(err error) {
+	h := w.h
+	if w.told {
+		h.failf("the waiter of offset %d was told twice", w.base)
+	}
+	w.told = true
+	h.waiting--
+	if err != nil {
+		h.note("  told of offset %d: %v", w.base, err)
+		if !h.faulty && h.found == nil && !errors.Is(err, wal.ErrTruncated) && !errors.Is(err, wal.ErrClosed) {
+			h.failf("the append at offset %d failed without a reason: %v", w.base, err)
+		}
+		if !w.retry {
+			h.ref.fail(w.base)
+		}
+		return
+	}
+	if h.log.DurableEnd() <= w.last {
+		h.failf("offset %d was acknowledged, but only %d is durable", w.last, h.log.DurableEnd())
+	}
+	if !w.retry {
+		if w.last <= h.lastAck {
+			h.failf("offset %d was acknowledged after %d", w.last, h.lastAck)
+		}
+		h.lastAck = w.last
+	}
+	h.ref.ack(w.last)
+	if h.cloneAck && h.found == nil {
+		h.cloneAck = false
+		r := h.ref
+		h.clones = append(h.clones, clone{
+			disk: h.disk.CrashClone(crashfs.Mode(h.rng.IntN(2))), acked: r.acked, start: r.startMax,
+			content: contentFrom(r.chain[:r.at(r.acked)], r.startMax),
+		})
+	}
+}
+
+// readAll reads the whole log in pieces of a random size.
+func (h *harness) readAll(log *wal.Log) []byte { return h.readFrom(log, log.Start()) }
+
+func (h *harness) readFrom(log *wal.Log, at model.Offset) []byte {
+	h.Helper()
+	var all []byte
+	piece := 1 << (6 + h.rng.IntN(12))
+	for at < log.DurableEnd() {
+		region, err := log.Read(at, log.DurableEnd(), piece, true)
+		if err != nil {
+			h.failf("reading offset %d: %v", at, err)
+			break
+		}
+		from, next := len(all), region.Next()
+		all, err = region.ReadAll(all)
+		region.Release()
+		if err != nil || len(all) == from || next <= at {
+			h.failf("reading offset %d: %d bytes up to %d, %v", at, len(all)-from, next, err)
+			break
+		}
+		at = next
+	}
+	return all
+}
+
+// equalBatches tells where two reads differ.
+func equalBatches(got, want []byte) error {
+	if bytes.Equal(got, want) {
+		return nil
+	}
+	for {
+		g, gotRest, gotErr := record.Next(got)
+		w, wantRest, wantErr := record.Next(want)
+		switch {
+		case gotErr != nil || wantErr != nil:
+			return fmt.Errorf("read %d bytes (%v), want %d bytes (%v)", len(got), gotErr, len(want), wantErr)
+		case !bytes.Equal(g, w):
+			return fmt.Errorf("read a batch at offsets %d to %d, want %d to %d", g.BaseOffset(), g.LastOffset(), w.BaseOffset(), w.LastOffset())
+		}
+		got, want = gotRest, wantRest
+	}
+}
+
+// finish ends a run with a last crash and a clean stop.
+func (h *harness) finish() {
+	h.note("finish")
+	if !h.Failed() {
+		h.clearFaults()
+		h.crash()
+	}
+	if !h.Failed() {
+		h.closeAndOpen()
+	}
+	h.disarmCrash()
+	h.abandon(h.log, h.committer)
+}
+
+func (h *harness) disarmCrash() {
+	h.disk.OnOp(nil)
+	h.crashIn = -1
+}

@@ -1,0 +1,321 @@
+package wal_test
+
+import (
+	"encoding/binary"
+	"errors"
+	"sync"
+	"syscall"
+	"time"
+
+	"chronik/internal/model"
+	"chronik/internal/record"
+	"chronik/internal/record/compress"
+	"chronik/internal/vfs/faultfs"
+	"chronik/internal/wal"
+)
+
+// ops are what a run is made of, with how often each is drawn.
+var ops = []struct {
+	weight int
+	name   string
+	do     func(*harness)
+}{
+	{30, "append", (*harness).appendPlain},
+	{30, "append idempotent", (*harness).appendIdempotent},
+	{8, "append transactional", (*harness).appendTransactional},
+	{6, "end transaction", (*harness).endTransaction},
+	{40, "commit", func(h *harness) { h.committer.StepCommit() }},
+	{6, "drain", (*harness).drain},
+	{6, "zero", func(h *harness) { h.committer.StepZero() }},
+	{8, "tick", (*harness).tick},
+	{10, "upkeep", (*harness).upkeep},
+	{12, "read", (*harness).read},
+	{4, "hold a region", (*harness).hold},
+	{4, "read held regions", (*harness).readHeld},
+	{6, "look up", (*harness).lookUp},
+	{3, "truncate", (*harness).truncate},
+	{3, "delete before", (*harness).deleteBefore},
+	{2, "retention", (*harness).retention},
+	{2, "new epoch", (*harness).newEpoch},
+	{2, "configure", (*harness).configure},
+	{2, "close and open", (*harness).closeAndOpen},
+	{4, "crash", (*harness).crash},
+	{3, "crash soon", func(h *harness) { h.armCrash(20) }},
+	{3, "clone at the next ack", func(h *harness) { h.cloneAck = true }},
+	{1, "full disk", (*harness).fullDisk},
+	{1, "fault", (*harness).fault},
+	{1, "check", (*harness).checkAll},
+}
+
+var weights = func() (sum int) {
+	for _, op := range ops {
+		sum += op.weight
+	}
+	return sum
+}()
+
+// step does one thing, and looks at what became of it.
+func (h *harness) step() {
+	n := h.rng.IntN(weights)
+	for _, op := range ops {
+		if n -= op.weight; n < 0 {
+			h.note("%s", op.name)
+			op.do(h)
+			break
+		}
+	}
+	switch {
+	case h.found != nil:
+		h.crash()
+	case h.log.End() != h.ref.end():
+		if !h.faulty || h.log.End() > h.ref.end() {
+			h.failf("the log ends at %d, want %d", h.log.End(), h.ref.end())
+		}
+		h.ref.fail(h.log.End())
+	}
+	if len(h.clones) > 3 {
+		h.checkClones()
+	}
+	h.checkFence()
+}
+
+// template is a batch to be copied: compressing anew each time would take most of a run.
+type template struct {
+	batch  record.Batch
+	spread int64 // ms between the first and the last record
+}
+
+var templates = sync.OnceValue(func() []template {
+	var all []template
+	filler := make([]byte, 6000)
+	for i := range filler {
+		filler[i] = byte(i*i>>3 ^ i)
+	}
+	for codec := compress.None; codec <= compress.Zstd; codec++ {
+		for i, size := range []int{0, 10, 200, 450, 1100, 5000} {
+			b := record.NewBuilder(record.Options{Codec: codec})
+			records := 1 + (i*7+int(codec))%5
+			for n := range records {
+				b.Add(int64(n), []byte{byte(n)}, filler[n*100:n*100+size/records])
+			}
+			batch, err := b.Build()
+			if err != nil {
+				panic(err)
+			}
+			// The decoders make channels, which must not belong to the bubble of one run.
+			if _, err := compress.Decompress(nil, batch.Records(), codec, 1<<20); err != nil {
+				panic(err)
+			}
+			all = append(all, template{batch, int64(records - 1)})
+		}
+	}
+	return all
+})
+
+// newBatch makes a batch that differs from all others of the run by its timestamps, which mostly grow.
+func (h *harness) newBatch() record.Batch {
+	all := templates()
+	t := all[h.rng.IntN(len(all))]
+	b := append(record.Batch(nil), t.batch...)
+	h.made++
+	ts := 1_600_000_000_000 + int64(h.made+h.rng.IntN(9)-4)*1000 + int64(h.made%1000)
+	const posBaseTimestamp = 27
+	binary.BigEndian.PutUint64(b[posBaseTimestamp:], uint64(ts))
+	b.SetMaxTimestamp(ts + t.spread)
+	return b
+}
+
+func (h *harness) appendPlain() { h.append(h.newBatch(), nil) }
+
+// appendIdempotent sends the next batch of a producer, or an old one again, or one that does not fit.
+func (h *harness) appendIdempotent() { h.append(h.idempotent(false)) }
+
+func (h *harness) appendTransactional() { h.append(h.idempotent(true)) }
+
+const attrTransactional = 1 << 4
+
+func (h *harness) idempotent(transactional bool) (record.Batch, *derived) {
+	d := derive(h.ref.chain[h.ref.floor:])
+	b := h.newBatch()
+	p := record.Producer{ID: model.ProducerID(1 + h.rng.IntN(3))}
+	if transactional {
+		p.ID += 100
+	}
+	if known := d.producers[p.ID]; known != nil {
+		p.Epoch = known.epoch
+		if n := len(known.batches); n > 0 {
+			switch last := known.batches[n-1]; {
+			case h.one(4): // a retry, perhaps one that is forgotten
+				old := h.ref.chain[h.rng.IntN(len(h.ref.chain))]
+				if h.one(2) {
+					old = known.batches[h.rng.IntN(n)]
+				}
+				if !old.IsControl() && old.HasProducer() {
+					return append(record.Batch(nil), old...), &d
+				}
+			case h.one(12):
+				p.Sequence = int32(h.rng.IntN(5))
+			default:
+				p.Sequence = record.AddSequence(last.LastSequence(), 1)
+			}
+		}
+		if h.one(15) {
+			p.Epoch, p.Sequence = p.Epoch+int16(h.rng.IntN(3))-1, 0
+			p.Epoch = max(p.Epoch, 0)
+		}
+	}
+	if transactional {
+		const posAttributes = 21
+		binary.BigEndian.PutUint16(b[posAttributes:], uint16(b.Attributes()|attrTransactional))
+	}
+	b.SetProducer(p) // and the checksum
+	return b, &d
+}
+
+// endTransaction writes a marker for a producer, in a transaction or not.
+func (h *harness) endTransaction() {
+	id := model.ProducerID(101 + h.rng.IntN(3))
+	d := derive(h.ref.chain[h.ref.floor:])
+	known := d.producers[id]
+	if known == nil {
+		return
+	}
+	b := record.EndTxn(record.Marker{
+		Type: record.ControlType(h.rng.IntN(2)), Producer: id, CoordinatorEpoch: max(known.coordinator, 0) + int32(h.rng.IntN(2)),
+		ProducerEpoch: known.epoch + int16(h.rng.IntN(2)), TimestampMs: 1_600_000_000_000 + int64(h.made)*1000,
+	})
+	h.append(b, nil)
+}
+
+// append appends a batch and holds what is said about it against the reference. d is the producers' state
+// if that matters.
+func (h *harness) append(b record.Batch, d *derived) {
+	w := &waiter{h: h, base: h.ref.end()}
+	w.last = w.base + model.Offset(b.LastOffsetDelta())
+	a := wal.Append{Batch: b, Epoch: h.epoch, Verified: true}
+	if !h.one(6) {
+		a.Waiter = w
+	}
+	var original record.Batch
+	var want error
+	if b.HasProducer() && !b.IsControl() {
+		original, want = d.verdict(b)
+	}
+	if int64(len(b)) > h.cfg.SegmentBytes {
+		want, original = wal.ErrTooLarge, nil
+	}
+	if original != nil {
+		w.base, w.last, w.retry = original.BaseOffset(), original.LastOffset(), true
+	}
+	if a.Waiter != nil {
+		h.waiting++ // it may be told before Append returns
+	}
+	got, err := h.log.Append(a)
+	if err != nil && a.Waiter != nil {
+		h.waiting--
+	}
+	switch {
+	case errors.Is(err, wal.ErrFenced) && h.fenced:
+	case want != nil || err != nil:
+		if want == nil || !errors.Is(err, want) {
+			h.failf("appending offset %d: %v, want %v", w.base, err, want)
+		}
+	case got.BaseOffset != w.base || got.LastOffset != w.last || got.Duplicate != w.retry || got.LogStart != h.ref.start:
+		h.failf("appended as %+v, want offsets %d to %d, a duplicate: %t, log start %d", got, w.base, w.last, w.retry, h.ref.start)
+	case !w.retry:
+		h.note("  offset %d, %d bytes, waits: %t", w.base, len(b), a.Waiter != nil)
+		h.ref.append(b)
+	case h.early && a.Waiter != nil && !w.told:
+		w.Done(nil)
+		w.told = false
+		h.waiting++
+	}
+}
+
+// tick lets a second go by.
+func (h *harness) tick() {
+	h.clock = h.clock.Add(time.Second)
+	h.committer.StepTick()
+}
+
+func (h *harness) upkeep() {
+	if h.committer.HasUpkeep() {
+		_ = h.do(func() error { h.committer.StepUpkeep(); return nil })
+	}
+}
+
+func (h *harness) newEpoch() {
+	h.epoch += model.LeaderEpoch(h.rng.IntN(3))
+	if err := h.log.BeginEpoch(h.epoch); err != nil {
+		h.failf("BeginEpoch(%d): %v", h.epoch, err)
+	}
+}
+
+func (h *harness) configure() {
+	h.cfg.SegmentBytes = int64(1 << (10 + h.rng.IntN(7)))
+	h.cfg.IndexIntervalBytes = int64(1 << (8 + h.rng.IntN(6)))
+	h.log.Configure(h.cfg)
+}
+
+// closeAndOpen is a clean stop: nothing is lost, and all waiters are told.
+func (h *harness) closeAndOpen() {
+	h.readHeld()
+	for _, held := range h.held {
+		held.region.Release()
+	}
+	h.held = nil
+	err := h.do(func() error { return h.log.Close() })
+	if h.found != nil {
+		h.crash()
+		return
+	}
+	if err != nil && !h.faulty && !h.fenced {
+		h.failf("Close: %v", err)
+	}
+	h.drain()
+	if h.waiting != 0 {
+		h.failf("%d waiters were not told when the log was closed", h.waiting)
+	}
+	h.committer.CloseStepped()
+	h.checkClones()
+	h.clearFaults()
+	h.open()
+}
+
+// fullDisk lets the disk run full soon, or gives the space back.
+func (h *harness) fullDisk() {
+	if h.one(2) {
+		h.faults.UnlimitSpace()
+		return
+	}
+	h.faulty = true
+	h.faults.LimitSpace(int64(h.rng.IntN(64<<10)), syscall.ENOSPC)
+}
+
+// fault lets one of the next calls fail.
+func (h *harness) fault() {
+	h.faulty = true
+	kinds := []faultfs.Op{faultfs.OpWrite, faultfs.OpSync, faultfs.OpSync, faultfs.OpTruncate, faultfs.OpCreate, faultfs.OpSyncDir, faultfs.OpRename, faultfs.OpRemove}
+	h.faults.Inject(faultfs.Rule{
+		Ops: kinds[h.rng.IntN(len(kinds))], Skip: h.rng.IntN(6), Times: 1, Err: syscall.EIO, Partial: int64(h.rng.IntN(3000)),
+	})
+}
+
+// clearFaults gives the log a sound disk.
+func (h *harness) clearFaults() {
+	h.faults.UnlimitSpace()
+	h.faulty = false
+}
+
+// checkFence has a fenced log crash, or its process restart over the same page cache, at some time.
+func (h *harness) checkFence() {
+	if !h.fenced || !h.one(3) {
+		return
+	}
+	if h.one(2) {
+		h.note("restart after a fence")
+		h.closeAndOpen()
+		return
+	}
+	h.crash()
+}
