@@ -1,6 +1,12 @@
 package replica
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+
+	"chronik/internal/model"
+	"chronik/internal/wal"
+)
 
 // What a partition refuses. broker/api maps each to its Kafka code.
 var (
@@ -14,6 +20,25 @@ var (
 	ErrUnknownEpoch = errors.New("the leader epoch in the request is newer than the partition's")
 	// ErrOffsetOutOfRange: below the log start offset or above the log end offset.
 	ErrOffsetOutOfRange = errors.New("the offset is outside of the log")
-	// ErrStorage: the partition's log cannot be opened, or was fenced by a failed write or sync (D3).
+	// ErrStorage: the partition's log cannot be opened, was fenced by a failed write or sync (D3), or the disk
+	// failed what was asked of it.
 	ErrStorage = errors.New("the partition's log is not usable")
 )
+
+// logErrors are the log's own words. Anything else that a read or a deletion fails with is the disk's.
+var logErrors = []error{
+	wal.ErrClosed, wal.ErrFenced, wal.ErrNoSpace, wal.ErrEpoch, wal.ErrTruncated, wal.ErrOutOfRange, wal.ErrCorrupt,
+}
+
+// storage gives an error of the disk its name: the broker is not at a loss, and clients may try again.
+func storage(tp model.TopicPartition, err error) error {
+	if err == nil {
+		return nil
+	}
+	for _, known := range logErrors {
+		if errors.Is(err, known) {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: %s: %w", ErrStorage, tp, err)
+}

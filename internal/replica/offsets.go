@@ -46,10 +46,10 @@ func (r *Replica) Find(timestamp int64, committed bool, believed model.LeaderEpo
 		return nowhere, nil // no remote storage holds anything of this partition
 	case TimestampMax:
 		found, err := l.MaxTimestamp(limit)
-		return position(l, found, err)
+		return position(l, found, storage(r.partition, err))
 	}
 	found, err := l.LookupTime(timestamp, limit)
-	return position(l, found, err)
+	return position(l, found, storage(r.partition, err))
 }
 
 func position(l *wal.Log, at wal.TimestampOffset, err error) (Position, error) {
@@ -84,5 +84,6 @@ func (r *Replica) DeleteBefore(to model.Offset) (model.Offset, error) {
 	if to < 0 || to > hw {
 		return model.NoOffset, ErrOffsetOutOfRange
 	}
-	return l.DeleteBefore(to)
+	low, err := l.DeleteBefore(to)
+	return low, storage(r.partition, err)
 }

@@ -17,7 +17,7 @@ func policy() Policy {
 	return Policy{MaxMessageBytes: 1 << 20, SegmentBytes: 1 << 30, Deletes: true, BeforeMaxMs: math.MaxInt64, AfterMaxMs: 3_600_000}
 }
 
-func batch(t *testing.T, o record.Options, timestamps ...int64) record.Batch {
+func batch(t testing.TB, o record.Options, timestamps ...int64) record.Batch {
 	t.Helper()
 	w := record.NewBuilder(o)
 	for _, ts := range timestamps {

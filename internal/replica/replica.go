@@ -67,7 +67,9 @@ func (r *Replica) Log() (*wal.Log, error) {
 func (r *Replica) doOpen() {
 	l, err := r.openLog(r)
 	if err == nil {
-		err = r.begin(l)
+		if err = r.begin(l); err != nil {
+			l.Abandon(err) // nobody else has it: its files would stay open
+		}
 	}
 	if err != nil {
 		r.openErr = fmt.Errorf("%w: %s: %w", ErrStorage, r.partition, err)
