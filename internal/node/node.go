@@ -31,6 +31,7 @@ type Env struct {
 	Listen func(network, address string) (net.Listener, error)
 	Now    func() time.Time
 	Log    *slog.Logger
+	Tick   time.Duration // how often the logs' marks and idle files are seen to; 0: the default, a second
 }
 
 // Node is a running broker.

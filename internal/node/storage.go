@@ -46,8 +46,8 @@ func (n *Node) openDirectory(context.Context) error {
 }
 
 func (n *Node) openMetadata(context.Context) error {
-	n.meta = wal.NewCommitter(wal.CommitterOptions{FS: n.env.FS, Workers: 1, OpenFiles: 8, Now: n.env.Now})
-	n.data = wal.NewCommitter(wal.CommitterOptions{FS: n.env.FS, Now: n.env.Now})
+	n.meta = wal.NewCommitter(wal.CommitterOptions{FS: n.env.FS, Workers: 1, OpenFiles: 8, Tick: n.env.Tick, Now: n.env.Now})
+	n.data = wal.NewCommitter(wal.CommitterOptions{FS: n.env.FS, Tick: n.env.Tick, Now: n.env.Now})
 	var err error
 	n.quorum, err = quorum.OpenLocal(quorum.Options{
 		FS: n.env.FS, Dir: path.Join(n.settings.DataDir, "wal", "__meta"), ClusterID: n.identity.ClusterID,
@@ -122,12 +122,12 @@ func (n *Node) retention(ctx context.Context) {
 }
 
 // requestMemory is how many bytes of requests all connections may hold together: queued.max.request.bytes, or half
-// a GiB, and never less than the largest request needs.
+// a GiB, and never less than one largest request needs while its frame grows.
 func requestMemory(c *config.Broker) int64 {
 	const fallback = 512 << 20
 	limit := c.QueuedMaxRequestBytes
 	if limit <= 0 {
 		limit = fallback
 	}
-	return max(limit, 2*int64(c.SocketRequestMaxBytes))
+	return max(limit, 3*int64(c.SocketRequestMaxBytes))
 }
