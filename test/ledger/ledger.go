@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -27,9 +28,15 @@ type Ledger struct {
 	shown  map[Place]uint64 // to a consumer
 	ends   map[int32]int64  // one past the last acknowledged offset
 	trims  map[int32]trim
-	wrong  []error        // promises that were seen broken on the way
-	failed map[string]int // refusals by their text
-	grew   chan struct{}  // closed and replaced when acked grows
+	wrong  []error            // promises that were seen broken on the way
+	failed map[string]Refusal // by their text
+	grew   chan struct{}      // closed and replaced when acked grows
+}
+
+// Refusal is why the client gave up on records, and how often. Whether they stand in the log is not known.
+type Refusal struct {
+	Err   error
+	Times int
 }
 
 // trim is how far a partition's records were deleted: acknowledged to be, and asked to be at most.
@@ -44,7 +51,7 @@ func New(topic string, payload func(number uint64) []byte) *Ledger {
 	return &Ledger{
 		topic: topic, payload: payload,
 		acked: make(map[Place]uint64), shown: make(map[Place]uint64), ends: make(map[int32]int64),
-		trims: make(map[int32]trim), failed: make(map[string]int), grew: make(chan struct{}),
+		trims: make(map[int32]trim), failed: make(map[string]Refusal), grew: make(chan struct{}),
 	}
 }
 
@@ -72,11 +79,11 @@ func (l *Ledger) Start(partition int32) int64 {
 	return l.trims[partition].acked
 }
 
-// Refused returns how often the client gave up on a record, by the error's text.
-func (l *Ledger) Refused() map[string]int {
+// Refused returns why, and how often, the client gave up on records.
+func (l *Ledger) Refused() []Refusal {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return maps.Clone(l.failed)
+	return slices.Collect(maps.Values(l.failed))
 }
 
 // Next takes the next record number and returns it with its bytes.
@@ -168,13 +175,17 @@ func (l *Ledger) Produce(ctx context.Context, cl *kgo.Client, window int) {
 			if err == nil {
 				l.Enter(Place{r.Partition, r.Offset}, number)
 			} else {
-				l.mu.Lock()
-				l.failed[err.Error()]++
-				l.mu.Unlock()
+				l.refuse(err)
 			}
 			<-slots
 		})
 	}
+}
+
+func (l *Ledger) refuse(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.failed[err.Error()] = Refusal{Err: err, Times: l.failed[err.Error()].Times + 1}
 }
 
 // check tells which record a value is, and whether it is whole and was ever sent.

@@ -1,0 +1,207 @@
+package powercut
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"chronik/test/ledger"
+)
+
+// owner is somebody who owns topics and meddles with them all the time: creates, deletes and creates them again under the
+// same name, adds partitions, deletes records, changes configurations. It does one thing after the other and stays with
+// each until its outcome is known, so that it always knows what must be there.
+type owner struct {
+	asker
+	rng     *rand.Rand
+	trimmed *ledger.Ledger // whose records it deletes
+	parts   int32          // of that topic
+	topics  [2]incarnation
+	gone    map[id]bool     // IDs of topics acknowledged to be deleted
+	configs map[setting]int // acknowledged
+}
+
+// incarnation is a topic of one name, as long as it has one ID. Its records begin with a number that only it uses.
+type incarnation struct {
+	*ledger.Ledger // nil: there is none
+	id             id
+	partitions     int32
+}
+
+// setting is a key of a topic, or of all brokers.
+type setting struct{ topic, key string }
+
+func newOwner(a asker, seed uint64, trimmed *ledger.Ledger, parts int32) *owner {
+	return &owner{
+		asker: a, rng: rand.New(rand.NewPCG(seed, 0x6f776e6572)), trimmed: trimmed, parts: parts,
+		gone: make(map[id]bool), configs: make(map[setting]int),
+	}
+}
+
+// run meddles until ctx ends, and finishes by give what it is at then.
+func (o *owner) run(ctx, give context.Context) error {
+	for ctx.Err() == nil {
+		if err := o.step(give); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o *owner) step(ctx context.Context) error {
+	switch n := o.rng.IntN(len(o.topics)); o.rng.IntN(6) {
+	case 0:
+		return o.trim(ctx)
+	case 1:
+		return o.change(ctx)
+	default:
+		t := &o.topics[n]
+		switch {
+		case t.Ledger == nil:
+			return o.bear(ctx, t, "churn-"+strconv.Itoa(n))
+		case o.rng.IntN(3) == 0:
+			return o.bury(ctx, t)
+		case o.rng.IntN(8) == 0:
+			t.partitions++
+			return o.addPartitions(ctx, t.Topic(), t.partitions)
+		default:
+			return o.write(ctx, t)
+		}
+	}
+}
+
+// bear creates a topic. It must be a new one, and empty (L5).
+func (o *owner) bear(ctx context.Context, t *incarnation, name string) error {
+	partitions := int32(1 + o.rng.IntN(3))
+	created, err := o.createTopic(ctx, name, partitions, map[string]string{"segment.ms": strconv.Itoa(5 + o.rng.IntN(50))})
+	if err != nil {
+		return err
+	}
+	if o.gone[created] {
+		return fmt.Errorf("L5: %s was created with the ID of a topic that was deleted", name)
+	}
+	*t = incarnation{Ledger: ledger.New(name, payloadOf(created)), id: created, partitions: partitions}
+	for partition := range partitions {
+		if err := o.empty(ctx, t, partition); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o *owner) empty(ctx context.Context, t *incarnation, partition int32) error {
+	for _, which := range []int64{earliest, latest} {
+		err := until(ctx, func(int) error {
+			at, err := o.offset(ctx, t.Topic(), partition, which)
+			if err == nil && at != 0 {
+				return fmt.Errorf("L5: %s-%d was just created, and offset %d is there", t.Topic(), partition, at)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// payloadOf makes records that tell of which incarnation they are.
+func payloadOf(owner id) func(uint64) []byte {
+	return func(number uint64) []byte {
+		b := ledger.Bytes(number^binary.BigEndian.Uint64(owner[:]), 200)
+		binary.BigEndian.PutUint64(b, number)
+		return append(b, owner[:]...)
+	}
+}
+
+// bury deletes a topic while somebody still writes to it. Once that is acknowledged nothing reaches it any more.
+func (o *owner) bury(ctx context.Context, t *incarnation) error {
+	writing, stop := context.WithCancel(ctx)
+	defer stop()
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for writing.Err() == nil {
+			if _, err := o.produce(writing, t.id, 0, ledger.Bytes(0, 50)); err != nil && !errors.Is(err, errUnsure) {
+				return // the topic is gone
+			}
+		}
+	})
+	if err := o.deleteTopic(ctx, t.Topic()); err != nil {
+		return err
+	}
+	o.gone[t.id] = true
+	err := until(ctx, func(int) error {
+		if _, err := o.produce(ctx, t.id, 0, ledger.Bytes(0, 50)); err != nil {
+			return err
+		}
+		return fmt.Errorf("L5: a record was acknowledged to %s after its deletion was", t.Topic())
+	})
+	stop()
+	wg.Wait()
+	if !errors.Is(err, kerr.UnknownTopicID) {
+		return fmt.Errorf("producing to a deleted topic: %w, want UNKNOWN_TOPIC_ID", err)
+	}
+	*t = incarnation{}
+	return nil
+}
+
+// write produces a few records. One whose outcome is not known is sent again: it may stand there twice.
+func (o *owner) write(ctx context.Context, t *incarnation) error {
+	for range 1 + o.rng.IntN(4) {
+		number, value := t.Next()
+		partition := o.rng.Int32N(t.partitions)
+		err := until(ctx, func(int) error {
+			offset, err := o.produce(ctx, t.id, partition, value)
+			if err == nil {
+				t.Enter(ledger.Place{Partition: partition, Offset: offset}, number)
+			}
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("writing to %s: %w", t.Topic(), err)
+		}
+	}
+	return nil
+}
+
+// trim deletes records of a topic that is written to all the time, below some acknowledged offset.
+func (o *owner) trim(ctx context.Context) error {
+	partition := o.rng.Int32N(o.parts)
+	end := o.trimmed.End(partition)
+	before := end - o.rng.Int64N(end/4+1)
+	o.trimmed.Trim(partition, before)
+	err := until(ctx, func(int) error {
+		low, err := o.deleteRecords(ctx, o.trimmed.Topic(), partition, before)
+		if err == nil && low < before {
+			return fmt.Errorf("the low watermark is %d, deleted were the records below %d", low, before)
+		}
+		if err == nil {
+			o.trimmed.Trimmed(partition, low)
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("deleting the records of %s-%d before %d: %w", o.trimmed.Topic(), partition, before, err)
+	}
+	return nil
+}
+
+// change sets a configuration of a topic or of all brokers.
+func (o *owner) change(ctx context.Context) error {
+	c := []setting{{"ordered", "index.interval.bytes"}, {"plain", "max.message.bytes"}, {"", "log.cleaner.backoff.ms"}}[o.rng.IntN(3)]
+	value := 2<<20 + o.rng.IntN(1000)
+	if c.key == "index.interval.bytes" {
+		value = o.rng.IntN(5000)
+	}
+	if err := o.configure(ctx, c.topic, c.key, value); err != nil {
+		return err
+	}
+	o.configs[c] = value
+	return nil
+}
