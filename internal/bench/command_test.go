@@ -40,7 +40,7 @@ func TestBadFlagsSayWhatToDo(t *testing.T) {
 	for args, want := range map[string]string{
 		"--duration soon":                        "give seconds",
 		"--acks 2":                               "use 0, 1, -1 or all",
-		"--message-size 10":                      "header takes 32",
+		"--message-size 10":                      "header takes 40",
 		"--connections 200":                      "--concurrency 128 is below",
 		"--idempotence":                          "needs --acks -1",
 		"--mode fly":                             "use produce, consume or round-trip",

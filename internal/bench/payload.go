@@ -14,13 +14,18 @@ import (
 //
 //	offset  size
 //	     0     4  magic "CHBK"
-//	     4     4  CRC-32C of everything after it
+//	     4     4  CRC-32C of the rest of the header
 //	     8     8  seed of the run
 //	    16     8  sequence: client << sequenceBits | number of the record within the client
 //	    24     8  time at which it was due, nanoseconds since 1970
-//	    32     -  filler, a function of seed and sequence
+//	    32     4  variant of the filler
+//	    36     4  CRC-32C of the filler
+//	    40     -  filler, a function of seed and variant
+//
+// The filler stays in a buffer from one record to the next: the client shares the machine with the broker,
+// and what it spends on making payloads is missing from what is measured.
 const (
-	headerSize     = 32
+	headerSize     = 40
 	magic          = "CHBK"
 	sequenceBits   = 44
 	maxConnections = 1 << (63 - sequenceBits - 3)
@@ -63,14 +68,27 @@ func NewGenerator(seed uint64, keys, maxSize int) *Generator {
 // Sequence numbers a client's n-th record.
 func Sequence(client int, n int64) uint64 { return uint64(client)<<sequenceBits | uint64(n) }
 
-// Fill makes buf the payload of a sequence. len(buf) must be at least MinMessageSize.
-func (g *Generator) Fill(buf []byte, sequence uint64, due time.Time) {
+// NewPayload returns a buffer of size bytes, at least MinMessageSize, with the filler of a variant. It
+// becomes a payload with each Stamp.
+func (g *Generator) NewPayload(size int, variant uint32) []byte {
+	buf := make([]byte, size)
 	copy(buf, magic)
+	copy(buf[headerSize:], g.fillerOf(variant))
 	binary.BigEndian.PutUint64(buf[8:], g.seed)
+	binary.BigEndian.PutUint32(buf[32:], variant)
+	binary.BigEndian.PutUint32(buf[36:], crc32.Checksum(buf[headerSize:], castagnoli))
+	return buf
+}
+
+// Stamp makes a buffer of NewPayload the payload of a sequence.
+func (g *Generator) Stamp(buf []byte, sequence uint64, due time.Time) {
 	binary.BigEndian.PutUint64(buf[16:], sequence)
 	binary.BigEndian.PutUint64(buf[24:], uint64(due.UnixNano()))
-	copy(buf[headerSize:], g.filler[mix(sequence)%fillerSize:])
-	binary.BigEndian.PutUint32(buf[4:], crc32.Checksum(buf[8:], castagnoli))
+	binary.BigEndian.PutUint32(buf[4:], crc32.Checksum(buf[8:headerSize], castagnoli))
+}
+
+func (g *Generator) fillerOf(variant uint32) []byte {
+	return g.filler[mix(uint64(variant))%fillerSize:]
 }
 
 // Key appends the key of a sequence to dst; nil when the run has no keys.
@@ -84,13 +102,16 @@ func (g *Generator) Key(dst []byte, sequence uint64) []byte {
 // IsOurs tells whether a value looks like a payload of any run.
 func IsOurs(value []byte) bool { return len(value) >= headerSize && string(value[:4]) == magic }
 
-// Parse checks a value's magic and checksum, and returns what it says.
+// Parse checks a value's magic and checksums, and returns what it says.
 func Parse(value []byte) (Payload, error) {
 	if !IsOurs(value) {
 		return Payload{}, fmt.Errorf("not a payload of chronik-bench (%d bytes)", len(value))
 	}
-	if want, got := binary.BigEndian.Uint32(value[4:]), crc32.Checksum(value[8:], castagnoli); want != got {
-		return Payload{}, fmt.Errorf("checksum is %08x, the payload says %08x", got, want)
+	if want, got := binary.BigEndian.Uint32(value[4:]), crc32.Checksum(value[8:headerSize], castagnoli); want != got {
+		return Payload{}, fmt.Errorf("checksum of the payload's header is %08x, it says %08x", got, want)
+	}
+	if want, got := binary.BigEndian.Uint32(value[36:]), crc32.Checksum(value[headerSize:], castagnoli); want != got {
+		return Payload{}, fmt.Errorf("checksum of the payload's filler is %08x, its header says %08x", got, want)
 	}
 	return Payload{
 		Seed:     binary.BigEndian.Uint64(value[8:]),
@@ -111,8 +132,8 @@ func (g *Generator) Check(key, value []byte, size int) (Payload, error) {
 	case len(value) != size:
 		return p, fmt.Errorf("value has %d bytes, want %d", len(value), size)
 	}
-	from := mix(p.Sequence) % fillerSize
-	if !bytes.Equal(value[headerSize:], g.filler[from:][:size-headerSize]) {
+	variant := binary.BigEndian.Uint32(value[32:])
+	if !bytes.Equal(value[headerSize:], g.fillerOf(variant)[:size-headerSize]) {
 		return p, fmt.Errorf("filler of record %d of client %d differs", p.Number(), p.Client())
 	}
 	if want := g.Key(nil, p.Sequence); !bytes.Equal(key, want) {

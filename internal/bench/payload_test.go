@@ -14,8 +14,8 @@ func TestPayloadRoundTrip(t *testing.T) {
 		number := rapid.Int64Range(0, 1<<sequenceBits-1).Draw(t, "number")
 		g := NewGenerator(rapid.Uint64().Draw(t, "seed"), 5, size)
 		seq, due := Sequence(client, number), time.Unix(0, rapid.Int64Min(0).Draw(t, "due"))
-		value := make([]byte, size)
-		g.Fill(value, seq, due)
+		value := g.NewPayload(size, rapid.Uint32().Draw(t, "variant"))
+		g.Stamp(value, seq, due)
 		p, err := g.Check(g.Key(nil, seq), value, size)
 		if err != nil {
 			t.Fatal(err)
@@ -33,9 +33,9 @@ func TestPayloadRoundTrip(t *testing.T) {
 // A payload whose checksum was made anew after the damage is caught by the comparison with the generator.
 func TestCheckComparesEveryByte(t *testing.T) {
 	g, other := NewGenerator(1, 0, 64), NewGenerator(2, 0, 64)
-	value := make([]byte, 64)
-	other.seed = g.seed // same header, other filler, valid checksum
-	other.Fill(value, 9, time.Unix(0, 0))
+	other.seed = g.seed // same header, other filler, valid checksums
+	value := other.NewPayload(64, 5)
+	other.Stamp(value, 9, time.Unix(0, 0))
 	if _, err := g.Check(nil, value, 64); err == nil {
 		t.Error("a payload with another filler passes")
 	}

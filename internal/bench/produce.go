@@ -30,6 +30,7 @@ type producer struct {
 	account    *Account
 	latencies  *Latencies
 	sent       atomic.Int64
+	places     atomic.Uint32
 	partitions int
 	free       sync.Pool // open loop: places
 }
@@ -42,6 +43,7 @@ type place struct {
 	value, key []byte
 	sequence   uint64
 	due        time.Time
+	answeredAt time.Time
 	answered   func(*kgo.Record, error)
 }
 
@@ -106,24 +108,24 @@ func (ps *producers) startClosed() {
 				pl := p.newPlace()
 				pl.answered = func(r *kgo.Record, err error) {
 					if pl.settle(r, err) {
-						pl.next()
+						pl.next(pl.answeredAt)
 						return
 					}
 					ps.flying.Done()
 				}
-				pl.next()
+				pl.next(time.Now())
 			}
 		}()
 	}
 }
 
 // next sends the place's next record, or gives the place up if there is none to send.
-func (pl *place) next() {
+func (pl *place) next(now time.Time) {
 	if !pl.p.set.take() {
 		pl.p.set.flying.Done()
 		return
 	}
-	pl.send(time.Now())
+	pl.send(now)
 }
 
 // block sends one record after the other and sleeps until each is answered, as the goroutine of a
@@ -174,7 +176,8 @@ func (ps *producers) startOpen() {
 }
 
 func (p *producer) newPlace() *place {
-	return &place{p: p, value: make([]byte, p.set.opts.MessageSize)}
+	variant := uint32(p.number)<<20 + p.places.Add(1)
+	return &place{p: p, value: p.set.gen.NewPayload(p.set.opts.MessageSize, variant)}
 }
 
 // send makes the record that was due and gives it to the client, which may block.
@@ -182,9 +185,9 @@ func (pl *place) send(due time.Time) {
 	p, g := pl.p, pl.p.set.gen
 	n := p.sent.Add(1) - 1
 	pl.due, pl.sequence = due, Sequence(p.number, n)
-	g.Fill(pl.value, pl.sequence, due)
+	g.Stamp(pl.value, pl.sequence, due)
 	pl.key = g.Key(pl.key[:0], pl.sequence)
-	pl.record = kgo.Record{Key: pl.key, Value: pl.value, Partition: int32((int64(p.number) + n) % int64(p.partitions))}
+	pl.record = kgo.Record{Key: pl.key, Value: pl.value, Partition: int32((int64(p.number) + n) % int64(p.partitions)), Timestamp: due}
 	p.cl.Produce(context.Background(), &pl.record, pl.answered)
 }
 
@@ -192,6 +195,7 @@ func (pl *place) send(due time.Time) {
 // still be writing the record's bytes.
 func (pl *place) settle(r *kgo.Record, err error) bool {
 	p := pl.p
+	pl.answeredAt = time.Now()
 	if err != nil {
 		p.account.Fail(r.Partition, err)
 		p.set.halted.Store(true)
@@ -199,7 +203,7 @@ func (pl *place) settle(r *kgo.Record, err error) bool {
 		return false
 	}
 	if p.set.span.Holds(pl.due) {
-		p.latencies.Record(time.Since(pl.due))
+		p.latencies.Record(pl.answeredAt.Sub(pl.due))
 	}
 	p.account.Ack(r.Partition, r.Offset, pl.sequence, len(r.Key)+len(r.Value))
 	return true

@@ -33,8 +33,8 @@ func newFakeLog(partitions, samples int, offsets bool) *fakeLog {
 func (f *fakeLog) store(partition int) Record {
 	seq := Sequence(3, f.sent)
 	f.sent++
-	value := make([]byte, f.size)
-	f.gen.Fill(value, seq, time.Unix(1, 2))
+	value := f.gen.NewPayload(f.size, uint32(f.sent))
+	f.gen.Stamp(value, seq, time.Unix(1, 2))
 	r := Record{Offset: int64(len(f.partitions[partition])), Key: f.gen.Key(nil, seq), Value: value}
 	f.partitions[partition] = append(f.partitions[partition], r)
 	return r
@@ -127,7 +127,9 @@ func TestVerify(t *testing.T) {
 		{"key lost", func(f *fakeLog) { f.partitions[1][77].Key = nil }, "", "key is"},
 		{"payload cut", func(f *fakeLog) { f.partitions[0][5].Value = f.partitions[0][5].Value[:20] }, "", "not a payload"},
 		{"payload of another run", func(f *fakeLog) {
-			NewGenerator(8, 10, fakeSize).Fill(f.partitions[0][5].Value, 1, time.Unix(1, 2))
+			other := NewGenerator(8, 10, fakeSize)
+			f.partitions[0][5].Value = other.NewPayload(fakeSize, 1)
+			other.Stamp(f.partitions[0][5].Value, 1, time.Unix(1, 2))
 		}, "", "another run"},
 		{"gap in the offsets", func(f *fakeLog) {
 			for i := 100; i < n/2; i++ {

@@ -99,11 +99,11 @@ func (l *load) Start(s bench.Span) <-chan struct{} {
 // run keeps the client's places busy until no more may be sent and all is answered.
 func (c *client) run() {
 	outstanding := 0
-	for range c.places {
+	for i := range c.places {
 		pl := &place{}
-		pl.message.Value = make([]byte, c.load.opts.MessageSize)
+		pl.message.Value = c.load.gen.NewPayload(c.load.opts.MessageSize, uint32(c.number)<<20+uint32(i))
 		pl.message.Opaque = pl
-		if c.next(pl) {
+		if c.next(pl, time.Now()) {
 			outstanding++
 		}
 	}
@@ -111,7 +111,8 @@ func (c *client) run() {
 		switch e := (<-c.producer.Events()).(type) {
 		case *kafka.Message:
 			pl := e.Opaque.(*place)
-			if !c.settle(pl, e) || !c.next(pl) {
+			now := time.Now()
+			if !c.settle(pl, e, now) || !c.next(pl, now) {
 				outstanding--
 			}
 		case kafka.Error:
@@ -123,13 +124,13 @@ func (c *client) run() {
 }
 
 // next sends the place's next record and tells whether it is on its way.
-func (c *client) next(pl *place) bool {
+func (c *client) next(pl *place, now time.Time) bool {
 	l := c.load
 	if l.halted.Load() || l.opts.Records > 0 && l.left.Add(-1) < 0 {
 		return false
 	}
-	pl.due, pl.sequence = time.Now(), bench.Sequence(c.number, c.sent)
-	l.gen.Fill(pl.message.Value, pl.sequence, pl.due)
+	pl.due, pl.sequence = now, bench.Sequence(c.number, c.sent)
+	l.gen.Stamp(pl.message.Value, pl.sequence, pl.due)
 	pl.message.TopicPartition = kafka.TopicPartition{Topic: &c.topic, Partition: int32((int64(c.number) + c.sent) % int64(c.partitions))}
 	c.sent++
 	if err := c.producer.Produce(&pl.message, nil); err != nil { // librdkafka copies the value
@@ -140,14 +141,14 @@ func (c *client) next(pl *place) bool {
 }
 
 // settle books a delivery report and tells whether it is one of success.
-func (c *client) settle(pl *place, m *kafka.Message) bool {
+func (c *client) settle(pl *place, m *kafka.Message, now time.Time) bool {
 	tp := m.TopicPartition
 	if tp.Error != nil {
 		c.failed(tp.Partition, tp.Error)
 		return false
 	}
 	if c.load.span.Holds(pl.due) {
-		c.latencies.Record(time.Since(pl.due))
+		c.latencies.Record(now.Sub(pl.due))
 	}
 	c.account.Ack(tp.Partition, int64(tp.Offset), pl.sequence, len(pl.message.Value))
 	return true
