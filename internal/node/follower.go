@@ -61,9 +61,7 @@ func (f *follower) apply(im *image.Image, d *image.Delta) {
 		f.ensure(t, eff)
 	}
 	for _, p := range d.Partitions {
-		if settings := f.settings(p.Topic, eff); settings != nil {
-			f.ensureOne(p.Topic, p.Partition, settings)
-		}
+		f.ensureOne(p.Topic, p.Partition, f.settings(p.Topic, eff))
 	}
 }
 
@@ -100,25 +98,23 @@ func (f *follower) layers() config.Layers { return f.current.Load().layers }
 // ensure brings all partitions of a topic that have a replica here to the metadata.
 func (f *follower) ensure(t *image.Topic, eff *effective) {
 	settings := f.settings(t, eff)
-	if settings == nil {
-		return
-	}
 	for n := range t.Partitions {
 		f.ensureOne(t, int32(n), settings)
 	}
 }
 
-// settings are what the topic's configuration means; nil, loudly, if a stored value cannot be used: the topic keeps
-// what it had.
+// settings are what the topic's configuration means. If a stored value cannot be used, the topic gets the broker's
+// defaults, loudly, but for retention: nothing is deleted that somebody may have wanted to keep.
 func (f *follower) settings(t *image.Topic, eff *effective) *replica.Settings {
 	c, err := eff.topic.With(t.Configs)
-	if err != nil {
-		f.log.Error("a topic's stored configuration cannot be used; correct it with kafka-configs", "topic", t.Name, "error", err)
-		if c, err = eff.topic.With(nil); err != nil {
-			return nil
-		}
+	if err == nil {
+		return replica.SettingsOf(c, int64(eff.broker.ProducerIDExpireMs))
 	}
-	return replica.SettingsOf(c, int64(eff.broker.ProducerIDExpireMs))
+	f.log.Error("a topic's stored configuration cannot be used: it has the broker's defaults, and nothing of it is deleted; correct it with kafka-configs",
+		"topic", t.Name, "error", err)
+	s := replica.SettingsOf(eff.topic, int64(eff.broker.ProducerIDExpireMs))
+	s.Log.RetentionBytes, s.Log.RetentionMs = -1, -1
+	return s
 }
 
 func (f *follower) ensureOne(t *image.Topic, n int32, settings *replica.Settings) {

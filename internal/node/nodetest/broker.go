@@ -86,16 +86,22 @@ func Settings(t testing.TB, o Options) *config.Server {
 	return s
 }
 
-// Stop ends the node in order. A second call does nothing.
+// Stop ends the node, and fails the test if it does not end in order. After the first Stop or End it does nothing.
 func (b *Broker) Stop() {
 	b.t.Helper()
+	if err := b.End(); err != nil {
+		b.t.Errorf("the node does not stop in order: %v", err)
+	}
+}
+
+// End ends a node that may have failed, and returns what its Stop said; nil if it was ended before.
+func (b *Broker) End() (err error) {
 	b.once.Do(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
-		if err := b.Node.Stop(ctx); err != nil {
-			b.t.Errorf("the node does not stop in order: %v", err)
-		}
+		err = b.Node.Stop(ctx)
 	})
+	return err
 }
 
 // Restart stops the node and starts another over the same disk.
