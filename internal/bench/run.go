@@ -143,9 +143,18 @@ func (r *run) load(ctx context.Context, s Span) (*Ledger, error) {
 	return ledger, nil
 }
 
-// verify looks at what became of the load once the end offsets have settled; before are those from
-// before it.
+// verify looks at what became of the load; before are the end offsets from before it.
 func (r *run) verify(ctx context.Context, ledger *Ledger, before []int64) (*Verification, error) {
+	v, err := r.settled(ctx, ledger, before)
+	if err != nil && ledger.Failed > 0 {
+		err = fmt.Errorf("%d of %d records failed, the first with: %w; and the rest cannot be verified: %w",
+			ledger.Failed, ledger.Failed+ledger.Acked, ledger.FirstError, err)
+	}
+	return v, err
+}
+
+// settled verifies once the end offsets have stopped moving.
+func (r *run) settled(ctx context.Context, ledger *Ledger, before []int64) (*Verification, error) {
 	s := Stored{
 		Ledger: ledger, Before: before, Generator: r.gen, MessageSize: r.opts.MessageSize,
 		Full: r.opts.Verify == VerifyFull, Samples: r.opts.Samples,

@@ -79,5 +79,8 @@ func run(ctx context.Context, s settings) (err error) {
 	}
 	defer func() { err = errors.Join(err, h.close()) }()
 	results, err := h.all(ctx, chosen)
+	if err != nil {
+		h.set.docs = "" // half a comparison is for the eye and the JSON file, not for the page
+	}
 	return errors.Join(err, h.report(results))
 }
