@@ -27,8 +27,8 @@ func Server(s Streams) *cobra.Command {
 		Use:   "chronik-server [flags] standalone",
 		Short: "A Kafka-compatible broker that syncs every record before it acknowledges it",
 		Args:  noArgs,
-		RunE: func(*cobra.Command, []string) error {
-			return usageError{errors.New("say what to run: chronik-server standalone")}
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return usageError{fmt.Errorf("say what to run: %s standalone", cmd.CommandPath())}
 		},
 	}
 	for _, setting := range config.Settings {
