@@ -73,6 +73,8 @@ func TestProduceRefusals(t *testing.T) {
 		{"two batches", 12, part{topic: "t", records: append(good(), good()...)}, kerr.InvalidRecord},
 		{"no batch", 12, part{topic: "t", records: []byte{}}, kerr.InvalidRecord},
 		{"no records at all", 12, part{topic: "t"}, kerr.InvalidRecord},
+		{"half a batch", 12, part{topic: "t", records: good()[:70]}, kerr.InvalidRecord},
+		{"half a header", 12, part{topic: "t", records: good()[:20]}, kerr.InvalidRecord},
 		{"bad CRC", 12, part{topic: "t", records: damaged}, kerr.CorruptMessage},
 		{"old magic", 12, part{topic: "t", records: oldMagic}, kerr.InvalidRecord},
 		{"too large", 12, part{topic: "small", records: batchOf(t, record.Options{}, large...)}, kerr.MessageTooLarge},

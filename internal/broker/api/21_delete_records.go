@@ -29,12 +29,12 @@ func (b *Broker) deleteRecords(_ context.Context, _ *server.Request, req *kmsg.D
 }
 
 func (b *Broker) deleteBefore(tp model.TopicPartition, to model.Offset) (model.Offset, error) {
-	if isInternal(tp.Topic) {
-		return model.NoOffset, errInternalTopic
-	}
 	r, err := b.partition(tp)
 	if err != nil {
 		return model.NoOffset, err
+	}
+	if isInternal(tp.Topic) {
+		return model.NoOffset, errInternalTopic
 	}
 	if !r.Policy().Deletes {
 		return model.NoOffset, errPolicyViolation

@@ -27,8 +27,8 @@ func TestDescribeCluster(t *testing.T) {
 		req.EndpointType = kind
 		r := do[*kmsg.DescribeClusterResponse](c, 1, req)
 		wantCode(t, fmt.Sprintf("endpoint type %d", kind), r.ErrorCode, want)
-		if len(r.Brokers) != 0 {
-			t.Errorf("endpoint type %d: a refusal names brokers", kind)
+		if len(r.Brokers) != 0 || r.EndpointType != 1 {
+			t.Errorf("endpoint type %d: the refusal is of type %d and names %d brokers", kind, r.EndpointType, len(r.Brokers))
 		}
 	}
 }

@@ -18,7 +18,7 @@ const (
 // listener of their own for clients. Version 2 can include fenced brokers (KIP-1073).
 func (b *Broker) describeCluster(_ context.Context, r *server.Request, req *kmsg.DescribeClusterRequest) *kmsg.DescribeClusterResponse {
 	resp := kmsg.NewPtrDescribeClusterResponse()
-	resp.EndpointType = req.EndpointType
+	resp.EndpointType = endpointBrokers
 	if req.Version >= 1 && req.EndpointType != endpointBrokers {
 		err := errMismatchedEndpoint
 		if req.EndpointType != endpointControllers {

@@ -82,7 +82,7 @@ var kafkaCodes = []struct {
 	{replica.ErrNoKey, kerr.InvalidRecord},
 	{replica.ErrCompressed, kerr.CorruptMessage},
 
-	{record.ErrTruncated, kerr.CorruptMessage},
+	{record.ErrTruncated, kerr.InvalidRecord}, // Kafka sees no batch at all; CORRUPT_MESSAGE would have the client try again
 	{record.ErrSize, kerr.CorruptMessage},
 	{record.ErrCRC, kerr.CorruptMessage},
 	{record.ErrMagic, kerr.InvalidRecord},
