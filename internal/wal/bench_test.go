@@ -95,3 +95,51 @@ func BenchmarkAppendBulk(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkRead is a consumer that reads in steps, from what was just written and from a log that was
+// opened before each round, so that every byte is checked.
+func BenchmarkRead(b *testing.B) {
+	for _, c := range []struct {
+		name    string
+		records int
+		size    int
+		step    int
+		cold    bool
+	}{
+		{"tail/small", 1, 256, 64 << 10, false},
+		{"tail/one", 1, 256, 300, false},
+		{"tail/bulk", 1024, 1 << 20, 1 << 20, false},
+		{"cold/small", 1, 256, 1 << 20, true},
+		{"cold/bulk", 1024, 1 << 20, 1 << 20, true},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			com := NewCommitter(CommitterOptions{FS: vfs.OS()})
+			defer com.Close()
+			e := &env{t: b, fs: vfs.OS(), com: com, dir: b.TempDir() + "/t-7", id: model.TopicID{1}, cfg: DefaultConfig()}
+			e.cfg.FlushMessages = 1 << 30
+			l, _ := e.open()
+			for l.Size() < 32<<20 {
+				must(b, l, batch(c.records, c.size, 1, nil))
+			}
+			at := model.Offset(0)
+			b.ReportAllocs()
+			for b.Loop() {
+				if at >= l.DurableEnd() {
+					at = 0
+					if c.cold {
+						l.Abandon(nil)
+						l, _ = e.open()
+					}
+				}
+				r, err := l.Read(at, l.DurableEnd(), c.step, true)
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.SetBytes(int64(r.Len()))
+				at = r.Next()
+				r.Release()
+			}
+			l.Abandon(nil)
+		})
+	}
+}

@@ -91,8 +91,8 @@ type Log struct {
 	space  space
 	// markSeed is the seed of the active segment's marks.
 	markSeed uint32
-	hints    [4]hint
-	hinted   uint8
+	hints    [numHints]hint
+	nextHint uint8 // the one to be replaced next, modulo their number
 
 	spilling *snapshots // taken, and to be written once the log is durable up to it
 }

@@ -33,6 +33,9 @@ type hint struct {
 	pos    int64 // 0: empty
 }
 
+// numHints is how many readers may go on in different places of a log and each find its own.
+const numHints = 8
+
 // walkChunk is how much of a segment is read at once to step over a few headers.
 const walkChunk = 4 << 10
 
@@ -61,20 +64,59 @@ func (l *Log) Read(from, limit model.Offset, maxBytes int, minOne bool) (*Region
 	}
 	seg := c.segmentAt(from)
 	r := reader{log: l, v: viewOf(seg), from: from, limit: limit, max: int64(maxBytes), minOne: minOne, gen: l.generation.Load()}
-	for _, h := range l.hints {
-		if h.pos > 0 && h.offset == from && h.number == seg.number {
-			r.at, r.expect = h.pos, from
-		}
+	if at, ok := l.hinted(from, seg.number); ok {
+		r.at, r.expect = at, from
 	}
+	region := r.rest(seg)
 	l.mu.Unlock()
 	if r.v.broken != nil {
 		return nil, fmt.Errorf("%s: %w", l.tp, r.v.broken)
 	}
-	region, err := r.read()
-	if err != nil {
+	var err error
+	if r.f, err = l.segmentFile(r.v.number); err != nil {
+		return nil, fmt.Errorf("%s: %w", l.tp, l.gone(r.v.number, err))
+	}
+	if region != nil {
+		region.f = r.f
+		return region, nil
+	}
+	if region, err = r.read(); err != nil {
 		return nil, fmt.Errorf("%s: %w", l.tp, err)
 	}
 	return region, nil
+}
+
+// hinted finds where a read that began at an offset would begin, if one ended there.
+func (l *Log) hinted(off model.Offset, number int64) (pos int64, ok bool) {
+	for _, h := range l.hints {
+		if h.pos > 0 && h.offset == off && h.number == number {
+			return h.pos, true
+		}
+	}
+	return 0, false
+}
+
+// hint remembers where a read ended.
+func (l *Log) hint(off model.Offset, number, pos int64) {
+	if _, ok := l.hinted(off, number); ok {
+		return
+	}
+	l.hints[l.nextHint%uint8(len(l.hints))] = hint{off, number, pos}
+	l.nextHint++
+}
+
+// rest is the whole remainder of the segment, if a reader that goes on where it was gets all of that and it
+// needs no check: then there is nothing to look for. Most reads at the end of the log are of this kind. The
+// caller holds the mutex.
+func (r *reader) rest(seg *segment) *Region {
+	if r.at == 0 || seg.broken != nil || r.limit < seg.end || seg.size-r.at > r.max || r.at >= seg.size {
+		return nil
+	}
+	if known, ok := seg.clean.covering(r.at); !ok || known.to < seg.size {
+		return nil
+	}
+	r.log.hint(seg.end, seg.number, seg.size)
+	return &Region{log: r.log, gen: r.gen, pos: r.at, n: seg.size - r.at, next: seg.end}
 }
 
 // segmentAt finds the segment that holds an offset, the first one if it lies below all.
@@ -101,15 +143,11 @@ type reader struct {
 
 func (r *reader) read() (*Region, error) {
 	l := r.log
-	var err error
-	if r.f, err = l.segmentFile(r.v.number); err != nil {
-		return nil, l.gone(r.v.number, err)
-	}
 	if r.at == 0 {
 		r.begin(r.from)
 	}
 	region, err := r.locate()
-	if r.misled(err) { // the bytes are bad, or the index is: the entry before tells
+	if err != nil && r.misled(err) { // the bytes are bad, or the index is: the entry before tells
 		wrong := r.expect
 		r.begin(wrong - 1)
 		if region, err = r.locate(); err == nil || r.misled(err) {
@@ -234,7 +272,7 @@ func (r *reader) walk(verify bool) (*Region, error) {
 			region.pos = b.pos
 		}
 		region.n, region.next = b.pos+b.size-region.pos, last+1
-		if !verify && r.skip(s, region) {
+		if !verify && r.skip(&s, region) {
 			break
 		}
 	}
@@ -298,8 +336,7 @@ func (r *reader) remember(region *Region, verified bool, checked span) {
 		}
 	}
 	if region.n > 0 {
-		l.hints[l.hinted%uint8(len(l.hints))] = hint{region.next, r.v.number, region.pos + region.n}
-		l.hinted++
+		l.hint(region.next, r.v.number, region.pos+region.n)
 	}
 }
 

@@ -32,7 +32,7 @@ func (l *Log) roll(g *group) error {
 	l.core.marks.seq, l.core.marks.onDisk = 1, g.base
 	l.markSeed = identitySum(page)
 	l.space = space{frontier: headerBytes, ahead: l.space.ahead, begun: l.space.begun, groups: l.space.groups}
-	l.hints = [4]hint{}
+	l.hints = [numHints]hint{}
 	l.mu.Unlock()
 	return nil
 }

@@ -38,8 +38,8 @@ type batchAt struct {
 	head record.Batch
 }
 
-func newScanner(f vfs.File, pos, limit int64, verify bool) *scanner {
-	s := &scanner{f: f, pos: pos, limit: limit, verify: verify, chunk: scanChunk}
+func newScanner(f vfs.File, pos, limit int64, verify bool) scanner {
+	s := scanner{f: f, pos: pos, limit: limit, verify: verify, chunk: scanChunk}
 	s.pooled = scanBuffers.Get().(*[]byte)
 	return s
 }
@@ -112,7 +112,7 @@ func (s *scanner) check(size int) (record.Batch, error) {
 	const crcFrom = 21
 	sum, from, end := uint32(0), s.pos+crcFrom, s.pos+int64(size)
 	for from < end {
-		if b, err = s.window(from, int(min(end-from, int64(s.chunk)))); err != nil {
+		if b, err = s.window(from, 1); err != nil { // what is in the buffer already, else a chunk
 			return nil, err
 		}
 		b = b[:min(int64(len(b)), end-from)]

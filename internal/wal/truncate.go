@@ -104,7 +104,7 @@ func (l *Log) cut(to model.Offset) error {
 	l.mu.Lock()
 	doomed := l.core.cutTo(seg, at)
 	l.space = space{frontier: at.pos, ahead: minAhead}
-	l.hints = [4]hint{}
+	l.hints = [numHints]hint{}
 	l.spilling = nil
 	l.visibleAt.Store(int64(at.offset))
 	l.endAt.Store(int64(at.offset))
@@ -216,7 +216,7 @@ func (l *Log) restart(at model.Offset) error {
 	l.startAt.Store(int64(at))
 	l.visibleAt.Store(int64(at))
 	l.endAt.Store(int64(at))
-	l.hints, l.spilling = [4]hint{}, nil
+	l.hints, l.spilling = [numHints]hint{}, nil
 	l.mu.Unlock()
 	if err := l.roll(g); err != nil {
 		return err
