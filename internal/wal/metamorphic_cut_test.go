@@ -1,6 +1,8 @@
 package wal_test
 
 import (
+	"math"
+
 	"chronik/internal/model"
 )
 
@@ -21,10 +23,7 @@ func (h *harness) truncate() {
 		to = r.end() - model.Offset(h.rng.Int64N(min(int64(n), 1+h.rng.Int64N(40))+1))
 	}
 	h.note("  to %d", to)
-	durable, whole := h.log.DurableEnd(), to
-	if i := r.at(to); i < len(r.chain) {
-		whole = max(r.chain[i].BaseOffset(), r.start)
-	}
+	durable, whole := h.log.DurableEnd(), r.boundary(to)
 	r.cutTo = whole
 	err := h.do(func() error { return h.log.Truncate(to) })
 	end := h.log.End()
@@ -53,10 +52,7 @@ func (h *harness) wasCut(end model.Offset) {
 // restart cuts the log below its start, which leaves it empty.
 func (h *harness) restart() {
 	r := h.ref
-	to := r.boundary(model.Offset(h.rng.Int64N(int64(r.start))))
-	if to >= r.start { // no batch is left below
-		return
-	}
+	to := chainEnd(r.chain[:r.at(model.Offset(h.rng.Int64N(int64(r.start))))], 0)
 	h.note("  restart at %d", to)
 	r.restartAt = to
 	err := h.do(func() error { return h.log.Truncate(to) })
@@ -106,6 +102,7 @@ func (h *harness) deleteBefore() {
 			h.failf("DeleteBefore(%d) = %d, the log starts at %d", to, start, h.log.Start())
 		}
 		r.start, r.startMax = to, to
+		r.acked = max(r.acked, to)
 	case !h.faulty:
 		h.failf("DeleteBefore(%d): %v", to, err)
 	default:
@@ -119,7 +116,13 @@ func (h *harness) retention() {
 	}
 	r := h.ref
 	cfg := h.cfg
-	cfg.RetentionBytes = int64(1 << (11 + h.rng.IntN(6)))
+	oldest := int64(math.MinInt64) // what is as old may stay
+	if h.one(2) && r.at(r.start) < len(r.chain) {
+		oldest = r.chain[r.at(r.start)+h.rng.IntN(len(r.chain)-r.at(r.start))].MaxTimestamp()
+		cfg.RetentionMs = h.clock.UnixMilli() - oldest
+	} else {
+		cfg.RetentionBytes = int64(1 << (11 + h.rng.IntN(6)))
+	}
 	h.log.Configure(cfg)
 	defer h.log.Configure(h.cfg)
 	limit, before := h.log.DurableEnd(), h.log.Size()
@@ -134,13 +137,21 @@ func (h *harness) retention() {
 		h.failf("EnforceRetention: %v", err)
 	case err == nil && deleted == 0 && start != r.start:
 		h.failf("EnforceRetention deleted nothing, but the log starts at %d instead of %d", start, r.start)
-	case deleted > 0 && h.log.Size() < cfg.RetentionBytes:
+	case deleted > 0 && cfg.RetentionMs < 0 && h.log.Size() < cfg.RetentionBytes:
 		h.failf("EnforceRetention left %d bytes of %d, want at least %d", h.log.Size(), before, cfg.RetentionBytes)
 	case start < r.start || start > limit:
 		h.failf("EnforceRetention moved the start from %d to %d, limit %d", r.start, start, limit)
 	}
+	for _, b := range r.chain[r.at(r.start):r.at(start)] {
+		if cfg.RetentionMs >= 0 && b.MaxTimestamp() >= oldest {
+			h.failf("EnforceRetention deleted up to %d, with a batch of %d that is not older than %d", start, b.MaxTimestamp(), oldest)
+		}
+	}
 	r.start = start
 	if err == nil {
 		r.startMax = start
+		if deleted > 0 {
+			r.acked = max(r.acked, start)
+		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"chronik/internal/record/compress"
 	"chronik/internal/vfs/faultfs"
 	"chronik/internal/wal"
+	"chronik/internal/wal/producer"
 )
 
 // ops are what a run is made of, with how often each is drawn.
@@ -24,6 +25,7 @@ var ops = []struct {
 	{30, "append idempotent", (*harness).appendIdempotent},
 	{8, "append transactional", (*harness).appendTransactional},
 	{6, "end transaction", (*harness).endTransaction},
+	{4, "append replicated", (*harness).appendReplicated},
 	{40, "commit", func(h *harness) { h.committer.StepCommit() }},
 	{6, "drain", (*harness).drain},
 	{6, "zero", func(h *harness) { h.committer.StepZero() }},
@@ -86,7 +88,7 @@ type template struct {
 }
 
 var templates = sync.OnceValue(func() []template {
-	var all []template
+	all := []template{bigTemplate()}
 	filler := make([]byte, 6000)
 	for i := range filler {
 		filler[i] = byte(i*i>>3 ^ i)
@@ -112,10 +114,24 @@ var templates = sync.OnceValue(func() []template {
 	return all
 })
 
+// bigTemplate is a batch that is larger than the log reads at once, and than what it makes space for.
+func bigTemplate() template {
+	b := record.NewBuilder(record.Options{})
+	b.Add(0, nil, make([]byte, 300<<10))
+	batch, err := b.Build()
+	if err != nil {
+		panic(err)
+	}
+	return template{batch, 0}
+}
+
 // newBatch makes a batch that differs from all others of the run by its timestamps, which mostly grow.
 func (h *harness) newBatch() record.Batch {
 	all := templates()
-	t := all[h.rng.IntN(len(all))]
+	t := all[1+h.rng.IntN(len(all)-1)]
+	if h.big && h.one(6) {
+		t = all[0]
+	}
 	b := append(record.Batch(nil), t.batch...)
 	h.made++
 	ts := 1_600_000_000_000 + int64(h.made+h.rng.IntN(9)-4)*1000 + int64(h.made%1000)
@@ -123,6 +139,17 @@ func (h *harness) newBatch() record.Batch {
 	binary.BigEndian.PutUint64(b[posBaseTimestamp:], uint64(ts))
 	b.SetMaxTimestamp(ts + t.spread)
 	return b
+}
+
+// appendReplicated appends what another leader has stamped, here and there with a gap as compaction leaves it.
+func (h *harness) appendReplicated() {
+	b := h.newBatch()
+	b.SetBaseOffset(h.ref.end())
+	if !h.gapless && h.one(4) {
+		b.SetBaseOffset(h.ref.end() + model.Offset(h.rng.IntN(20)))
+	}
+	b.SetLeaderEpoch(h.epoch)
+	h.append(b, nil)
 }
 
 func (h *harness) appendPlain() { h.append(h.newBatch(), nil) }
@@ -137,7 +164,7 @@ const attrTransactional = 1 << 4
 func (h *harness) idempotent(transactional bool) (record.Batch, *derived) {
 	d := derive(h.ref.chain[h.ref.floor:])
 	b := h.newBatch()
-	p := record.Producer{ID: model.ProducerID(1 + h.rng.IntN(3))}
+	p := record.Producer{ID: model.ProducerID(1 + h.rng.IntN(h.producers))}
 	if transactional {
 		p.ID += 100
 	}
@@ -174,7 +201,7 @@ func (h *harness) idempotent(transactional bool) (record.Batch, *derived) {
 
 // endTransaction writes a marker for a producer, in a transaction or not.
 func (h *harness) endTransaction() {
-	id := model.ProducerID(101 + h.rng.IntN(3))
+	id := model.ProducerID(101 + h.rng.IntN(h.producers))
 	d := derive(h.ref.chain[h.ref.floor:])
 	known := d.producers[id]
 	if known == nil {
@@ -191,8 +218,11 @@ func (h *harness) endTransaction() {
 // if that matters.
 func (h *harness) append(b record.Batch, d *derived) {
 	w := &waiter{h: h, base: h.ref.end()}
-	w.last = w.base + model.Offset(b.LastOffsetDelta())
 	a := wal.Append{Batch: b, Epoch: h.epoch, Verified: true}
+	if base := b.BaseOffset(); base > 0 && !b.HasProducer() {
+		w.base, a.Origin = base, producer.Replication
+	}
+	w.last = w.base + model.Offset(b.LastOffsetDelta())
 	if !h.one(6) {
 		a.Waiter = w
 	}
@@ -252,7 +282,9 @@ func (h *harness) newEpoch() {
 }
 
 func (h *harness) configure() {
-	h.cfg.SegmentBytes = int64(1 << (10 + h.rng.IntN(7)))
+	if !h.big {
+		h.cfg.SegmentBytes = int64(1 << (10 + h.rng.IntN(7)))
+	}
 	h.cfg.IndexIntervalBytes = int64(1 << (8 + h.rng.IntN(6)))
 	h.log.Configure(h.cfg)
 }

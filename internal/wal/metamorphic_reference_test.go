@@ -73,12 +73,10 @@ func (r *reference) fail(off model.Offset) {
 	r.chain = r.chain[:i]
 }
 
-// boundary is the end of the last batch that ends at off or below.
+// boundary is where a log that is cut at off ends: after the last batch that ends at off or below, but not
+// below its start.
 func (r *reference) boundary(off model.Offset) model.Offset {
-	if i := r.at(off); i < len(r.chain) {
-		return r.chain[i].BaseOffset()
-	}
-	return r.end()
+	return chainEnd(r.chain[:r.at(off)], r.start)
 }
 
 // restarted follows a truncation below the log's start, to a batch boundary: the log is empty now.

@@ -124,12 +124,16 @@ func (r *recovery) tail() error {
 	if torn {
 		r.out.TruncatedBytes = s.size - seg.size
 	}
-	r.l.space.frontier = s.size
+	r.l.space.frontier = seg.size
 	r.out.Clean = c.marks.clean && !torn && seg.size == s.mark.pos
-	if torn || seg.size > s.mark.pos || s.mark.flags&markRedo != 0 || seg.size == headerBytes && !r.out.Clean {
-		if err := r.resync(f, s, seg.size); err != nil {
-			return fmt.Errorf("making what was recovered durable: %w", err)
-		}
+	switch {
+	case torn || seg.size > s.mark.pos || s.mark.flags&markRedo != 0 || seg.size == headerBytes && !r.out.Clean:
+		err = r.resync(f, s, seg.size)
+	case s.size > seg.size: // zeros, for which a sync may have failed: the length must change, or is not kept (D3)
+		err = f.Truncate(seg.size)
+	}
+	if err != nil {
+		return fmt.Errorf("making what was recovered durable: %w", err)
 	}
 	r.adopt(seg)
 	return nil

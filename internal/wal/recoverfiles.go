@@ -94,7 +94,11 @@ func (r *recovery) header(s *found, last bool) error {
 // header, what a truncation or a reset was about to remove, and what lies below the log start.
 func (r *recovery) drop() error {
 	var gone []found
-	if r.unborn() {
+	unborn, err := r.unborn()
+	if err != nil {
+		return err
+	}
+	if unborn {
 		n := len(r.found) - 1
 		gone, r.found = append(gone, r.found[n]), r.found[:n]
 	}
@@ -146,13 +150,23 @@ func (r *recovery) drop() error {
 
 // unborn tells whether the last file is a segment that never came to be: the process, or the power, ended
 // while its header was written. The one before is still there then, unless this is the very first.
-func (r *recovery) unborn() bool {
+func (r *recovery) unborn() (bool, error) {
 	n := len(r.found)
 	if n == 0 || n == 1 && r.found[0].number > 0 {
-		return false
+		return false, nil
 	}
 	s := &r.found[n-1]
-	return s.size <= headerBytes && (s.err != nil || !s.marked)
+	if s.err == nil && s.marked || s.size <= headerBytes {
+		return s.err != nil || !s.marked, nil
+	}
+	f, err := r.l.segmentFile(s.number)
+	if err != nil {
+		return false, err
+	}
+	defer f.release()
+	scan := newScanner(f, headerBytes, s.size, false)
+	defer scan.close()
+	return scan.zeroUntil(headerBytes)
 }
 
 // install makes segments of the files. Those before the last are sealed: their size is known, and their

@@ -21,9 +21,7 @@ func (r *recovery) resync(f *file, s *found, size int64) error {
 		if err := f.Truncate(size); err != nil {
 			return err
 		}
-	}
-	if err := r.rewriteHeader(f, s); err != nil {
-		return err
+		s.size = size
 	}
 	pooled := scanBuffers.Get().(*[]byte)
 	defer scanBuffers.Put(pooled)
@@ -38,24 +36,23 @@ func (r *recovery) resync(f *file, s *found, size int64) error {
 		at += int64(len(b))
 	}
 	pageEnd := (size/headerBytes + 1) * headerBytes
-	_, err := f.WriteAt(zeros[:pageEnd-size], size)
-	if errors.Is(err, vfs.ErrNoSpace) {
-		err = f.Truncate(pageEnd)
-	}
-	if err != nil {
+	if _, err := f.WriteAt(zeros[:pageEnd-size], size); err == nil {
+		s.size = pageEnd
+	} else if !errors.Is(err, vfs.ErrNoSpace) {
 		return err
 	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	r.l.space.frontier = pageEnd
-	return nil
+	r.l.space.frontier = s.size
+	return r.rewriteHeader(f, s)
 }
 
-// rewriteHeader makes a header page durable, and the file's name with it. The page must be on the disk before
-// anything behind it, and before other files are removed on the word of its mark.
+// rewriteHeader makes a header page durable, and with it the file's length, its name, and what was written to
+// it before. That comes before other files are removed on the word of its mark.
 func (r *recovery) rewriteHeader(f *file, s *found) error {
 	if _, err := f.WriteAt(s.page, 0); err != nil {
+		return err
+	}
+	s.size += headerBytes // a hole, which reads as zeros
+	if err := f.Truncate(s.size); err != nil {
 		return err
 	}
 	if err := f.Sync(); err != nil {
