@@ -51,6 +51,16 @@ func main() {
 	flag.BoolVar(&s.verbose, "v", false, "print the command of every run")
 	flag.StringVar(&s.jars, "kafka-jars", "", "directory with Kafka's jars (default: fetched with mvn into .cache)")
 	flag.Parse()
+	if s.short {
+		given := make(map[string]bool)
+		flag.Visit(func(f *flag.Flag) { given[f.Name] = true })
+		if !given["duration"] {
+			s.duration = 5 * time.Second
+		}
+		if !given["dir"] {
+			s.dir = ".cache/bench"
+		}
+	}
 	if s.json == "" {
 		s.json = filepath.Join(s.dir, "results.json")
 	}

@@ -37,6 +37,11 @@ func (h *harness) all(ctx context.Context, chosen []scenario) (done []*outcome, 
 			broken = append(broken, err)
 		}
 	}
+	runs := 0
+	for _, o := range done {
+		runs += len(o.Runs)
+	}
+	fmt.Fprintf(os.Stderr, "%d runs of %d scenarios, %d scenarios not verified\n", runs, len(done), len(broken))
 	return done, errors.Join(broken...)
 }
 
