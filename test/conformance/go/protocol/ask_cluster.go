@@ -1,0 +1,62 @@
+package main
+
+import (
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+func clusterProbes() []probe {
+	return []probe{{"describe-cluster", describeCluster}, {"describe-log-dirs", describeLogDirs}}
+}
+
+func describeCluster(a *asker) {
+	a.each("the cluster", 0, 2, func(int16) kmsg.Request { return kmsg.NewPtrDescribeClusterRequest() })
+	a.each("with authorized operations", 0, 2, func(int16) kmsg.Request {
+		req := kmsg.NewPtrDescribeClusterRequest()
+		req.IncludeClusterAuthorizedOperations = true
+		return req
+	})
+	for v := int16(1); v <= 2; v++ {
+		controllers := kmsg.NewPtrDescribeClusterRequest()
+		controllers.EndpointType = 2
+		a.ask("the controllers, asked of a broker", controllers, v)
+		unknown := kmsg.NewPtrDescribeClusterRequest()
+		unknown.EndpointType = 9
+		a.ask("an endpoint type that does not exist", unknown, v)
+	}
+	fenced := kmsg.NewPtrDescribeClusterRequest()
+	fenced.IncludeFencedBrokers = true
+	a.ask("with fenced brokers", fenced, 2)
+}
+
+func describeLogDirs(a *asker) {
+	name, id := a.topic("t", 2)
+	a.fill(name, id, 2)
+	ask := func(topic string, partitions ...int32) *kmsg.DescribeLogDirsRequest {
+		req := kmsg.NewPtrDescribeLogDirsRequest()
+		t := kmsg.NewDescribeLogDirsRequestTopic()
+		t.Topic, t.Partitions = topic, partitions
+		req.Topics = append(req.Topics, t)
+		return req
+	}
+	a.each("one partition of a topic", 1, 5, func(int16) kmsg.Request { return ask(name, 1) })
+	a.each("a partition that does not exist", 1, 5, func(int16) kmsg.Request { return ask(name, 9) })
+	a.each("a topic that does not exist", 1, 5, func(int16) kmsg.Request { return ask(a.topicName("none"), 0) })
+	a.each("no topics", 1, 5, func(int16) kmsg.Request {
+		req := kmsg.NewPtrDescribeLogDirsRequest()
+		req.Topics = []kmsg.DescribeLogDirsRequestTopic{}
+		return req
+	})
+	for v := int16(1); v <= 5; v++ {
+		a.question("all topics: the one with records has a size (v%d)", v)
+		got := a.quiet(kmsg.NewPtrDescribeLogDirsRequest(), v).(*kmsg.DescribeLogDirsResponse)
+		for _, dir := range got.Dirs {
+			for _, t := range dir.Topics {
+				for _, p := range t.Partitions {
+					if t.Topic == name {
+						a.say("partition %d, size %v, lag %d, future %v", p.Partition, p.Size > 0, p.OffsetLag, p.IsFuture)
+					}
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/test/conformance/go/driver"
+)
+
+// A probe asks questions about one thing.
+type probe struct {
+	name string
+	ask  func(*asker)
+}
+
+// An asker is a probe at work: a connection, topics, and the text of questions and answers so far. What goes wrong with the
+// conversation itself (not an error code, not a closed connection) ends the probe as a panic of type failure.
+type asker struct {
+	ctx  context.Context
+	env  *driver.Env
+	name string
+	conn *conn
+	dumper
+}
+
+type failure struct{ error }
+
+func run(ctx context.Context, e *driver.Env, p probe) (text string, err error) {
+	a := &asker{ctx: ctx, env: e, name: p.name}
+	a.names, a.tag, a.now = map[[16]byte]string{}, "-"+e.Client, time.Now()
+	defer func() {
+		if a.conn != nil {
+			a.conn.Close()
+		}
+		if r := recover(); r != nil {
+			f, ok := r.(failure)
+			if !ok {
+				panic(r)
+			}
+			err = fmt.Errorf("%w, after %q", f.error, lastQuestion(a.out.String()))
+		}
+	}()
+	p.ask(a)
+	return a.out.String(), nil
+}
+
+func lastQuestion(text string) string {
+	_, last, _ := strings.Cut(text[max(0, strings.LastIndex(text, "\n> ")):], "> ")
+	last, _, _ = strings.Cut(last, "\n")
+	return last
+}
+
+func (a *asker) must(err error) {
+	if err != nil {
+		panic(failure{err})
+	}
+}
+
+// connection is the probe's own, made again after the broker closed it.
+func (a *asker) connection() *conn {
+	if a.conn == nil {
+		c, err := dial(a.env.Bootstrap)
+		a.must(err)
+		a.conn = c
+	}
+	return a.conn
+}
+
+func (a *asker) hangUp() {
+	if a.conn != nil {
+		a.conn.Close()
+		a.conn = nil
+	}
+}
+
+// question starts a question; what follows until the next one is its answer.
+func (a *asker) question(format string, args ...any) {
+	line := fmt.Sprintf("> %s\n", fmt.Sprintf(format, args...))
+	if strings.Contains(a.out.String(), line) {
+		panic(failure{fmt.Errorf("%s asks twice: %s", a.name, line)})
+	}
+	a.out.WriteString(line)
+}
+
+func (a *asker) say(format string, args ...any) { fmt.Fprintf(&a.out, "  "+format+"\n", args...) }
+
+// quiet asks without writing it down, for what only prepares a question.
+func (a *asker) quiet(req kmsg.Request, version int16) kmsg.Response {
+	req.SetVersion(version)
+	resp, err := a.connection().ask(req)
+	a.must(err)
+	return resp
+}
+
+// ask asks req at the version and writes down the whole answer.
+func (a *asker) ask(question string, req kmsg.Request, version int16) kmsg.Response {
+	req.SetVersion(version)
+	a.question("%s (%s v%d)", question, kmsg.NameForKey(req.Key()), version)
+	resp, err := a.connection().ask(req)
+	if errors.Is(err, errClosed) {
+		a.say("closes the connection")
+		a.hangUp()
+		return nil
+	}
+	a.must(err)
+	a.structure("answer", reflect.ValueOf(resp).Elem(), "  ")
+	return resp
+}
+
+// each asks the same at every version from lowest to highest. An answer that says what the version before said is written as "as vN".
+func (a *asker) each(question string, lowest, highest int16, make func(version int16) kmsg.Request) {
+	last, lastVersion := "", lowest
+	for v := lowest; v <= highest; v++ {
+		before := a.out.String()
+		a.ask(question, make(v), v)
+		asked := strings.TrimPrefix(a.out.String(), before)
+		head, answer, _ := strings.Cut(asked, "\n")
+		if answer != last {
+			last, lastVersion = answer, v
+			continue
+		}
+		a.out.Reset()
+		fmt.Fprintf(&a.out, "%s%s\n  as v%d\n", before, head, lastVersion)
+	}
+}
+
+// topicName is the name of one of this probe's topics.
+func (a *asker) topicName(purpose string) string {
+	return "p-" + strings.ReplaceAll(a.name, "/", "-") + "-" + purpose + a.tag
+}
+
+// topic creates one of this probe's topics, waits until it has leaders, and returns its name and ID.
+func (a *asker) topic(purpose string, partitions int32, configs ...string) (string, [16]byte) {
+	name := a.topicName(purpose)
+	req := kmsg.NewPtrCreateTopicsRequest()
+	req.TimeoutMillis = 10_000
+	t := kmsg.NewCreateTopicsRequestTopic()
+	t.Topic, t.NumPartitions, t.ReplicationFactor = name, partitions, 1
+	for i := 0; i < len(configs); i += 2 {
+		c := kmsg.NewCreateTopicsRequestTopicConfig()
+		c.Name, c.Value = configs[i], &configs[i+1]
+		t.Configs = append(t.Configs, c)
+	}
+	req.Topics = append(req.Topics, t)
+	made := a.quiet(req, 7).(*kmsg.CreateTopicsResponse).Topics[0]
+	if made.ErrorCode != 0 {
+		panic(failure{fmt.Errorf("creating %s: %s", name, errorName(made.ErrorCode))})
+	}
+	a.names[made.TopicID] = name
+	a.ready(name, partitions)
+	return name, made.TopicID
+}
+
+// ready waits until all partitions answer for their end.
+func (a *asker) ready(topic string, partitions int32) {
+	a.until(topic+" has leaders", func() bool {
+		req := kmsg.NewPtrListOffsetsRequest()
+		t := kmsg.NewListOffsetsRequestTopic()
+		t.Topic = topic
+		for p := range partitions {
+			part := kmsg.NewListOffsetsRequestTopicPartition()
+			part.Partition, part.Timestamp = p, -1
+			t.Partitions = append(t.Partitions, part)
+		}
+		req.Topics = append(req.Topics, t)
+		for _, p := range a.quiet(req, 7).(*kmsg.ListOffsetsResponse).Topics[0].Partitions {
+			if p.ErrorCode != 0 {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// until repeats a quiet look until it sees what it wants: Kafka's controller answers before its brokers know.
+func (a *asker) until(what string, seen func() bool) {
+	for end := time.Now().Add(10 * time.Second); !seen(); {
+		if time.Now().After(end) || a.ctx.Err() != nil {
+			panic(failure{fmt.Errorf("it never came true that %s", what)})
+		}
+	}
+}
