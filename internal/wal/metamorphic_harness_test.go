@@ -2,7 +2,6 @@ package wal_test
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -62,14 +61,6 @@ type harness struct {
 
 	steps   []string // what was done, for the report of a failure
 	verbose bool     // print steps as they are done
-}
-
-// clone is a disk as a crash at the moment of an acknowledgement would have left it.
-type clone struct {
-	disk    *crashfs.FS
-	acked   model.Offset
-	start   model.Offset
-	content []byte // from start up to acked
 }
 
 // heldRegion is a region that is read later.
@@ -212,171 +203,6 @@ func (h *harness) drain() {
 	}
 }
 
-// processDies is, beside the modes of crashfs, the crash that loses nothing that was written, but leaves it
-// as little synced as it was.
-const processDies crashfs.Mode = 255
-
-// armCrash lets the power fail, or the process die, at a disk operation that is not far.
-func (h *harness) armCrash(within int) {
-	h.crashIn, h.crashMode = h.rng.IntN(within), crashfs.Mode(h.rng.IntN(3))
-	if h.one(3) {
-		h.crashMode = processDies
-	}
-	h.hookCrash()
-}
-
-// hookCrash counts down in the disk's hook. A call in which the process dies is the last one that takes
-// effect.
-func (h *harness) hookCrash() {
-	h.disk.OnOp(func(op crashfs.Op) {
-		if !op.Kind.Changes() || h.crashIn < 0 || h.found != nil {
-			return
-		}
-		if h.crashIn--; h.crashIn < 0 {
-			h.note("  crash of mode %d before %v", h.crashMode, op)
-			h.cutOff()
-		}
-	})
-}
-
-// cutOff takes the disk from the log.
-func (h *harness) cutOff() {
-	if h.crashMode == processDies {
-		h.gate.shut = true
-		h.found = h.disk
-		return
-	}
-	h.found = h.disk.Crash(h.crashMode)
-}
-
-// replaceDisk goes on with the disk that the crash has left. The next crash is often near.
-func (h *harness) replaceDisk() {
-	h.disarmCrash()
-	h.disk, h.found = h.found, nil
-	if h.one(4) {
-		h.armCrash(12)
-	}
-}
-
-// crash ends the process now, with or without the power, if that has not happened already, and reopens the
-// log.
-func (h *harness) crash() {
-	if h.found == nil {
-		h.crashMode = crashfs.Mode(h.rng.IntN(3))
-		if h.one(3) {
-			h.crashMode = processDies
-		}
-		h.note("  mode %d", h.crashMode)
-		h.cutOff()
-	}
-	h.abandon(h.log, h.committer)
-	h.checkClones()
-	h.replaceDisk()
-	h.open()
-}
-
-// abandon drops a log whose process has died.
-func (h *harness) abandon(log *wal.Log, c *wal.Committer) {
-	for _, r := range h.held {
-		r.region.Release()
-	}
-	h.held = nil
-	_ = h.do(func() error { log.Abandon(nil); return nil })
-	h.drain()
-	c.CloseStepped()
-}
-
-// checkClones opens the disks taken at acknowledgements: what was acknowledged is there.
-func (h *harness) checkClones() {
-	h.Helper()
-	for _, c := range h.clones {
-		committer := wal.NewSteppedCommitter(wal.CommitterOptions{FS: c.disk, OpenFiles: 4, Now: h.now})
-		log, _, err := h.openLog(committer, c.disk, nil)
-		if err != nil {
-			h.failf("opening a disk as of an acknowledgement: %v", err)
-			break
-		}
-		if log.End() < c.acked {
-			h.failf("acknowledged up to %d, but a crash at that moment leaves %d", c.acked, log.End())
-		}
-		if got := h.readFrom(log, c.start); !bytes.HasPrefix(got, c.content) {
-			h.failf("a crash at the moment of an acknowledgement: %v", equalBatches(got, c.content))
-		}
-		_ = h.do(func() error { log.Abandon(nil); return nil })
-		committer.CloseStepped()
-	}
-	h.clones = nil
-}
-
-// observer is told what the log tells its replica.
-type observer struct{ h *harness }
-
-func (o observer) EndAdvanced(end model.Offset) {
-	h := o.h
-	if end < h.observed || end > h.log.DurableEnd() {
-		h.failf("the observer was told of end %d after %d, durable is %d", end, h.observed, h.log.DurableEnd())
-	}
-	h.observed = end
-}
-
-func (o observer) Fenced(err error) {
-	h := o.h
-	h.note("  fenced: %v", err)
-	if h.fenced || !h.faulty && h.found == nil {
-		h.failf("fenced without a reason, or again: %v", err)
-	}
-	h.fenced = true
-}
-
-// waiter is told what becomes of one append.
-type waiter struct {
-	h     *harness
-	base  model.Offset
-	last  model.Offset
-	retry bool
-	told  bool
-}
-
-func (w *waiter) Done(err error) {
-	h := w.h
-	if w.told {
-		h.failf("the waiter of offset %d was told twice", w.base)
-	}
-	w.told = true
-	h.waiting--
-	if err != nil {
-		h.note("  told of offset %d: %v", w.base, err)
-		if !h.faulty && h.found == nil && !errors.Is(err, wal.ErrTruncated) && !errors.Is(err, wal.ErrClosed) {
-			h.failf("the append at offset %d failed without a reason: %v", w.base, err)
-		}
-		if !w.retry {
-			h.ref.fail(w.base)
-		}
-		return
-	}
-	if h.log.DurableEnd() <= w.last {
-		h.failf("offset %d was acknowledged, but only %d is durable", w.last, h.log.DurableEnd())
-	}
-	if !w.retry {
-		if w.last <= h.lastAck {
-			h.failf("offset %d was acknowledged after %d", w.last, h.lastAck)
-		}
-		h.lastAck = w.last
-	}
-	if h.relaxed() {
-		return // it is written, and no more was promised (D1)
-	}
-	h.ref.ack(w.last)
-	if h.cloneAck && h.found == nil {
-		h.cloneAck = false
-		r := h.ref
-		h.clones = append(h.clones, clone{
-			disk: h.disk.CrashClone(crashfs.Mode(h.rng.IntN(2))), acked: r.acked, start: r.startMax,
-			content: contentFrom(r.chain[:r.at(r.acked)], r.startMax),
-		})
-	}
-}
-
 // readAll reads the whole log in pieces of a random size.
 func (h *harness) readAll(log *wal.Log) []byte { return h.readFrom(log, log.Start()) }
 
@@ -432,9 +258,4 @@ func (h *harness) finish() {
 	}
 	h.disarmCrash()
 	h.abandon(h.log, h.committer)
-}
-
-func (h *harness) disarmCrash() {
-	h.disk.OnOp(nil)
-	h.crashIn = -1
 }
