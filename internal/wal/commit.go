@@ -13,7 +13,6 @@ import (
 func (l *Log) commit() bool {
 	l.mu.Lock()
 	g := l.core.formGroup()
-	relaxed := l.core.cfg.relaxed()
 	l.mu.Unlock()
 	if g == nil {
 		return false
@@ -24,12 +23,11 @@ func (l *Log) commit() bool {
 		return true
 	}
 	l.mu.Lock()
-	relaxed = relaxed && !g.unclean
 	l.core.onWritten(g)
-	mustSync := !relaxed || g.unclean || l.core.unsynced >= l.core.cfg.FlushMessages
+	mustSync := !g.relaxed || l.core.unsynced >= l.core.cfg.FlushMessages
 	l.mu.Unlock()
 	g.release()
-	if relaxed {
+	if g.relaxed {
 		l.groupDone(g)
 	}
 	if mustSync {
@@ -40,7 +38,7 @@ func (l *Log) commit() bool {
 		if err != nil {
 			f.release()
 			l.fence(fmt.Errorf("syncing %s: %w", f.name, err))
-			if relaxed {
+			if g.relaxed { // else it was the group in flight, and the fence has told its waiters
 				g.recycle()
 			}
 			return true
@@ -49,7 +47,7 @@ func (l *Log) commit() bool {
 		l.core.onSynced(g)
 		l.mu.Unlock()
 	}
-	if !relaxed {
+	if !g.relaxed {
 		l.groupDone(g)
 	}
 	l.afterGroup(f, g)
@@ -92,9 +90,9 @@ func (l *Log) write(g *group) (*file, error) {
 	}
 	l.claim(g.pos + g.bytes)
 	if g.mark != nil {
-		if err := l.writeMark(f, seq+1, g.mark); err != nil {
+		if err := l.writeMark(f, seq+1, g.mark); err != nil && !errors.Is(err, vfs.ErrNoSpace) {
 			return f, err
-		}
+		} // without space for the mark, the one before stays good
 	}
 	invariant.Assert(len(g.bufs) > 0, "D5: a group without batches")
 	if _, err := f.WriteVAt(g.bufs, g.pos); err != nil {

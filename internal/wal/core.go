@@ -209,6 +209,7 @@ func (c *core) formGroup() *group {
 		c.tail = nil
 	}
 	g.next, c.inflight = nil, g
+	g.relaxed = c.cfg.relaxed() && !g.unclean // for all of its way, whatever Configure changes meanwhile
 	if g.roll {
 		c.marks.pending = nil // the seal and the new header take its place
 	}
@@ -247,7 +248,7 @@ func (c *core) onWritten(g *group) {
 	}
 	g.stats, c.written = st, g.end
 	c.unsynced += g.records
-	if c.cfg.relaxed() {
+	if g.relaxed {
 		c.show(g)
 	}
 }

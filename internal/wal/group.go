@@ -31,6 +31,7 @@ type group struct {
 	stats   stats // of the segment with the group, once that is written
 	before  plan  // of the core, to go back to if the group fails
 	mark    *mark // a mark that goes to disk with the group
+	relaxed bool  // it is complete when it is written (D1)
 	unclean bool  // it takes the clean flag back, and must be synced for that also where flushing is relaxed
 	next    *group
 }

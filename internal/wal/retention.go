@@ -8,6 +8,7 @@ import (
 
 	"chronik/internal/model"
 	"chronik/internal/record"
+	"chronik/internal/vfs"
 )
 
 // DeleteBefore moves the log start up to an offset, at most to the durable end, and removes the segments
@@ -137,7 +138,9 @@ func (l *Log) moveStart(to model.Offset, empty bool) (doomed []*segment, err err
 		return nil, nil
 	}
 	if err := l.persistStart(seg, seq, to); err != nil {
-		l.fence(err)
+		if !errors.Is(err, vfs.ErrNoSpace) {
+			l.fence(err)
+		}
 		return nil, fmt.Errorf("%s: moving the log start to %d: %w", l.tp, to, err)
 	}
 	l.mu.Lock()
@@ -184,7 +187,7 @@ func (l *Log) persistStart(seg *segment, seq uint64, start model.Offset) error {
 		return err
 	}
 	if err := f.Sync(); err != nil {
-		return fmt.Errorf("syncing the log start in %s: %w", f.name, err)
+		return fmt.Errorf("syncing the log start in %s: %v", f.name, err) // final (D3), whatever it is
 	}
 	return nil
 }

@@ -1,9 +1,11 @@
 package wal
 
 import (
+	"errors"
 	"fmt"
 
 	"chronik/internal/model"
+	"chronik/internal/vfs"
 	"chronik/internal/wal/epoch"
 	"chronik/internal/wal/producer"
 	"chronik/internal/wal/txn"
@@ -121,7 +123,10 @@ func (l *Log) markAlone() {
 	}
 	c.marks.pending, c.marks.due, c.marks.since = nil, false, 0
 	l.mu.Unlock()
-	if err = l.writeMark(f, seq+1, m); err == nil {
+	if err = l.writeMark(f, seq+1, m); errors.Is(err, vfs.ErrNoSpace) {
+		return // the mark before stays good
+	}
+	if err == nil {
 		err = f.Sync()
 	}
 	if err != nil {
