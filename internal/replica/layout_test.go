@@ -29,9 +29,7 @@ func TestL5RemovalSurvivesCrashes(t *testing.T) {
 		files.Inject(faultfs.Rule{Ops: faultfs.OpRename | faultfs.OpSyncDir | faultfs.OpRemove, Before: func(faultfs.Call) {
 			mu.Lock()
 			defer mu.Unlock()
-			for _, m := range []crashfs.Mode{crashfs.Random, crashfs.Lose, crashfs.Keep} {
-				found = append(found, disk.CrashClone(m))
-			}
+			found = append(found, crashes(disk)...)
 		}})
 		g.Remove(t0)
 		mu.Lock()
@@ -39,14 +37,21 @@ func TestL5RemovalSurvivesCrashes(t *testing.T) {
 		if during == 0 {
 			t.Fatal("the removal made no call that a crash could come before")
 		}
-		for _, m := range []crashfs.Mode{crashfs.Random, crashfs.Lose, crashfs.Keep} {
-			found = append(found, disk.CrashClone(m))
-		}
+		found = append(found, crashes(disk)...)
 		mu.Unlock()
 		for i, after := range found {
 			checkRemoved(t, after, i >= during)
 		}
 	}
+}
+
+// crashes are disks that a power cut now may leave: with all that was not synced, with nothing of it, and with parts.
+func crashes(disk *crashfs.FS) []*crashfs.FS {
+	found := []*crashfs.FS{disk.CrashClone(crashfs.Keep), disk.CrashClone(crashfs.Lose)}
+	for range 12 {
+		found = append(found, disk.CrashClone(crashfs.Random))
+	}
+	return found
 }
 
 // checkRemoved starts over a disk that a crash left.
