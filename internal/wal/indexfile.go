@@ -127,6 +127,10 @@ func (l *Log) flushIndex(idle bool) {
 		buf = entries[i].append(buf, l.seed)
 	}
 	if _, err := f.WriteAt(buf, count*entryBytes); err != nil {
+		// A part may be there. It must not outlive the batches that it names.
+		if err := f.Truncate(count * entryBytes); err != nil {
+			l.indexBroken()
+		}
 		return
 	}
 	l.mu.Lock()
@@ -152,7 +156,12 @@ func (l *Log) openIndex() (*file, error) {
 	if err != nil {
 		return nil, err
 	}
-	return l.committer.files.put(fileKey{l, indexNumber}, vf), l.fs.SyncDir(l.dir)
+	f = l.committer.files.put(fileKey{l, indexNumber}, vf)
+	if err := l.fs.SyncDir(l.dir); err != nil {
+		f.release()
+		return nil, err
+	}
+	return f, nil
 }
 
 // rebuildIndex makes a new index by walking the headers of all visible batches. The caller has the upkeep.
