@@ -105,7 +105,10 @@ func describeBad(a *asker) {
 		a.ask("a name that cannot be", describeRequest(onTopic, "no spaces", "retention.ms"), v)
 		a.ask("an empty topic name", describeRequest(onTopic, "", "retention.ms"), v)
 		a.ask("a key that does not exist", describeRequest(onTopic, name, "no.such.key"), v)
-		a.ask("a list of no keys", describeRequest(onTopic, name, []string{}...), v)
+		a.question("a list of no keys means all keys (v%d)", v)
+		none := describeRequest(onTopic, name)
+		none.Resources[0].ConfigNames = []string{}
+		a.say("%v", len(a.quiet(none, v).(*kmsg.DescribeConfigsResponse).Resources[0].Configs) > 20)
 		a.ask("another broker", describeRequest(onBroker, "99", "message.max.bytes"), v)
 		a.ask("a broker that is no number", describeRequest(onBroker, "one", "message.max.bytes"), v)
 		a.ask("a kind of resource that does not exist", describeRequest(77, "x"), v)
@@ -113,7 +116,7 @@ func describeBad(a *asker) {
 		twice := describeRequest(onTopic, name, "retention.ms")
 		twice.Resources = append(twice.Resources, twice.Resources[0])
 		a.ask("the same resource twice", twice, v)
-		none := describeRequest(onTopic, name)
+		none = describeRequest(onTopic, name)
 		none.Resources = nil
 		a.ask("no resources", none, v)
 		a.ask("the broker's loggers, one", describeRequest(kmsg.ConfigResourceTypeBrokerLogger, "99", "root"), v)

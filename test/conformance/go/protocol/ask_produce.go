@@ -49,56 +49,47 @@ func produceVersions(a *asker) {
 }
 
 func produceBadRequest(a *asker) {
-	name, id := a.topic("t", 2)
-	good := func() *kmsg.ProduceRequest { return produceRequest(name, id, 0, newBatch(1).bytes()) }
 	for _, v := range []int16{7, 12, 13} {
-		req := good()
-		req.Acks = 2
-		a.ask("acks=2", req, v)
-		req = good()
-		req.Acks = -2
-		a.ask("acks=-2", req, v)
-		req = good()
-		req.TimeoutMillis = -1
-		a.ask("a negative timeout", req, v)
-		req = good()
-		req.Topics = nil
-		a.ask("no topics", req, v)
-		req = good()
-		req.Topics[0].Partitions = nil
-		a.ask("a topic without partitions", req, v)
-		req = good()
-		req.Topics[0].Partitions[0].Partition = -1
-		a.ask("partition -1", req, v)
-		req = good()
-		req.Topics[0].Partitions = append(req.Topics[0].Partitions, req.Topics[0].Partitions[0])
-		a.ask("the same partition twice", req, v)
-		req = good()
-		other := req.Topics[0].Partitions[0]
-		other.Partition = 1
-		bad := other
-		bad.Partition = 7
-		req.Topics[0].Partitions = append(req.Topics[0].Partitions, bad, other)
-		a.ask("two good partitions around one that is not there", req, v)
+		name, id := a.topic("t"+string(rune('a'+v)), 20)
+		next := int32(0) // each question has partitions of its own
+		ask := func(question string, change func(*kmsg.ProduceRequest)) {
+			req := produceRequest(name, id, next, newBatch(1).bytes())
+			next += 2
+			change(req)
+			a.ask(question, req, v)
+		}
+		ask("acks=2", func(r *kmsg.ProduceRequest) { r.Acks = 2 })
+		ask("acks=-2", func(r *kmsg.ProduceRequest) { r.Acks = -2 })
+		ask("a negative timeout", func(r *kmsg.ProduceRequest) { r.TimeoutMillis = -1 })
+		ask("no topics", func(r *kmsg.ProduceRequest) { r.Topics = nil })
+		ask("a topic without partitions", func(r *kmsg.ProduceRequest) { r.Topics[0].Partitions = nil })
+		ask("partition -1", func(r *kmsg.ProduceRequest) { r.Topics[0].Partitions[0].Partition = -1 })
+		ask("the same partition twice", func(r *kmsg.ProduceRequest) {
+			r.Topics[0].Partitions = append(r.Topics[0].Partitions, r.Topics[0].Partitions[0])
+		})
+		ask("two good partitions around one that is not there", func(r *kmsg.ProduceRequest) {
+			bad, other := r.Topics[0].Partitions[0], r.Topics[0].Partitions[0]
+			bad.Partition = 99
+			other.Partition++
+			r.Topics[0].Partitions = append(r.Topics[0].Partitions, bad, other)
+		})
 	}
-	req := good()
-	req.Topics[0].Topic = "no spaces"
+	name, id := a.topic("t", 1)
+	req := produceRequest("no spaces", id, 0, newBatch(1).bytes())
 	a.ask("a topic name that cannot be", req, 12)
 	a.hangUp()
-	req = good()
-	req.Topics[0].TopicID = [16]byte{}
-	a.ask("the zero topic ID", req, 13)
+	a.ask("the zero topic ID", produceRequest(name, [16]byte{}, 0, newBatch(1).bytes()), 13)
 }
 
 func produceBadBatch(a *asker) {
 	for _, v := range []int16{3, 8, 13} {
-		name, id := a.topic("t"+string(rune('a'+v)), 1)
-		for _, c := range badBatches() {
-			a.ask(c.question, produceRequest(name, id, 0, c.bytes), v)
+		cases := badBatches()
+		name, id := a.topic("t"+string(rune('a'+v)), int32(len(cases)))
+		for i, c := range cases { // each has a partition of its own, so that none depends on another
+			a.ask(c.question, produceRequest(name, id, int32(i), c.bytes), v)
+			stored := a.quiet(fetchRequest(name, id, int32(i), 0), 12).(*kmsg.FetchResponse)
+			a.say("stored: %s", batches(stored.Topics[0].Partitions[0].RecordBatches))
 		}
-		end := a.quiet(listOffsetsRequest(name, 0, -1), 7).(*kmsg.ListOffsetsResponse)
-		a.question("where the log ends after all of these (v%d)", v)
-		a.say("%d", end.Topics[0].Partitions[0].Offset)
 	}
 }
 

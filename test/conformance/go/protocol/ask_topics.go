@@ -48,8 +48,8 @@ func (a *asker) created(question string, req *kmsg.CreateTopicsRequest, version 
 	}
 	a.must(err)
 	for _, t := range resp.(*kmsg.CreateTopicsResponse).Topics {
-		a.say("%s %s, message: %v, ID: %v, %d partitions, %d replicas, configs: %v, their error %s", short(strings.ReplaceAll(t.Topic, a.tag, "")),
-			errorName(t.ErrorCode), t.ErrorMessage != nil, t.TopicID != [16]byte{}, t.NumPartitions, t.ReplicationFactor, len(t.Configs) > 0,
+		a.say("%s %s, ID: %v, %d partitions, %d replicas, configs: %v, their error %s", short(strings.ReplaceAll(t.Topic, a.tag, "")),
+			errorName(t.ErrorCode), t.TopicID != [16]byte{}, t.NumPartitions, t.ReplicationFactor, len(t.Configs) > 0,
 			errorName(t.ConfigErrorCode))
 	}
 }
