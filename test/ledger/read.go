@@ -2,11 +2,17 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
+
+// lookAgain is how long a read waits for records before it asks whether there are any to come.
+const lookAgain = 500 * time.Millisecond
 
 // Contents is all that a topic holds.
 type Contents struct {
@@ -36,22 +42,27 @@ func Read(ctx context.Context, dial func(...kgo.Opt) (*kgo.Client, error), topic
 		}
 	}
 	for len(open) > 0 {
-		fetches := cl.PollFetches(ctx)
-		if err := ctx.Err(); err != nil {
+		some, cancel := context.WithTimeout(ctx, lookAgain)
+		fetches := cl.PollFetches(some)
+		cancel()
+		switch {
+		case ctx.Err() != nil:
 			return nil, fmt.Errorf("reading %s: %d records came, partitions %v are not at their ends: %w", topic, len(c.Records), open, context.Cause(ctx))
-		}
-		fetches.EachError(func(topic string, partition int32, e error) {
-			err = fmt.Errorf("reading %s-%d: %w", topic, partition, e)
-		})
-		if err != nil {
-			return nil, err
-		}
-		fetches.EachRecord(func(r *kgo.Record) {
-			c.Records[Place{r.Partition, r.Offset}] = r.Value
-			if r.Offset+1 >= open[r.Partition] {
-				delete(open, r.Partition)
+		case fetches.NumRecords() > 0:
+			fetches.EachRecord(func(r *kgo.Record) {
+				c.Records[Place{r.Partition, r.Offset}] = r.Value
+				if r.Offset+1 >= open[r.Partition] {
+					delete(open, r.Partition)
+				}
+			})
+		case !errors.Is(fetches.Err0(), context.DeadlineExceeded):
+			return nil, fmt.Errorf("reading %s: %w", topic, fetches.Err0())
+		default: // retention may have deleted what was still to come
+			if starts, _, err = spans(ctx, cl, topic); err != nil {
+				return nil, err
 			}
-		})
+			maps.DeleteFunc(open, func(partition int32, end int64) bool { return starts[partition] >= end })
+		}
 	}
 	// Retention may have moved a start since; the records before it are neither here nor owed.
 	if starts, _, err = spans(ctx, cl, topic); err != nil {

@@ -3,6 +3,7 @@ package powercut
 import (
 	"io"
 	"sync/atomic"
+	"syscall"
 
 	"chronik/internal/vfs"
 	"chronik/internal/vfs/crashfs"
@@ -11,12 +12,23 @@ import (
 // cable stands between one process and its disk. Unplugged, nothing of the process reaches the disk any more, while
 // the disk and its page cache live on: that is a process that was killed.
 //
+// One write or sync, the failAt-th of the process, fails. After a failed sync the disk holds what it likes, and the next
+// sync proves nothing (D3).
+//
 // A lie is a sync that returns nil and does nothing. A broker that forgets to sync looks like that to its disk.
 type cable struct {
 	vfs.FS
 	unplugged atomic.Bool
 	lies      func(kind crashfs.Kind, name string) bool // nil: never
+	failAt    int64
+	calls     atomic.Int64 // writes and syncs
 }
+
+// failed tells whether the disk has failed the process.
+func (c *cable) failed() bool { return c.failAt > 0 && c.calls.Load() >= c.failAt }
+
+// fails tells whether this write or sync does.
+func (c *cable) fails() bool { return c.calls.Add(1) == c.failAt }
 
 func (c *cable) do(call func() error) error {
 	if c.unplugged.Load() {
@@ -104,14 +116,24 @@ func (f *cabledFile) ReadAt(p []byte, off int64) (int, error) {
 }
 
 func (f *cabledFile) WriteAt(p []byte, off int64) (int, error) {
+	if f.cable.fails() {
+		return 0, syscall.EIO
+	}
 	return get(f.cable, func() (int, error) { return f.File.WriteAt(p, off) })
 }
 
 func (f *cabledFile) WriteVAt(bufs [][]byte, off int64) (int64, error) {
+	if f.cable.fails() {
+		return 0, syscall.EIO
+	}
 	return get(f.cable, func() (int64, error) { return f.File.WriteVAt(bufs, off) })
 }
 
 func (f *cabledFile) Sync() error {
+	if f.cable.fails() {
+		f.File.(interface{ SyncFailed() }).SyncFailed()
+		return syscall.EIO
+	}
 	return f.cable.sync(crashfs.OpSync, f.name, f.File.Sync)
 }
 

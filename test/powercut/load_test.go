@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
@@ -18,8 +19,17 @@ type topic struct {
 	partitions int32
 	configs    map[string]string
 	rule       ledger.Rule
-	plain      bool // written with acks=1 by a producer that is not idempotent
+	writer     writer
 }
+
+// writer is who writes to a topic.
+type writer uint8
+
+const (
+	idempotent writer = iota // acks=-1
+	simple                   // acks=1, and not idempotent: what is retried may stand there twice
+	themselves               // the topic's owner, as a crowd of idempotent producers
+)
 
 // bulky are records of which a few fill a segment of 1 MiB, the smallest that Kafka allows, among small ones.
 func bulky(number uint64) []byte {
@@ -30,15 +40,18 @@ func bulky(number uint64) []byte {
 	return ledger.Bytes(number, size)
 }
 
-func newTopics() []*topic {
+func newTopics(p plan) []*topic {
 	return []*topic{
 		{Ledger: ledger.New("ordered", nil), partitions: 3, rule: ledger.Rule{ExactlyOnce: true},
 			configs: map[string]string{"segment.ms": "15", "index.interval.bytes": "512"}},
 		{Ledger: ledger.New("trimmed", bulky), partitions: 2, rule: ledger.Rule{ExactlyOnce: true},
 			configs: map[string]string{"segment.bytes": "1048576"}},
-		{Ledger: ledger.New("plain", nil), partitions: 2, plain: true},
-		{Ledger: ledger.New("kept", bulky), partitions: 1, plain: true, rule: ledger.Rule{Retention: true},
-			configs: map[string]string{"segment.bytes": "1048576", "retention.bytes": "1500000"}},
+		{Ledger: ledger.New("plain", nil), partitions: 2, writer: simple},
+		{Ledger: ledger.New("kept", bulky), partitions: 1, writer: simple, rule: ledger.Rule{Retention: true},
+			configs: map[string]string{"segment.bytes": "1048576", "retention.bytes": "1500000",
+				"retention.ms": strconv.FormatInt(p.maxAge.Milliseconds(), 10)}},
+		{Ledger: ledger.New("crowded", nil), partitions: 1, writer: themselves, rule: ledger.Rule{ExactlyOnce: true},
+			configs: map[string]string{"segment.ms": "40"}},
 	}
 }
 
@@ -48,9 +61,9 @@ type load struct {
 	topics []*topic
 	owner  *owner
 
-	clients            []*kgo.Client
-	idempotent, simple *kgo.Client
-	reader             *kgo.Client
+	clients []*kgo.Client
+	writers [themselves]*kgo.Client
+	reader  *kgo.Client
 
 	giveUp context.CancelCauseFunc // ends the story
 	stacks func() string           // of the node
@@ -59,7 +72,7 @@ type load struct {
 }
 
 func newLoad(m *machine, p plan, giveUp context.CancelCauseFunc) (*load, error) {
-	l := &load{plan: p, topics: newTopics(), giveUp: giveUp, stacks: m.goroutines}
+	l := &load{plan: p, topics: newTopics(p), giveUp: giveUp, stacks: m.goroutines}
 	var names []string
 	for _, t := range l.topics {
 		names = append(names, t.Topic())
@@ -70,8 +83,8 @@ func newLoad(m *machine, p plan, giveUp context.CancelCauseFunc) (*load, error) 
 		opts []kgo.Opt
 	}{
 		{&admin, nil},
-		{&l.idempotent, []kgo.Opt{kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerBatchCompression(p.codec)}},
-		{&l.simple, []kgo.Opt{kgo.RequiredAcks(kgo.LeaderAck()), kgo.DisableIdempotentWrite()}},
+		{&l.writers[idempotent], []kgo.Opt{kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerBatchCompression(p.codec)}},
+		{&l.writers[simple], []kgo.Opt{kgo.RequiredAcks(kgo.LeaderAck()), kgo.DisableIdempotentWrite()}},
 		{&l.reader, []kgo.Opt{kgo.ConsumeTopics(names...), kgo.ConsumeStartOffset(kgo.NewOffset().AtStart())}},
 	} {
 		cl, err := m.dial(c.opts...)
@@ -81,7 +94,7 @@ func newLoad(m *machine, p plan, giveUp context.CancelCauseFunc) (*load, error) 
 		*c.into = cl
 		l.clients = append(l.clients, cl)
 	}
-	l.owner = newOwner(asker{admin}, p.seed, l.topics[1].Ledger, l.topics[1].partitions)
+	l.owner = newOwner(asker{admin}, p.seed, l.topics)
 	return l, nil
 }
 
@@ -117,8 +130,12 @@ func (l *load) wrongs() error {
 // create makes the topics. It is part of the story: the power may go at any moment of it.
 func (l *load) create(ctx context.Context) error {
 	for _, t := range l.topics {
-		if _, err := l.owner.createTopic(ctx, t.Topic(), t.partitions, t.configs); err != nil {
+		created, err := l.owner.createTopic(ctx, t.Topic(), t.partitions, t.configs)
+		if err != nil {
 			return err
+		}
+		if t.writer == themselves {
+			l.owner.crowd.id = created
 		}
 	}
 	return nil
@@ -128,7 +145,9 @@ func (l *load) create(ctx context.Context) error {
 func (l *load) run(ctx, give context.Context) {
 	var wg sync.WaitGroup
 	for _, t := range l.topics {
-		wg.Go(func() { t.Produce(ctx, l.producer(t), l.plan.window) })
+		if t.writer != themselves {
+			wg.Go(func() { t.Produce(ctx, l.writers[t.writer], l.plan.window) })
+		}
 		for partition := range t.partitions {
 			wg.Go(func() { l.wrong(l.watch(ctx, t, partition)) })
 		}
@@ -136,18 +155,11 @@ func (l *load) run(ctx, give context.Context) {
 	wg.Go(func() { l.consume(ctx) })
 	wg.Go(func() { l.wrong(l.owner.run(ctx, give)) })
 	wg.Wait()
-	for _, cl := range []*kgo.Client{l.idempotent, l.simple} {
+	for _, cl := range l.writers {
 		if err := cl.Flush(give); err != nil {
 			l.wrong(fmt.Errorf("flushing: %w, %w", err, context.Cause(give)))
 		}
 	}
-}
-
-func (l *load) producer(t *topic) *kgo.Client {
-	if t.plain {
-		return l.simple
-	}
-	return l.idempotent
 }
 
 // consume enters what a consumer is shown.

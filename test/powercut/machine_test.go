@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/pprof"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -29,6 +30,7 @@ type machine struct {
 	network  *memnet.Network
 	lies     func(crashfs.Kind, string) bool
 	tick     time.Duration
+	every    uint64 // metadata entries between two snapshots
 	log      *slog.Logger
 
 	disk *crashfs.FS // what the next life finds
@@ -43,7 +45,8 @@ func newMachine(p plan, log *slog.Logger) (*machine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &machine{seed: p.seed, settings: settings, network: memnet.New(), tick: p.tick, log: log, disk: crashfs.New(p.seed)}, nil
+	return &machine{seed: p.seed, settings: settings, network: memnet.New(),
+		tick: p.tick, every: p.every, log: log, disk: crashfs.New(p.seed)}, nil
 }
 
 // supply is the power of one life, and what ends it.
@@ -56,13 +59,14 @@ type supply struct {
 	ops   atomic.Int64  // changing operations so far
 	due   atomic.Int64  // the operation at which the power goes; 0: none yet
 	up    chan struct{} // closed when life.ops is reached
+	once  sync.Once
 	dead  chan struct{} // closed when the power is gone
 	after *crashfs.FS   // what the disk holds then; written before dead is closed
 }
 
 func newSupply(l life, m *machine) *supply {
 	s := &supply{life: l, disk: m.disk, card: networkCard{network: m.network}, up: make(chan struct{}), dead: make(chan struct{})}
-	s.cable = &cable{FS: m.disk, lies: m.lies}
+	s.cable = &cable{FS: m.disk, lies: m.lies, failAt: l.failure}
 	if l.end != cleanStop {
 		s.due.Store(l.ops)
 	}
@@ -80,7 +84,7 @@ func (s *supply) op(op crashfs.Op) {
 		close(s.up)
 	}
 	if n == s.due.Load() {
-		s.cut()
+		s.once.Do(s.cut)
 	}
 }
 
@@ -107,23 +111,28 @@ func (s *supply) isDead() bool {
 	}
 }
 
+// hurt tells whether the node has a reason to end by itself.
+func (s *supply) hurt() bool { return s.isDead() || s.cable.failed() }
+
 // run is one life of the node, from its start to the end that the life says, or to the end of ctx. The error
 // says what the node did that it must not do.
 func (m *machine) run(ctx context.Context, l life) (err error) {
 	s := newSupply(l, m)
 	n, err := m.start(s)
 	if err != nil {
-		if !s.isDead() {
+		if !s.hurt() {
 			return fmt.Errorf("the node does not start: %w", err)
 		}
+		s.once.Do(s.cut)
 		return m.end(s)
 	}
 	select {
 	case <-s.up:
 	case <-n.Failed():
-		if !s.isDead() {
+		if !s.hurt() {
 			return errors.Join(fmt.Errorf("the node ended by itself: %w", n.Err()), m.stop(n, s))
 		}
+		s.once.Do(s.cut)
 	case <-ctx.Done():
 		return errors.Join(fmt.Errorf("the node was at disk operation %d of %d: %w", s.ops.Load(), l.ops, context.Cause(ctx)), m.stop(n, s))
 	}
@@ -155,12 +164,13 @@ func (m *machine) serve() (stop func() error, err error) {
 func (m *machine) start(s *supply) (n *node.Node, err error) {
 	m.born++
 	pprof.Do(context.Background(), m.labels(), func(context.Context) {
-		n, err = node.New(m.settings, node.Env{FS: s.cable, Listen: s.card.listen, Now: time.Now, Log: m.log, Tick: m.tick})
+		n, err = node.New(m.settings, node.Env{FS: s.cable, Listen: s.card.listen, Now: time.Now, Log: m.log,
+			Tick: m.tick, SnapshotEvery: m.every})
 	})
 	return n, err
 }
 
-// stop takes the node down. Only a node with power must manage to save everything, but none may hang.
+// stop takes the node down. Only one with power and a whole disk must manage to save everything, but none may hang.
 func (m *machine) stop(n *node.Node, s *supply) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -168,7 +178,7 @@ func (m *machine) stop(n *node.Node, s *supply) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("stopping the node took longer than %v: %w\n%s", patience, err, m.goroutines())
 	}
-	if err != nil && !s.isDead() {
+	if err != nil && !s.hurt() {
 		return fmt.Errorf("stopping the node: %w", err)
 	}
 	return nil

@@ -8,9 +8,11 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"chronik/internal/model"
 	"chronik/test/ledger"
 )
 
@@ -20,8 +22,8 @@ import (
 type owner struct {
 	asker
 	rng     *rand.Rand
-	trimmed *ledger.Ledger // whose records it deletes
-	parts   int32          // of that topic
+	trimmed *topic // whose records it deletes
+	crowd   crowd
 	topics  [2]incarnation
 	gone    map[id]bool     // IDs of topics acknowledged to be deleted
 	configs map[setting]int // acknowledged
@@ -32,34 +34,53 @@ type incarnation struct {
 	*ledger.Ledger // nil: there is none
 	id             id
 	partitions     int32
+	haunted        func() error // ends the writing to the incarnation before this one; nil: nobody does
 }
 
 // setting is a key of a topic, or of all brokers.
 type setting struct{ topic, key string }
 
-func newOwner(a asker, seed uint64, trimmed *ledger.Ledger, parts int32) *owner {
-	return &owner{
-		asker: a, rng: rand.New(rand.NewPCG(seed, 0x6f776e6572)), trimmed: trimmed, parts: parts,
+func newOwner(a asker, seed uint64, topics []*topic) *owner {
+	o := &owner{
+		asker: a, rng: rand.New(rand.NewPCG(seed, 0x6f776e6572)),
 		gone: make(map[id]bool), configs: make(map[setting]int),
 	}
+	for _, t := range topics {
+		switch t.Topic() {
+		case "trimmed":
+			o.trimmed = t
+		case "crowded":
+			o.crowd = crowd{topic: t, known: make(map[model.ProducerID]bool)}
+		}
+	}
+	return o
 }
 
 // run meddles until ctx ends, and finishes by give what it is at then.
 func (o *owner) run(ctx, give context.Context) error {
-	for ctx.Err() == nil {
-		if err := o.step(give); err != nil {
-			return err
-		}
+	var err error
+	for ctx.Err() == nil && err == nil {
+		err = o.step(give)
 	}
-	return nil
+	for i := range o.topics {
+		err = errors.Join(err, o.topics[i].exorcise())
+	}
+	return err
 }
 
 func (o *owner) step(ctx context.Context) error {
-	switch n := o.rng.IntN(len(o.topics)); o.rng.IntN(6) {
+	switch n := o.rng.IntN(len(o.topics)); o.rng.IntN(8) {
 	case 0:
 		return o.trim(ctx)
 	case 1:
 		return o.change(ctx)
+	case 2, 3:
+		for range 1 + o.rng.IntN(8) {
+			if err := o.crowd.write(ctx, o.asker, o.rng); err != nil {
+				return err
+			}
+		}
+		return nil
 	default:
 		t := &o.topics[n]
 		switch {
@@ -86,7 +107,11 @@ func (o *owner) bear(ctx context.Context, t *incarnation, name string) error {
 	if o.gone[created] {
 		return fmt.Errorf("L5: %s was created with the ID of a topic that was deleted", name)
 	}
+	err = t.exorcise()
 	*t = incarnation{Ledger: ledger.New(name, payloadOf(created)), id: created, partitions: partitions}
+	if err != nil {
+		return err
+	}
 	for partition := range partitions {
 		if err := o.empty(ctx, t, partition); err != nil {
 			return err
@@ -120,35 +145,46 @@ func payloadOf(owner id) func(uint64) []byte {
 	}
 }
 
-// bury deletes a topic while somebody still writes to it. Once that is acknowledged nothing reaches it any more.
+// bury deletes a topic while somebody writes to it, and goes on to. Once the deletion is acknowledged nothing reaches
+// the topic any more, nor the next one of its name.
 func (o *owner) bury(ctx context.Context, t *incarnation) error {
+	name, buried := t.Topic(), t.id
 	writing, stop := context.WithCancel(ctx)
-	defer stop()
+	var deleted atomic.Bool
+	var err error
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		for writing.Err() == nil {
-			if _, err := o.produce(writing, t.id, 0, ledger.Bytes(0, 50)); err != nil && !errors.Is(err, errUnsure) {
-				return // the topic is gone
+		for writing.Err() == nil && err == nil {
+			late := deleted.Load()
+			if _, e := o.produce(writing, buried, 0, nil, []byte("a record of a deleted topic")); late && e == nil {
+				err = fmt.Errorf("L5: a record was acknowledged to %s after its deletion was", name)
+			} else if late && !errors.Is(e, errUnsure) && !errors.Is(e, kerr.UnknownTopicID) {
+				err = fmt.Errorf("producing to a deleted topic: %w, want UNKNOWN_TOPIC_ID", e)
 			}
 		}
 	})
-	if err := o.deleteTopic(ctx, t.Topic()); err != nil {
+	haunted := func() error {
+		stop()
+		wg.Wait()
 		return err
 	}
-	o.gone[t.id] = true
-	err := until(ctx, func(int) error {
-		if _, err := o.produce(ctx, t.id, 0, ledger.Bytes(0, 50)); err != nil {
-			return err
-		}
-		return fmt.Errorf("L5: a record was acknowledged to %s after its deletion was", t.Topic())
-	})
-	stop()
-	wg.Wait()
-	if !errors.Is(err, kerr.UnknownTopicID) {
-		return fmt.Errorf("producing to a deleted topic: %w, want UNKNOWN_TOPIC_ID", err)
+	if err := o.deleteTopic(ctx, name); err != nil {
+		return errors.Join(err, haunted())
 	}
-	*t = incarnation{}
+	deleted.Store(true)
+	o.gone[buried] = true
+	*t = incarnation{haunted: haunted}
 	return nil
+}
+
+// exorcise ends the writing to a deleted topic, and returns what was wrong with it.
+func (t *incarnation) exorcise() error {
+	haunted := t.haunted
+	t.haunted = nil
+	if haunted == nil {
+		return nil
+	}
+	return haunted()
 }
 
 // write produces a few records. One whose outcome is not known is sent again: it may stand there twice.
@@ -157,7 +193,7 @@ func (o *owner) write(ctx context.Context, t *incarnation) error {
 		number, value := t.Next()
 		partition := o.rng.Int32N(t.partitions)
 		err := until(ctx, func(int) error {
-			offset, err := o.produce(ctx, t.id, partition, value)
+			offset, err := o.produce(ctx, t.id, partition, nil, value)
 			if err == nil {
 				t.Enter(ledger.Place{Partition: partition, Offset: offset}, number)
 			}
@@ -172,7 +208,7 @@ func (o *owner) write(ctx context.Context, t *incarnation) error {
 
 // trim deletes records of a topic that is written to all the time, below some acknowledged offset.
 func (o *owner) trim(ctx context.Context) error {
-	partition := o.rng.Int32N(o.parts)
+	partition := o.rng.Int32N(o.trimmed.partitions)
 	end := o.trimmed.End(partition)
 	before := end - o.rng.Int64N(end/4+1)
 	o.trimmed.Trim(partition, before)

@@ -7,16 +7,19 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"chronik/internal/model"
 	"chronik/internal/record"
 )
 
 const acksAll = -1
 
-// produce sends one batch of one record to a partition of a topic, named by its ID, and returns the offset. It is
-// tried once.
-func (a asker) produce(ctx context.Context, topic id, partition int32, value []byte) (int64, error) {
-	w := record.NewBuilder(record.Options{})
-	w.Add(time.Now().UnixMilli(), nil, value)
+// produce sends one batch to a partition of a topic, named by its ID, and returns the offset of the first record. It
+// is tried once. as is the idempotent producer and its sequence; nil: none.
+func (a asker) produce(ctx context.Context, topic id, partition int32, as *record.Producer, values ...[]byte) (int64, error) {
+	w := record.NewBuilder(record.Options{Producer: as})
+	for _, value := range values {
+		w.Add(time.Now().UnixMilli(), nil, value)
+	}
 	batch, err := w.Build()
 	if err != nil {
 		return 0, err
@@ -52,6 +55,21 @@ func (a asker) deleteRecords(ctx context.Context, topic string, partition int32,
 	}
 	out := &resp.Topics[0].Partitions[0]
 	return out.LowWatermark, sure(nil, out.ErrorCode)
+}
+
+// newProducer asks for the identity of an idempotent producer.
+func (a asker) newProducer(ctx context.Context) (p record.Producer, err error) {
+	req := kmsg.NewPtrInitProducerIDRequest()
+	req.ProducerID, req.ProducerEpoch = -1, -1
+	err = until(ctx, func(int) error {
+		resp, err := ask[*kmsg.InitProducerIDResponse](ctx, a, req)
+		if err != nil {
+			return sure(err, 0)
+		}
+		p.ID, p.Epoch = model.ProducerID(resp.ProducerID), resp.ProducerEpoch
+		return sure(nil, resp.ErrorCode)
+	})
+	return p, err
 }
 
 // The timestamps that ListOffsets takes for the two ends of a log.

@@ -18,6 +18,8 @@ type plan struct {
 	window int // records that a producer leaves unanswered at most
 	codec  kgo.CompressionCodec
 	tick   time.Duration // of the logs' upkeep
+	every  uint64        // metadata entries between two snapshots
+	maxAge time.Duration // retention of the topic that has one
 }
 
 // ending is how a node's life ends.
@@ -40,6 +42,7 @@ type life struct {
 	mode    crashfs.Mode // of the power cut
 	network bool         // the connections break at the same moment; else a node without a disk is still there
 	stopOps int64        // cleanStop: operations from the begin of the stop to the cut; negative: the stop comes through
+	failure int64        // the write or sync that fails before all that, counted from the start; 0: none
 }
 
 func newPlan(seed uint64) plan {
@@ -49,7 +52,9 @@ func newPlan(seed uint64) plan {
 		window: 1 << rng.IntN(7),
 		codec: []kgo.CompressionCodec{kgo.NoCompression(), kgo.GzipCompression(), kgo.SnappyCompression(),
 			kgo.Lz4Compression(), kgo.ZstdCompression()}[rng.IntN(5)],
-		tick: time.Duration(1+rng.IntN(30)) * time.Millisecond,
+		tick:   time.Duration(1+rng.IntN(30)) * time.Millisecond,
+		every:  1 << (1 + rng.IntN(8)),
+		maxAge: time.Duration(20+rng.IntN(400)) * time.Millisecond,
 	}
 	for range 2 + rng.IntN(5) {
 		p.lives = append(p.lives, newLife(rng))
@@ -73,12 +78,15 @@ func newLife(rng *rand.Rand) life {
 	case 1:
 		l.end, l.stopOps = cleanStop, rng.Int64N(40)-8
 	}
+	if rng.IntN(6) == 0 {
+		l.failure = 1 + rng.Int64N(l.ops)
+	}
 	return l
 }
 
 func (p plan) String() string {
 	var s strings.Builder
-	fmt.Fprintf(&s, "window %d, codec %v, tick %v", p.window, p.codec, p.tick)
+	fmt.Fprintf(&s, "window %d, codec %v, tick %v, metadata snapshot every %d, retention %v", p.window, p.codec, p.tick, p.every, p.maxAge)
 	for i, l := range p.lives {
 		fmt.Fprintf(&s, "\n  life %d: %v", i+1, l)
 	}
@@ -97,6 +105,9 @@ func (l life) String() string {
 	}
 	if l.network {
 		s += " together with the network"
+	}
+	if l.failure > 0 {
+		s += fmt.Sprintf(", and write or sync %d fails", l.failure)
 	}
 	return fmt.Sprintf("after %d operations: %s", l.ops, s)
 }
