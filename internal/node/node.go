@@ -31,7 +31,10 @@ type Env struct {
 	Listen func(network, address string) (net.Listener, error)
 	Now    func() time.Time
 	Log    *slog.Logger
-	Tick   time.Duration // how often the logs' marks and idle files are seen to; 0: the default, a second
+
+	// What else tests turn; zero is the default.
+	Tick          time.Duration // how often the logs' marks and idle files are seen to
+	SnapshotEvery uint64        // metadata entries between two snapshots
 }
 
 // Node is a running broker.

@@ -51,7 +51,7 @@ func (n *Node) openMetadata(context.Context) error {
 	var err error
 	n.quorum, err = quorum.OpenLocal(quorum.Options{
 		FS: n.env.FS, Dir: path.Join(n.settings.DataDir, "wal", "__meta"), ClusterID: n.identity.ClusterID,
-		Committer: n.meta, Now: n.env.Now, Log: n.env.Log,
+		Committer: n.meta, Now: n.env.Now, Log: n.env.Log, SnapshotEvery: n.env.SnapshotEvery,
 	})
 	return err
 }
