@@ -3,6 +3,8 @@ package main
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
+	"slices"
 	"sort"
 	"strings"
 
@@ -26,6 +28,7 @@ func connectionProbes() []probe {
 		{"connection/api-versions", apiVersions},
 		{"connection/advertised", advertised},
 		{"connection/refused-requests", refused},
+		{"connection/version-limits", versionLimits},
 		{"connection/pipelined", pipelined},
 	}
 }
@@ -153,6 +156,26 @@ func refused(a *asker) {
 	produceBelow(a)
 	a.question("does it still serve others")
 	a.say("%v", len(a.quiet(metadataFor(), 12).(*kmsg.MetadataResponse).Brokers) > 0)
+}
+
+// versionLimits asks for a version too high and one too low of every API: the connection closes (ApiVersions answers, see there).
+func versionLimits(a *asker) {
+	for _, key := range slices.Sorted(maps.Keys(stage)) {
+		for _, version := range []int16{stage[key][0] - 1, stage[key][1] + 1} {
+			if key == int16(kmsg.ApiVersions) || key == int16(kmsg.Produce) && version < 3 {
+				continue
+			}
+			req := kmsg.RequestForKey(key)
+			req.SetVersion(max(version, 0))
+			b := a.connection().format.AppendRequest(nil, req, 7)
+			binary.BigEndian.PutUint16(b[6:], uint16(version))
+			a.question("%s v%d", kmsg.NameForKey(key), version)
+			a.must(a.connection().raw(b))
+			_, err := a.connection().frame()
+			a.say("%v", err)
+			a.hangUp()
+		}
+	}
 }
 
 // produceBelow: Produce 0 to 2 are advertised and not served (KAFKA-18659).

@@ -121,7 +121,7 @@ func fetchWaiting(a *asker) {
 	a.fill(name, id, 1)
 	timed := func(question string, atLeast, atMost time.Duration, change func(*kmsg.FetchRequest)) {
 		req := fetchRequest(name, id, 0, 1)
-		req.MaxWaitMillis = 700
+		req.MaxWaitMillis = 2000
 		change(req)
 		start := time.Now()
 		a.quiet(req, 12)
@@ -129,15 +129,15 @@ func fetchWaiting(a *asker) {
 		a.question("%s", question)
 		a.say("in time: %v", took >= atLeast-50*time.Millisecond && took <= atMost)
 	}
-	timed("at the end it waits for all of max wait", 700*time.Millisecond, 3*time.Second, func(*kmsg.FetchRequest) {})
-	timed("with min bytes 0 it does not wait", 0, 500*time.Millisecond, func(r *kmsg.FetchRequest) { r.MinBytes = 0 })
-	timed("with max wait 0 it does not wait", 0, 500*time.Millisecond, func(r *kmsg.FetchRequest) { r.MaxWaitMillis = 0 })
-	timed("out of range does not wait", 0, 500*time.Millisecond, func(r *kmsg.FetchRequest) { r.Topics[0].Partitions[0].FetchOffset = 50 })
-	timed("an unknown partition does not wait", 0, 500*time.Millisecond, func(r *kmsg.FetchRequest) { r.Topics[0].Partitions[0].Partition = 9 })
-	timed("fewer than min bytes wait", 700*time.Millisecond, 3*time.Second, func(r *kmsg.FetchRequest) {
+	timed("at the end it waits for all of max wait", 2*time.Second, 6*time.Second, func(*kmsg.FetchRequest) {})
+	timed("with min bytes 0 it does not wait", 0, 1500*time.Millisecond, func(r *kmsg.FetchRequest) { r.MinBytes = 0 })
+	timed("with max wait 0 it does not wait", 0, 1500*time.Millisecond, func(r *kmsg.FetchRequest) { r.MaxWaitMillis = 0 })
+	timed("out of range does not wait", 0, 1500*time.Millisecond, func(r *kmsg.FetchRequest) { r.Topics[0].Partitions[0].FetchOffset = 50 })
+	timed("an unknown partition does not wait", 0, 1500*time.Millisecond, func(r *kmsg.FetchRequest) { r.Topics[0].Partitions[0].Partition = 9 })
+	timed("fewer than min bytes wait", 2*time.Second, 6*time.Second, func(r *kmsg.FetchRequest) {
 		r.MinBytes, r.Topics[0].Partitions[0].FetchOffset = 10_000, 0
 	})
-	timed("enough bytes do not wait", 0, 500*time.Millisecond, func(r *kmsg.FetchRequest) { r.Topics[0].Partitions[0].FetchOffset = 0 })
+	timed("enough bytes do not wait", 0, 1500*time.Millisecond, func(r *kmsg.FetchRequest) { r.Topics[0].Partitions[0].FetchOffset = 0 })
 	a.question("a produce ends the wait")
 	req := fetchRequest(name, id, 0, 1)
 	req.MaxWaitMillis, req.Version = 15_000, 12
