@@ -131,7 +131,7 @@ func (l *Log) findTime(v *view, from cutPoint, start, limit model.Offset, ts int
 	defer f.release()
 	s := newScanner(f, from.pos, v.size, true)
 	defer s.close()
-	chk := checker{log: l, gaps: v.gaps, expect: from.offset}
+	chk := checker{log: l, gaps: v.gaps, expect: from.offset, end: v.end}
 	r := reader{log: l, v: *v, gen: l.generation.Load()}
 	for {
 		b, err := s.next()

@@ -234,7 +234,7 @@ func (r *reader) walk(verify bool) (*Region, error) {
 	if !verify {
 		s.chunk = walkChunk
 	}
-	chk := checker{log: r.log, gaps: r.v.gaps, expect: r.expect}
+	chk := checker{log: r.log, gaps: r.v.gaps, expect: r.expect, end: r.v.end}
 	region := &Region{f: r.f, log: r.log, gen: r.gen, next: r.from}
 	checkedTo := r.at
 	for {
@@ -346,6 +346,7 @@ type checker struct {
 	log    *Log
 	gaps   bool
 	expect model.Offset
+	end    model.Offset // of the segment
 	epoch  model.LeaderEpoch
 	until  model.Offset // epoch is that of the offsets below
 }
@@ -354,6 +355,9 @@ func (c *checker) check(b record.Batch) error {
 	base := b.BaseOffset()
 	if base < c.expect || base > c.expect && !c.gaps {
 		return fmt.Errorf("%w: it has offset %d where %d belongs", errBadBatch, base, c.expect)
+	}
+	if last := b.LastOffset(); last >= c.end {
+		return fmt.Errorf("%w: it has offsets up to %d, the segment ends at %d", errBadBatch, last, c.end)
 	}
 	if last := b.LastOffset(); last >= c.until { // of the last one: the log may start inside of the batch
 		c.epoch, c.until = c.log.epochSpan(last)
