@@ -1,6 +1,10 @@
 package main
 
 import (
+	"fmt"
+	"slices"
+	"strings"
+
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -49,14 +53,17 @@ func describeLogDirs(a *asker) {
 	for v := int16(1); v <= 5; v++ {
 		a.question("all topics: the one with records has a size (v%d)", v)
 		got := a.quiet(kmsg.NewPtrDescribeLogDirsRequest(), v).(*kmsg.DescribeLogDirsResponse)
+		var found []string
 		for _, dir := range got.Dirs {
 			for _, t := range dir.Topics {
 				for _, p := range t.Partitions {
 					if t.Topic == name {
-						a.say("partition %d, size %v, lag %d, future %v", p.Partition, p.Size > 0, p.OffsetLag, p.IsFuture)
+						found = append(found, fmt.Sprintf("partition %d, size %v, lag %d, future %v", p.Partition, p.Size > 0, p.OffsetLag, p.IsFuture))
 					}
 				}
 			}
 		}
+		slices.Sort(found)
+		a.say("%s", strings.Join(found, "\n  "))
 	}
 }
