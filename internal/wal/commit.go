@@ -36,9 +36,10 @@ func (l *Log) commit() bool {
 			err = l.spaceFailed()
 		}
 		if err != nil {
-			f.release()
+			told := g.relaxed // else it is the group in flight, which the fence takes and tells
 			l.fence(fmt.Errorf("syncing %s: %w", f.name, err))
-			if g.relaxed { // else it was the group in flight, and the fence has told its waiters
+			f.release()
+			if told {
 				g.recycle()
 			}
 			return true

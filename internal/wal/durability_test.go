@@ -236,6 +236,7 @@ func TestD3ZeroerFailureReachesTheGroupInFlight(t *testing.T) {
 		})
 		for l.space.job == nil {
 			must(t, l, batch(1, 50, 1, nil))
+			synctest.Wait()
 		}
 		release := make(chan struct{})
 		commits = faults.Inject(faultfs.Rule{Ops: faultfs.OpSync, Match: segmentFiles, Before: func(faultfs.Call) { <-release }})

@@ -253,7 +253,7 @@ func TestFilesAreBounded(t *testing.T) {
 	if n := e.com.OpenFiles(); n != 0 {
 		t.Errorf("%d files are open in an idle log", n)
 	}
-	opens := faults.Inject(faultfs.Rule{Ops: faultfs.OpOpen})
+	opens := faults.Inject(faultfs.Rule{Ops: faultfs.OpOpen, Match: faultfs.Base(segmentName(0))})
 	for range 3 {
 		r, err := l.Read(0, l.End(), 100, true)
 		if err != nil {
