@@ -147,6 +147,9 @@ func (in *installer) python(ctx context.Context) error {
 }
 
 func (in *installer) golang(ctx context.Context) error {
+	if err := command(ctx, filepath.Join(in.source, "go"), "go", "test", "./dataset"); err != nil {
+		return err
+	}
 	return command(ctx, filepath.Join(in.source, "go"), "go", "build", "-o", in.path("bin")+"/", "./...")
 }
 
