@@ -234,6 +234,8 @@ func TestE3DiskFull(t *testing.T) {
 	if _, err := l.DeleteBefore(20); err != nil { // the deletion frees space
 		t.Fatal(err)
 	}
+	l.takeTurn() // nobody holds a deleted file
+	l.endTurn()
 	e.com.files.closeAll()
 	if err := appendOne(); err != nil {
 		t.Errorf("after space was freed: %v", err)

@@ -161,6 +161,8 @@ func TestD3SyncFailureIsFinal(t *testing.T) {
 				faults.Inject(faultfs.Rule{Ops: faultfs.OpWrite, Match: segmentFiles, Times: 1, Err: syscall.ENOSPC, Partial: 30})
 			}
 			if rule.Ops == faultfs.OpOpen {
+				l.takeTurn() // the committer has let go of the file
+				l.endTurn()
 				e.com.files.closeAll()
 			}
 			rule.Match, rule.Times = segmentFiles, 1
