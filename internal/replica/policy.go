@@ -28,6 +28,10 @@ type Policy struct {
 var (
 	// ErrOneBatch: a produce request carries exactly one batch for a partition (KIP-98).
 	ErrOneBatch = errors.New("a partition's records must be exactly one record batch")
+	// ErrUnknownMagic: no record format that ever was; message sets of magic 0 and 1 are record.ErrMagic alone.
+	ErrUnknownMagic = errors.New("the record format does not exist")
+	// ErrBaseOffset: producers count from 0, the broker gives the offsets.
+	ErrBaseOffset = errors.New("the base offset of a producer's batch must be 0")
 	// ErrTooLarge: the batch is larger than the topic's max.message.bytes.
 	ErrTooLarge = errors.New("the record batch is larger than max.message.bytes allows")
 	// ErrLargerThanSegment: the batch is larger than the topic's segment.bytes.
@@ -49,10 +53,14 @@ func (p *Policy) Admit(records []byte, nowMs int64) (record.Batch, error) {
 	}
 	b, rest, err := record.Next(records)
 	switch {
+	case errors.Is(err, record.ErrMagic) && record.Batch(records).Magic() != 0 && record.Batch(records).Magic() != 1:
+		return nil, fmt.Errorf("%w: %w", ErrUnknownMagic, err)
 	case err != nil:
 		return nil, err
 	case len(rest) != 0:
 		return nil, ErrOneBatch
+	case b.BaseOffset() != 0:
+		return nil, fmt.Errorf("%w: it is %d", ErrBaseOffset, b.BaseOffset())
 	case len(b) > p.MaxMessageBytes:
 		return nil, fmt.Errorf("%w: it has %d bytes, the limit is %d", ErrTooLarge, len(b), p.MaxMessageBytes)
 	case int64(len(b)) > p.SegmentBytes:

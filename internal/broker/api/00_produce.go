@@ -6,11 +6,13 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+
 	"chronik/internal/broker/server"
 	"chronik/internal/model"
 	"chronik/internal/record"
 	"chronik/internal/record/compress"
-	"chronik/internal/wal"
+	"chronik/internal/replica"
 	"chronik/internal/wire"
 )
 
@@ -44,7 +46,12 @@ func (b *Broker) produce(req *server.Request, slot *server.Slot) {
 				p.refuse(&out[i], err)
 				continue
 			}
-			b.append(p, req, model.TopicPartition{Topic: name, Partition: out[i].Partition}, topic.Partitions[i].Records, &out[i], nowMs)
+			r, err := b.target(name, topic.ID, out[i].Partition)
+			if err != nil {
+				p.refuse(&out[i], err)
+				continue
+			}
+			b.append(p, req, r, topic.Partitions[i].Records, &out[i], nowMs)
 		}
 	}
 	p.settle() // the share that this call held
@@ -67,14 +74,19 @@ func refuseAll(in *wire.ProduceRequest) error {
 	return nil
 }
 
+// target finds a partition of the request. A topic that was named by its ID may have been deleted, and created again
+// under its name, since the name was looked up: then it is another one (L5).
+func (b *Broker) target(topic string, id model.TopicID, partition int32) (*replica.Replica, error) {
+	r, err := b.partition(model.TopicPartition{Topic: topic, Partition: partition})
+	if err == nil && !id.IsZero() && r.TopicID() != id {
+		return nil, errUnknownTopicID
+	}
+	return r, err
+}
+
 // append admits one partition's batch and places it in the log. What comes of it is told to the partition's
 // waiter, or here if it was refused.
-func (b *Broker) append(p *producing, req *server.Request, tp model.TopicPartition, records []byte, out *wire.ProduceResponsePartition, nowMs int64) {
-	r, err := b.partition(tp)
-	if err != nil {
-		p.refuse(out, err)
-		return
-	}
+func (b *Broker) append(p *producing, req *server.Request, r *replica.Replica, records []byte, out *wire.ProduceResponsePartition, nowMs int64) {
 	policy := r.Policy()
 	batch, err := policy.Admit(records, nowMs)
 	if err == nil {
@@ -87,16 +99,10 @@ func (b *Broker) append(p *producing, req *server.Request, tp model.TopicPartiti
 	if policy.LogAppendTime {
 		out.LogAppendTimeMs = batch.MaxTimestamp()
 	}
-	var w wal.Waiter
-	if p.in.Acks != 0 {
-		w = p.waiter(out)
-	}
-	placed, err := r.Append(batch, req.Frame, w, p.inline)
+	placed, err := r.Append(batch, req.Frame, p.waiter(out), p.inline)
 	if err != nil {
 		p.refuse(out, err)
-		if w != nil {
-			p.open.Add(-1) // the log keeps no waiter of a batch that it refused
-		}
+		p.open.Add(-1) // the log keeps no waiter of a batch that it refused
 		return
 	}
 	out.BaseOffset, out.LogStartOffset = placed.BaseOffset, placed.LogStart
@@ -124,8 +130,7 @@ type producing struct {
 	parts   []wire.ProduceResponsePartition // what the response's topics point into
 	waiters []partitionWaiter
 	open    atomic.Int32
-	inline  bool  // the commit may be done here: one partition, and the client sends nothing before the answer
-	failed  error // the first refusal, for acks=0; only the reader's goroutine writes it
+	inline  bool // the commit may be done here: one partition, and the client sends nothing before the answer
 }
 
 var producings = sync.Pool{New: func() any { return new(producing) }}
@@ -135,7 +140,7 @@ const keepPartitions = 256
 
 // begin lays the response out: the log will hold pointers into it, so nothing of it grows later.
 func (p *producing) begin(slot *server.Slot) {
-	p.slot, p.failed = slot, nil
+	p.slot = slot
 	n := 0
 	for i := range p.in.Topics {
 		n += len(p.in.Topics[i].Partitions)
@@ -166,7 +171,7 @@ func (p *producing) AppendReply(dst []byte, correlationID int32) []byte {
 
 // Release implements server.Reply: nobody looks at the request any more.
 func (p *producing) Release() {
-	p.slot, p.failed = nil, nil
+	p.slot = nil
 	p.in.Reset()
 	if len(p.parts) > keepPartitions {
 		p.parts, p.waiters, p.resp.Topics = nil, nil, nil
@@ -202,9 +207,6 @@ func (p *producing) refuse(out *wire.ProduceResponsePartition, err error) {
 	if bad := new(record.RecordError); errors.As(err, &bad) {
 		out.RecordErrors = append(out.RecordErrors, wire.ProduceRecordError{Index: int32(bad.Index), Message: message(bad.Err)})
 	}
-	if p.failed == nil {
-		p.failed = err
-	}
 }
 
 // settle counts one share down; the last one answers.
@@ -214,21 +216,33 @@ func (p *producing) settle() {
 	}
 }
 
-// answer completes the slot. With acks=0 there is no reply to carry a refusal, so it closes the connection,
-// from which the client learns to refresh its metadata (E1).
+// answer completes the slot. With acks=0 there is no reply to carry an error, so it closes the connection, from
+// which the client learns to refresh its metadata; and the slot is held until then, so that what the client asks next on the
+// connection sees what it produced before (E1).
 func (p *producing) answer() {
 	slot := p.slot
-	switch {
-	case p.in.Acks != 0:
+	if p.in.Acks != 0 {
 		p.dropFailedOffsets()
 		slot.SendReply(p)
 		return
-	case p.failed != nil:
-		slot.Close(fmt.Errorf("Produce with acks=0 was refused: %w", p.failed))
-	default:
+	}
+	err := p.failure()
+	p.Release()
+	if err != nil {
+		slot.Close(err)
+	} else {
 		slot.None()
 	}
-	p.Release()
+}
+
+// failure is the first partition's error, nil if all went well.
+func (p *producing) failure() error {
+	for i := range p.parts {
+		if out := &p.parts[i]; out.ErrorCode != 0 {
+			return fmt.Errorf("Produce with acks=0 failed with %w: %s", kerr.ErrorForCode(out.ErrorCode), *out.ErrorMessage)
+		}
+	}
+	return nil
 }
 
 // dropFailedOffsets takes back what was said of batches that failed after they were placed.

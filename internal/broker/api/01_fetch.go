@@ -105,16 +105,30 @@ func (f *fetching) collect() {
 
 func (f *fetching) read(want *fetchsession.Partition) fetched {
 	got := fetched{want: want}
-	got.replica, got.err = f.broker.partitionOf(want.Key)
+	got.replica, got.err = f.broker.partitionOf(want.Key, f.in.Version >= 13)
+	if got.err == nil && isReplica(f.in) {
+		got.err = errNotReplica
+	}
 	if got.err != nil {
-		got.res = replica.ReadResult{HighWatermark: model.NoOffset, LastStable: model.NoOffset, LogStart: model.NoOffset}
+		got.res = nothing
 		return got
 	}
 	got.res, got.err = got.replica.Read(replica.ReadRequest{
 		From: want.FetchOffset, MaxBytes: min(int(want.MaxBytes), f.budget-f.bytes), MinOne: f.bytes == 0,
 		Committed: f.in.IsolationLevel == isolationCommitted, LeaderEpoch: want.LeaderEpoch, LastEpoch: want.LastEpoch,
 	})
+	if got.err != nil {
+		got.res = nothing // with an error Kafka tells no offsets
+	}
 	return got
+}
+
+// nothing is what a partition answers beside an error.
+var nothing = replica.ReadResult{HighWatermark: model.NoOffset, LastStable: model.NoOffset, LogStart: model.NoOffset}
+
+// isReplica tells whether the request claims to be a follower's. Followers of this broker do not use Fetch.
+func isReplica(in *kmsg.FetchRequest) bool {
+	return in.ReplicaID >= 0 || in.ReplicaState.ID >= 0
 }
 
 func (f *fetching) enough() bool {

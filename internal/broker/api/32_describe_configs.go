@@ -23,7 +23,7 @@ func (b *Broker) describeConfigs(_ context.Context, _ *server.Request, req *kmsg
 		entries, err := b.describe(r)
 		out.ErrorCode, out.ErrorMessage = Code(err), message(err)
 		for _, e := range entries {
-			if r.ConfigNames == nil || slices.Contains(r.ConfigNames, e.Key.Name) {
+			if len(r.ConfigNames) == 0 || slices.Contains(r.ConfigNames, e.Key.Name) {
 				out.Configs = append(out.Configs, describedConfig(&e, req))
 			}
 		}
@@ -49,18 +49,28 @@ func (b *Broker) describe(r *kmsg.DescribeConfigsRequestResource) ([]config.Entr
 		if r.ResourceName == "" {
 			return layers.DescribeClusterDefault()
 		}
-		id, refusal := controller.ParseBroker(r.ResourceName)
-		if refusal != nil {
-			return nil, refusal
-		}
-		if id != b.NodeID {
-			return nil, errOtherBroker
+		if err := b.checkItself(r.ResourceName); err != nil {
+			return nil, err
 		}
 		return layers.DescribeBroker()
-	case kmsg.ConfigResourceTypeBrokerLogger, kmsg.ConfigResourceTypeClientMetrics, kmsg.ConfigResourceTypeGroupConfig:
+	case kmsg.ConfigResourceTypeBrokerLogger:
+		return nil, b.checkItself(r.ResourceName) // there is one log level, and log-level sets it at start
+	case kmsg.ConfigResourceTypeClientMetrics, kmsg.ConfigResourceTypeGroupConfig:
 		return nil, nil // known to Kafka, and empty here
 	}
 	return nil, errInvalidRequest
+}
+
+// checkItself refuses the name of any broker but this one: only it knows its static values.
+func (b *Broker) checkItself(name string) error {
+	id, refusal := controller.ParseBroker(name)
+	if refusal != nil {
+		return refusal
+	}
+	if id != b.NodeID {
+		return errOtherBroker
+	}
+	return nil
 }
 
 func describedConfig(e *config.Entry, req *kmsg.DescribeConfigsRequest) kmsg.DescribeConfigsResponseResourceConfig {

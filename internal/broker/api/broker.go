@@ -60,8 +60,8 @@ func (b *Broker) partition(tp model.TopicPartition) (*replica.Replica, error) {
 }
 
 // partitionOf finds a partition by what a fetch calls it: a topic ID or a name.
-func (b *Broker) partitionOf(k fetchsession.Key) (*replica.Replica, error) {
-	if k.ID.IsZero() {
+func (b *Broker) partitionOf(k fetchsession.Key, byID bool) (*replica.Replica, error) {
+	if !byID {
 		return b.partition(model.TopicPartition{Topic: k.Topic, Partition: k.Partition})
 	}
 	name, err := b.topicName(k.ID)

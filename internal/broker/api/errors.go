@@ -28,6 +28,7 @@ var (
 	errUnknownTopic        = errors.New("there is no such topic")
 	errUnknownTopicID      = errors.New("there is no topic with this ID")
 	errNoTransactions      = errors.New("transactional producers are not available: this broker has no transaction coordinator")
+	errNotReplica          = errors.New("the request claims to be of a replica that the partition does not have")
 	errNotRegistered       = errors.New("this broker is not registered yet")
 	errOtherBroker         = errors.New("ask the broker whose configuration it is")
 	errMismatchedEndpoint  = errors.New("this is a broker's endpoint, and controllers have none of their own")
@@ -53,6 +54,7 @@ var kafkaCodes = []struct {
 	{errPolicyViolation, kerr.PolicyViolation},
 
 	{errNoTransactions, kerr.UnsupportedVersion},
+	{errNotReplica, kerr.NotLeaderForPartition},
 	{errNotRegistered, kerr.CoordinatorLoadInProgress},
 	{errOtherBroker, kerr.InvalidRequest},
 	{errMismatchedEndpoint, kerr.MismatchedEndpointType},
@@ -76,6 +78,8 @@ var kafkaCodes = []struct {
 	{replica.ErrOffsetOutOfRange, kerr.OffsetOutOfRange},
 	{replica.ErrStorage, kerr.KafkaStorageError},
 	{replica.ErrOneBatch, kerr.InvalidRecord},
+	{replica.ErrUnknownMagic, kerr.CorruptMessage},
+	{replica.ErrBaseOffset, kerr.InvalidRecord},
 	{replica.ErrTooLarge, kerr.MessageTooLarge},
 	{replica.ErrLargerThanSegment, kerr.RecordListTooLarge},
 	{replica.ErrTimestamp, kerr.InvalidTimestamp},

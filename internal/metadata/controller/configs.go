@@ -51,7 +51,12 @@ func IncrementalAlterConfigs(in Inputs, requests []Incremental, validateOnly boo
 	}
 	return alter(in, resources, validateOnly, func(i int, t target) ([]config.Change, *Refusal) {
 		ops := make([]config.Op, len(requests[i].Ops))
+		seen := make(map[string]bool, len(ops))
 		for j, op := range requests[i].Ops {
+			if seen[op.Name] {
+				return nil, refuse(InvalidRequest, "Error due to duplicate config keys: %s", op.Name)
+			}
+			seen[op.Name] = true
 			ops[j] = config.Op{Name: op.Name, Type: op.Type}
 			switch {
 			case op.Value != nil:
