@@ -66,7 +66,7 @@ type supply struct {
 
 func newSupply(l life, m *machine) *supply {
 	s := &supply{life: l, disk: m.disk, card: networkCard{network: m.network}, up: make(chan struct{}), dead: make(chan struct{})}
-	s.cable = &cable{FS: m.disk, lies: m.lies, latency: l.latency, failAt: l.failure, log: m.log}
+	s.cable = &cable{FS: m.disk, lies: m.lies, failAt: l.failure}
 	if l.end != cleanStop {
 		s.due.Store(l.ops)
 	}

@@ -24,7 +24,7 @@ var (
 )
 
 // patience bounds everything that must come to an end.
-const patience = 20 * time.Second
+const patience = 60 * time.Second
 
 // errLate ends a story that does not end.
 var errLate = fmt.Errorf("the story took longer than %v", patience)
@@ -37,7 +37,7 @@ func TestPowerCut(t *testing.T) {
 		return
 	}
 	var g errgroup.Group
-	g.SetLimit(4 * runtime.GOMAXPROCS(0)) // clients and disks wait a lot
+	g.SetLimit(2 * runtime.GOMAXPROCS(0)) // clients wait a lot
 	for i := range uint64(*seeds) {
 		g.Go(func() error {
 			tell(t, *first+i, false)
