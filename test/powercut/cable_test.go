@@ -2,8 +2,10 @@ package powercut
 
 import (
 	"io"
+	"log/slog"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"chronik/internal/vfs"
 	"chronik/internal/vfs/crashfs"
@@ -13,22 +15,39 @@ import (
 // the disk and its page cache live on: that is a process that was killed.
 //
 // One write or sync, the failAt-th of the process, fails. After a failed sync the disk holds what it likes, and the next
-// sync proves nothing (D3).
+// sync proves nothing (D3). As on Linux, whoever has the file open at that time is told once, with its own next sync.
+//
+// A sync takes its time before it takes effect: the power can go while somebody waits for it.
 //
 // A lie is a sync that returns nil and does nothing. A broker that forgets to sync looks like that to its disk.
 type cable struct {
 	vfs.FS
 	unplugged atomic.Bool
 	lies      func(kind crashfs.Kind, name string) bool // nil: never
+	latency   time.Duration
 	failAt    int64
-	calls     atomic.Int64 // writes and syncs
+	calls     atomic.Int64           // writes and syncs
+	bad       atomic.Pointer[string] // the file whose sync has failed
+	log       *slog.Logger
 }
 
 // failed tells whether the disk has failed the process.
 func (c *cable) failed() bool { return c.failAt > 0 && c.calls.Load() >= c.failAt }
 
 // fails tells whether this write or sync does.
-func (c *cable) fails() bool { return c.calls.Add(1) == c.failAt }
+func (c *cable) fails(kind crashfs.Kind, name string) bool {
+	if c.calls.Add(1) != c.failAt {
+		return false
+	}
+	c.log.Warn("the disk fails", "operation", kind, "file", name)
+	return true
+}
+
+// isBad tells whether a sync of the file has failed.
+func (c *cable) isBad(name string) bool {
+	bad := c.bad.Load()
+	return bad != nil && *bad == name
+}
 
 func (c *cable) do(call func() error) error {
 	if c.unplugged.Load() {
@@ -69,7 +88,9 @@ func (c *cable) plug(f vfs.File, err error, name string) (vfs.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &cabledFile{File: f, cable: c, name: name}, nil
+	file := &cabledFile{File: f, cable: c, name: name}
+	file.told.Store(c.isBad(name)) // it happened before
+	return file, nil
 }
 
 func (c *cable) Remove(name string) error {
@@ -109,6 +130,7 @@ type cabledFile struct {
 	vfs.File
 	cable *cable
 	name  string
+	told  atomic.Bool // that a sync of the file has failed
 }
 
 func (f *cabledFile) ReadAt(p []byte, off int64) (int, error) {
@@ -116,25 +138,34 @@ func (f *cabledFile) ReadAt(p []byte, off int64) (int, error) {
 }
 
 func (f *cabledFile) WriteAt(p []byte, off int64) (int, error) {
-	if f.cable.fails() {
+	if f.cable.fails(crashfs.OpWrite, f.name) {
 		return 0, syscall.EIO
 	}
 	return get(f.cable, func() (int, error) { return f.File.WriteAt(p, off) })
 }
 
 func (f *cabledFile) WriteVAt(bufs [][]byte, off int64) (int64, error) {
-	if f.cable.fails() {
+	if f.cable.fails(crashfs.OpWrite, f.name) {
 		return 0, syscall.EIO
 	}
 	return get(f.cable, func() (int64, error) { return f.File.WriteVAt(bufs, off) })
 }
 
 func (f *cabledFile) Sync() error {
-	if f.cable.fails() {
+	if f.cable.latency > 0 {
+		<-time.After(f.cable.latency)
+	}
+	if f.cable.fails(crashfs.OpSync, f.name) {
+		f.told.Store(true)
+		f.cable.bad.Store(&f.name)
 		f.File.(interface{ SyncFailed() }).SyncFailed()
 		return syscall.EIO
 	}
-	return f.cable.sync(crashfs.OpSync, f.name, f.File.Sync)
+	err := f.cable.sync(crashfs.OpSync, f.name, f.File.Sync)
+	if err == nil && f.cable.isBad(f.name) && !f.told.Swap(true) {
+		return syscall.EIO
+	}
+	return err
 }
 
 func (f *cabledFile) Truncate(size int64) error {

@@ -2,12 +2,12 @@ package powercut
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"runtime"
 	"runtime/pprof"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // The labels of a life's goroutines; every goroutine inherits those of the one that started it.
@@ -39,12 +39,14 @@ func (m *machine) goroutines() string {
 // awaitNoGoroutines returns when the life's goroutines are gone. One that has told everybody that it is done still
 // needs the scheduler once more.
 func (m *machine) awaitNoGoroutines() error {
-	for deadline := time.Now().Add(patience); ; runtime.Gosched() {
+	ctx, cancel := withPatience(context.Background())
+	defer cancel()
+	for ; ; runtime.Gosched() {
 		left := m.goroutines()
 		if left == "" {
 			return nil
 		}
-		if time.Now().After(deadline) {
+		if ctx.Err() != nil {
 			return fmt.Errorf("the node is stopped, and goroutines of it are left:\n%s", left)
 		}
 	}

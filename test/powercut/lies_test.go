@@ -32,7 +32,7 @@ func TestPowerCutCatchesLies(t *testing.T) {
 		t.Run(lie.name, func(t *testing.T) {
 			t.Parallel()
 			for seed := uint64(1); seed <= fewStories; seed++ {
-				if errs := story(newPlan(seed), lie.lies, slog.New(slog.DiscardHandler)); len(errs) > 0 {
+				if _, errs := story(newPlan(seed), lie.lies, slog.New(slog.DiscardHandler)); len(errs) > 0 {
 					t.Logf("caught with seed %d: %.300s", seed, errors.Join(errs...))
 					return
 				}

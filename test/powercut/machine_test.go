@@ -66,7 +66,7 @@ type supply struct {
 
 func newSupply(l life, m *machine) *supply {
 	s := &supply{life: l, disk: m.disk, card: networkCard{network: m.network}, up: make(chan struct{}), dead: make(chan struct{})}
-	s.cable = &cable{FS: m.disk, lies: m.lies, failAt: l.failure}
+	s.cable = &cable{FS: m.disk, lies: m.lies, latency: l.latency, failAt: l.failure, log: m.log}
 	if l.end != cleanStop {
 		s.due.Store(l.ops)
 	}
@@ -172,7 +172,7 @@ func (m *machine) start(s *supply) (n *node.Node, err error) {
 
 // stop takes the node down. Only one with power and a whole disk must manage to save everything, but none may hang.
 func (m *machine) stop(n *node.Node, s *supply) error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := withPatience(context.Background())
 	defer cancel()
 	err := n.Stop(ctx)
 	if ctx.Err() != nil {

@@ -208,22 +208,23 @@ func (o *owner) write(ctx context.Context, t *incarnation) error {
 
 // trim deletes records of a topic that is written to all the time, below some acknowledged offset.
 func (o *owner) trim(ctx context.Context) error {
-	partition := o.rng.Int32N(o.trimmed.partitions)
-	end := o.trimmed.End(partition)
+	t := o.trimmed
+	partition := o.rng.Int32N(t.partitions)
+	end := t.End(partition)
 	before := end - o.rng.Int64N(end/4+1)
-	o.trimmed.Trim(partition, before)
+	t.Trim(partition, before)
 	err := until(ctx, func(int) error {
-		low, err := o.deleteRecords(ctx, o.trimmed.Topic(), partition, before)
+		low, err := o.deleteRecords(ctx, t.Topic(), partition, before)
 		if err == nil && low < before {
 			return fmt.Errorf("the low watermark is %d, deleted were the records below %d", low, before)
 		}
 		if err == nil {
-			o.trimmed.Trimmed(partition, low)
+			t.Trimmed(partition, low)
 		}
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("deleting the records of %s-%d before %d: %w", o.trimmed.Topic(), partition, before, err)
+		return fmt.Errorf("deleting the records of %s-%d before %d: %w", t.Topic(), partition, before, err)
 	}
 	return nil
 }

@@ -39,10 +39,11 @@ const (
 type life struct {
 	ops     int64 // changing disk operations until the end comes, counted from the start
 	end     ending
-	mode    crashfs.Mode // of the power cut
-	network bool         // the connections break at the same moment; else a node without a disk is still there
-	stopOps int64        // cleanStop: operations from the begin of the stop to the cut; negative: the stop comes through
-	failure int64        // the write or sync that fails before all that, counted from the start; 0: none
+	mode    crashfs.Mode  // of the power cut
+	network bool          // the connections break at the same moment; else a node without a disk is still there
+	stopOps int64         // cleanStop: operations from the begin of the stop to the cut; negative: the stop comes through
+	latency time.Duration // of a sync of the disk; while it takes its time groups gather behind it
+	failure int64         // the write or sync that fails before all that, counted from the start; 0: none
 }
 
 func newPlan(seed uint64) plan {
@@ -78,8 +79,12 @@ func newLife(rng *rand.Rand) life {
 	case 1:
 		l.end, l.stopOps = cleanStop, rng.Int64N(40)-8
 	}
-	if rng.IntN(6) == 0 {
+	l.latency = []time.Duration{0, 0, 100 * time.Microsecond, 500 * time.Microsecond}[rng.IntN(4)]
+	if rng.IntN(5) == 0 {
 		l.failure = 1 + rng.Int64N(l.ops)
+		if rng.IntN(2) == 0 {
+			l.end = processDeath // the next life finds in the page cache what the disk has not
+		}
 	}
 	return l
 }
@@ -105,6 +110,9 @@ func (l life) String() string {
 	}
 	if l.network {
 		s += " together with the network"
+	}
+	if l.latency > 0 {
+		s += fmt.Sprintf(", syncs take %v", l.latency)
 	}
 	if l.failure > 0 {
 		s += fmt.Sprintf(", and write or sync %d fails", l.failure)

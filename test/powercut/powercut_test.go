@@ -9,8 +9,8 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -23,35 +23,36 @@ var (
 	only  = flag.Uint64("powercut.seed", 0, "tell only the story of this seed, and tell its plan and the node's log")
 )
 
-// patience bounds everything that must come to an end.
-const patience = 60 * time.Second
-
-// errLate ends a story that does not end.
-var errLate = fmt.Errorf("the story took longer than %v", patience)
-
 // TestPowerCut tells one story per seed; see the package's comment.
 func TestPowerCut(t *testing.T) {
 	t.Setenv("GODEBUG", "tracebacklabels=1") // a panic names its seed
 	if *only != 0 {
-		tell(t, *only, true)
+		tell(t, *only, true, new(totals))
 		return
 	}
+	var told totals
 	var g errgroup.Group
-	g.SetLimit(2 * runtime.GOMAXPROCS(0)) // clients wait a lot
+	g.SetLimit(4 * runtime.GOMAXPROCS(0)) // clients and disks wait a lot
 	for i := range uint64(*seeds) {
 		g.Go(func() error {
-			tell(t, *first+i, false)
+			tell(t, *first+i, false, &told)
 			return nil
 		})
 	}
 	_ = g.Wait()
+	t.Logf("%d stories of %d lives, with %d records acknowledged", *seeds, told.lives.Load(), told.acked.Load())
 }
 
+// totals is what a run amounts to.
+type totals struct{ lives, acked atomic.Int64 }
+
 // tell tells one story and reports what was wrong.
-func tell(t *testing.T, seed uint64, loud bool) {
+func tell(t *testing.T, seed uint64, loud bool, sum *totals) {
 	var log logTail
 	p := newPlan(seed)
-	errs := story(p, nil, log.logger(slog.LevelWarn))
+	acked, errs := story(p, nil, log.logger(slog.LevelWarn))
+	sum.lives.Add(int64(len(p.lives) + 1))
+	sum.acked.Add(acked)
 	if loud {
 		t.Logf("seed %d: %v\n%s", seed, p, &log)
 	}
@@ -66,19 +67,20 @@ func tell(t *testing.T, seed uint64, loud bool) {
 		seed, p, strings.ReplaceAll(errors.Join(errs...).Error(), "\n", "\n  "), seed, &log)
 }
 
-// story runs a plan and returns what was wrong. lies says which syncs do nothing; nil: none.
-func story(p plan, lies func(crashfs.Kind, string) bool, log *slog.Logger) []error {
+// story runs a plan and returns how many records were acknowledged, and what was wrong. lies says which syncs do nothing;
+// nil: none.
+func story(p plan, lies func(crashfs.Kind, string) bool, log *slog.Logger) (acked int64, errs []error) {
 	m, err := newMachine(p, log)
 	if err != nil {
-		return []error{err}
+		return 0, []error{err}
 	}
 	m.lies = lies
-	ctx, cancel := context.WithTimeoutCause(context.Background(), patience, errLate)
+	ctx, cancel := withPatience(context.Background())
 	defer cancel()
 	give, giveUp := context.WithCancelCause(ctx)
 	l, err := newLoad(m, p, giveUp)
 	if err != nil {
-		return []error{err}
+		return 0, []error{err}
 	}
 	defer l.close()
 
@@ -95,9 +97,13 @@ func story(p plan, lies func(crashfs.Kind, string) bool, log *slog.Logger) []err
 	if err := live(give, m, p.lives); err != nil {
 		l.wrong(err)
 		wg.Wait()
-		return []error{l.wrongs()}
+		return 0, []error{l.wrongs()}
 	}
-	return finish(give, m, l, func() { stopLoad(); wg.Wait() })
+	errs = finish(give, m, l, func() { stopLoad(); wg.Wait() })
+	for _, t := range l.topics {
+		acked += int64(t.Acked())
+	}
+	return acked, errs
 }
 
 // live leads the node through its lives.
