@@ -19,7 +19,7 @@ import (
 
 // TestAcknowledgementFollowsSync traces the server's system calls while one record after the other is
 // produced, and demands for each reply: between the write of the record to its segment and the reply on the
-// socket, an fdatasync of that segment began after the write and returned 0 (D2).
+// socket, an fdatasync of that segment, blocking or asynchronous, began after the write and succeeded (D2).
 func TestAcknowledgementFollowsSync(t *testing.T) {
 	strace, err := exec.LookPath("strace")
 	if err != nil {
@@ -27,8 +27,8 @@ func TestAcknowledgementFollowsSync(t *testing.T) {
 	}
 	const records = 200
 	out := filepath.Join(t.TempDir(), "trace")
-	b := process.Start(t, process.Under(strace, "-f", "-y", "-s", "0", "-o", out,
-		"-e", "trace=write,writev,sendto,sendmsg,pwrite64,pwritev,pwritev2,fdatasync,fsync"))
+	b := process.Start(t, process.Under(strace, "-f", "-y", "-s", "64", "-o", out,
+		"-e", "trace=write,writev,sendto,sendmsg,pwrite64,pwritev,pwritev2,fdatasync,fsync,io_submit,io_getevents"))
 	cl := client(t, b.KafkaAddr, kgo.RequiredAcks(kgo.LeaderAck()), kgo.DisableIdempotentWrite(), kgo.ProducerLinger(0))
 	createTopic(t, cl, "traced", 1)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -64,7 +64,7 @@ func TestAcknowledgementFollowsSync(t *testing.T) {
 type traceChecker struct {
 	pending    map[string]string // thread -> the call that it has begun
 	dirty      bool              // bytes were written to the segment that no later sync covers
-	syncing    map[string]bool   // threads whose sync of the segment began after the last write
+	syncing    map[string]bool   // threads and asynchronous requests whose sync of the segment began after the last write
 	covered    int
 	wrote      bool // since the last reply
 	violations []string
@@ -74,6 +74,8 @@ var (
 	traceLine = regexp.MustCompile(`^(\d+)\s+(.*)$`)
 	segment   = regexp.MustCompile(`^(pwrite64|pwritev|pwritev2|fdatasync|fsync)\(\d+<[^>]*traced-0/segment_\d+\.wal>`)
 	socket    = regexp.MustCompile(`^(write|writev|sendto|sendmsg)\(\d+<(TCP|socket)[^>]*`)
+	submitted = regexp.MustCompile(`^io_submit\(.*\{aio_data=(0x[0-9a-f]+), aio_lio_opcode=IOCB_CMD_FDSYNC, aio_fildes=\d+<[^>]*traced-0/segment_\d+\.wal>`)
+	completed = regexp.MustCompile(`\{data=(0x[0-9a-f]+), obj=0x[0-9a-f]+, res=(-?\d+)`)
 	resumed   = regexp.MustCompile(`^<\.\.\. (\w+) resumed>`)
 )
 
@@ -108,6 +110,8 @@ func (c *traceChecker) begin(thread, call string) {
 		clear(c.syncing) // a sync that is under way does not cover this write
 	case segment.MatchString(call) && !strings.HasPrefix(call, "pwrite"):
 		c.syncing[thread] = true
+	case submitted.MatchString(call):
+		c.syncing[submitted.FindStringSubmatch(call)[1]] = true
 	case socket.MatchString(call):
 		if c.wrote && c.dirty {
 			c.violations = append(c.violations, "a reply left before the sync of what was written: "+call)
@@ -120,11 +124,22 @@ func (c *traceChecker) begin(thread, call string) {
 }
 
 func (c *traceChecker) end(thread, call, result string) {
+	if strings.HasPrefix(call, "io_getevents") {
+		for _, event := range completed.FindAllStringSubmatch(result, -1) {
+			c.synced(event[1], event[2] == "0")
+		}
+		return
+	}
 	if !segment.MatchString(call) || strings.HasPrefix(call, "pwrite") {
 		return
 	}
-	if c.syncing[thread] && strings.HasSuffix(strings.TrimSpace(result), "= 0") {
+	c.synced(thread, strings.HasSuffix(strings.TrimSpace(result), "= 0"))
+}
+
+// synced ends a sync, which counts only if nothing was written since it began.
+func (c *traceChecker) synced(by string, ok bool) {
+	if c.syncing[by] && ok {
 		c.dirty = false
 	}
-	delete(c.syncing, thread)
+	delete(c.syncing, by)
 }
