@@ -212,15 +212,15 @@ func (r *reader) locate() (*Region, error) {
 	return r.walk(true)
 }
 
-// trusted tells whether all that this read is likely to touch has been checked since open, and up to where
-// the segment has.
+// trusted tells whether what this read begins with has been checked since open, and up to where the segment has. It may go
+// further than that; to find out costs a few headers, and saves those who follow close behind another reader the checking.
 func (r *reader) trusted() (known int64, ok bool) {
 	r.log.mu.Lock()
 	defer r.log.mu.Unlock()
 	for _, s := range r.log.core.segs {
 		if s.number == r.v.number {
 			known, ok := s.clean.covering(r.at)
-			return known.to, ok && (known.to >= r.v.size || known.to-r.at >= r.max+walkChunk)
+			return known.to, ok && known.to > r.at
 		}
 	}
 	return 0, false
@@ -238,6 +238,9 @@ func (r *reader) walk(verify bool) (*Region, error) {
 	region := &Region{f: r.f, log: r.log, gen: r.gen, next: r.from}
 	checkedTo := r.at
 	for {
+		if verify && region.n > 0 && r.exceeds(&s, region) {
+			break
+		}
 		b, err := s.next()
 		if err == nil && verify {
 			err = chk.check(b.head)
@@ -270,6 +273,7 @@ func (r *reader) walk(verify bool) (*Region, error) {
 		}
 		if region.n == 0 {
 			region.pos = b.pos
+			s.enough = b.pos + r.max + record.HeaderSize
 		}
 		region.n, region.next = b.pos+b.size-region.pos, last+1
 		if !verify && r.skip(&s, region) {
@@ -278,6 +282,21 @@ func (r *reader) walk(verify bool) (*Region, error) {
 	}
 	r.remember(region, verify, span{from: r.at, to: checkedTo, next: chk.expect})
 	return region, nil
+}
+
+// exceeds tells from the header alone, of which nothing is known to be true, whether the next batch is one too many.
+// If the header is damaged and lies, the region ends before it, where it ends before any damage. Checking a large batch to
+// find that it does not fit would double the work, as the next read checks it again.
+func (r *reader) exceeds(s *scanner, region *Region) bool {
+	if s.pos >= s.limit {
+		return false
+	}
+	b, err := s.peek(s.pos)
+	if err != nil {
+		return false // next says what is wrong with it
+	}
+	size, err := record.SizeOf(b)
+	return err == nil && (s.pos+int64(size)-region.pos > r.max || b.LastOffset() >= r.limit)
 }
 
 // skip jumps over headers that need not be looked at: to the segment's end if all of it is wanted, else to

@@ -79,8 +79,8 @@ func (r *Region) ReadAll(dst []byte) ([]byte, error) {
 
 func (r *Region) readAt(b []byte, pos int64) error {
 	_, err := r.f.ReadAt(b, pos)
-	if r.log.generation.Load() != r.gen {
-		return ErrTruncated
+	if gone := r.Valid(); gone != nil {
+		return gone
 	}
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", r.f.name, err)
@@ -88,8 +88,35 @@ func (r *Region) readAt(b []byte, pos int64) error {
 	return nil
 }
 
-// Descriptor is the file's descriptor and the position of the region in it, for sendfile; false if the
-// file has none. It may be used until Release.
+// Valid is ErrTruncated if the log was truncated since the Read. Who reads the file himself asks after each step.
+func (r *Region) Valid() error {
+	if r.log.generation.Load() != r.gen {
+		return ErrTruncated
+	}
+	return nil
+}
+
+// Descriptor is the file's descriptor and the position of the region in it, for sendfile; false if the file has none. It
+// may be used until Release: the region's reference keeps the file open, whatever the bounded cache of open files closes
+// and whatever retention deletes.
+//
+// A socket that was given bytes by sendfile refers to the page cache's own pages until the client has them, which is long
+// after the call has returned and the region was released. It must never see them change (L2):
+//   - A position below the end of a log is written once. What is appended behind it, into the same page or space zeroed
+//     ahead, touches no byte before.
+//   - What was checked is sent from the page cache in which it was checked, or, if that has let go of it, from the disk:
+//     the same that a read into memory would return.
+//   - Deletion, by retention or of the topic, removes names and changes no page. Cutting off what lies past the end (a full
+//     disk, a new segment, a clean close) changes none before it.
+//   - Truncate alone takes back bytes that a Read has returned: the rest of the page in which it cuts turns to zeros, and
+//     is written again. A standalone node truncates only in recovery, before there are readers. In a cluster a
+//     replica truncates to where it parts from its leader, which is not below its high watermark (R2), and consumers read below
+//     that. What remains is an election that is unclean by its topic's leave (R4), which gives up records that were acknowledged:
+//     a response on its way is then broken off (Valid), and one that has left for the socket holds up to the cut
+//     what was stored, and past it whole batches of the new log, or zeros or a torn batch, which are not batches
+//     by their length or checksum.
+//
+// So only what consumers may read should be sent this way, which is all that Read is given as its limit.
 func (r *Region) Descriptor() (fd uintptr, pos int64, ok bool) {
 	if r.f == nil {
 		return 0, 0, false

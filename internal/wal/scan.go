@@ -11,8 +11,9 @@ import (
 	"chronik/internal/vfs"
 )
 
-// scanChunk is how much a scan reads at a time.
-const scanChunk = 256 << 10
+// scanChunk is how much a scan reads at a time: so little that a processor's own cache holds it until its checksum
+// is taken, and so much that the calls do not count.
+const scanChunk = 128 << 10
 
 var scanBuffers = sync.Pool{New: func() any { b := make([]byte, scanChunk); return &b }}
 
@@ -23,7 +24,8 @@ type scanner struct {
 	pos    int64 // of the next batch
 	limit  int64 // bytes from here on do not exist
 	verify bool
-	chunk  int // read-ahead, bytes; at least the size of a header
+	chunk  int   // read-ahead, bytes; at least the size of a header
+	enough int64 // position from which on there is no use in reading ahead; 0: there is none
 
 	pooled *[]byte
 	buf    []byte // what was read last
@@ -103,17 +105,25 @@ func (s *scanner) check(size int) (record.Batch, error) {
 		}
 		return record.Batch(b[:size]), nil
 	}
-	head := make(record.Batch, record.HeaderSize) // rare: one batch larger than a chunk
+	return s.checkPieces(int64(size))
+}
+
+// checkPieces is check for a batch larger than a chunk. It reads no further than the next batch's header, as a reader that
+// takes large batches has seldom room for another one.
+func (s *scanner) checkPieces(size int64) (record.Batch, error) {
+	head := make(record.Batch, record.HeaderSize)
 	b, err := s.window(s.pos, len(head))
 	if err != nil {
 		return nil, err
 	}
 	copy(head, b)
 	const crcFrom = 21
-	sum, from, end := uint32(0), s.pos+crcFrom, s.pos+int64(size)
+	sum, from, end := uint32(0), s.pos+crcFrom, s.pos+size
 	for from < end {
-		if b, err = s.window(from, 1); err != nil { // what is in the buffer already, else a chunk
-			return nil, err
+		if b = s.buffered(from); b == nil {
+			if b, err = s.fill(from, min(int64(s.chunk), end+record.HeaderSize-from)); err != nil {
+				return nil, err
+			}
 		}
 		b = b[:min(int64(len(b)), end-from)]
 		sum = crc32.Update(sum, castagnoli, b)
@@ -122,17 +132,37 @@ func (s *scanner) check(size int) (record.Batch, error) {
 	if sum != head.CRC() {
 		return nil, fmt.Errorf("%w: %w", errBadBatch, record.ErrCRC)
 	}
+	if n, last := head.RecordCount(), head.LastOffsetDelta(); !head.Codec().Valid() || n < 0 || last < 0 || int64(n) > int64(last)+1 {
+		return nil, fmt.Errorf("%w: codec %d, %d records, last offset delta %d", errBadBatch, head.Codec(), n, last)
+	}
 	return head, nil
 }
 
 // window returns the bytes at pos: n of them, or fewer where the limit cuts them off, or more.
 func (s *scanner) window(pos int64, n int) ([]byte, error) {
-	want := int(min(int64(n), s.limit-pos))
-	if off := pos - s.at; off >= 0 && off+int64(want) <= int64(len(s.buf)) {
-		return s.buf[off:], nil
+	want := min(int64(n), s.limit-pos)
+	if b := s.buffered(pos); b != nil && int64(len(b)) >= want {
+		return b, nil
 	}
+	ahead := int64(s.chunk)
+	if s.enough > 0 {
+		ahead = min(ahead, s.enough-pos)
+	}
+	return s.fill(pos, max(ahead, want))
+}
+
+// buffered returns what has been read from pos on, nil if that is nothing.
+func (s *scanner) buffered(pos int64) []byte {
+	if off := pos - s.at; off >= 0 && off < int64(len(s.buf)) {
+		return s.buf[off:]
+	}
+	return nil
+}
+
+// fill reads n bytes at pos, or as many as there are before the limit.
+func (s *scanner) fill(pos, n int64) ([]byte, error) {
 	s.at = pos
-	s.buf = (*s.pooled)[:min(int64(max(s.chunk, want)), s.limit-pos)]
+	s.buf = (*s.pooled)[:min(n, s.limit-pos)]
 	if _, err := s.f.ReadAt(s.buf, pos); err != nil {
 		s.buf = nil
 		if err == io.EOF {

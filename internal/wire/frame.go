@@ -17,6 +17,19 @@ type Region interface {
 	Release()
 }
 
+// FileRegion is a Region that can also be had in other ways, if the file it lies in and the connection it goes to allow.
+type FileRegion interface {
+	Region
+	// ReadAll appends the bytes to dst, which saves WriteTo's detour where memory is what they are wanted in.
+	ReadAll(dst []byte) ([]byte, error)
+	// Descriptor is an open file of the operating system and the position of the bytes in it, for sendfile; false if there is none.
+	// It may be used until Release.
+	Descriptor() (fd uintptr, pos int64, ok bool)
+	// Valid tells whether the file still holds the region's bytes. Who uses Descriptor asks after each step, and breaks the
+	// connection off if it does not.
+	Valid() error
+}
+
 // ErrRegion: a region did not write what its Len said. The client has part of a response: close the connection.
 var ErrRegion = errors.New("records changed while they were sent")
 

@@ -10,8 +10,12 @@ import (
 	"chronik/internal/broker/server"
 	"chronik/internal/model"
 	"chronik/internal/replica"
+	"chronik/internal/wal"
 	"chronik/internal/wire"
 )
+
+// Records are sent from the page cache where they can be.
+var _ wire.FileRegion = (*wal.Region)(nil)
 
 // isolationCommitted is read_committed on the wire.
 const isolationCommitted = 1

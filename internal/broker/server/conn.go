@@ -28,6 +28,9 @@ type Conn struct {
 	failed atomic.Pointer[failure]
 	clock  activity
 
+	fileSender fileSender // once needed; of the holder of the right to write
+	filesKnown bool       // whether there is a fileSender has been found out
+
 	mu     sync.Mutex // guards what follows
 	values map[any]any
 }

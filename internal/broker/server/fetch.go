@@ -1,15 +1,11 @@
 package server
 
-import (
-	"errors"
-	"syscall"
+import "chronik/internal/wire"
 
-	"chronik/internal/wire"
-)
-
-// copyBelow is the size of a region from which on its bytes go to the socket by themselves; smaller ones are copied beside
-// the rest of the response, because a system call, and a second wakeup of the client, cost more.
-const copyBelow = 32 << 10
+// copyBelow is the size of a region from which on its bytes go to the socket by themselves, from the page cache if they
+// can; smaller ones are copied beside the rest of the response, because a system call, and a second wakeup of the client, cost
+// more.
+const copyBelow = 16 << 10
 
 // emitFetch sends a Fetch response: what surrounds the records from the encoding buffer, the records from where they are.
 func (c *Conn) emitFetch(out *outBuf, s *Slot) error {
@@ -42,15 +38,26 @@ func (c *Conn) emitFetch(out *outBuf, s *Slot) error {
 	return nil
 }
 
-func (c *Conn) emitRegion(out *outBuf, r wire.Region) (int64, error) {
-	if r.Len() < copyBelow {
+// emitRegion sends a region behind what is encoded, or adds it to that.
+func (c *Conn) emitRegion(out *outBuf, r wire.Region) (n int64, err error) {
+	file, inFile := r.(wire.FileRegion)
+	switch {
+	case r.Len() >= copyBelow && inFile:
+		if n, done, err := c.sendFile(out, file); done {
+			return n, err
+		}
+	case r.Len() < copyBelow && inFile:
+		had := len(out.bytes)
+		out.bytes, err = file.ReadAll(out.bytes)
+		return int64(len(out.bytes) - had), err
+	case r.Len() < copyBelow:
 		return r.WriteTo(out)
 	}
 	if err := c.writeOut(out); err != nil {
 		return 0, err
 	}
 	c.clock.writeBegan.Store(c.server.now())
-	n, err := r.WriteTo(progress{c})
+	n, err = r.WriteTo(progress{c})
 	c.wrote(n)
 	return n, err
 }
@@ -69,26 +76,4 @@ func (p progress) Write(b []byte) (int, error) {
 	n, err := p.c.nc.Write(b)
 	p.c.clock.moved(p.c.server.now())
 	return n, err
-}
-
-// SyscallConn is for regions that use sendfile.
-func (p progress) SyscallConn() (syscall.RawConn, error) {
-	sc, ok := p.c.nc.(syscall.Conn)
-	if !ok {
-		return nil, errors.ErrUnsupported
-	}
-	rc, err := sc.SyscallConn()
-	return progressRaw{rc, p.c}, err
-}
-
-type progressRaw struct {
-	syscall.RawConn
-	c *Conn
-}
-
-func (p progressRaw) Write(f func(fd uintptr) bool) error {
-	return p.RawConn.Write(func(fd uintptr) bool {
-		p.c.clock.moved(p.c.server.now())
-		return f(fd)
-	})
 }
