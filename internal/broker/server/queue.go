@@ -132,13 +132,28 @@ func (q *queue) take(batch []*Slot) []*Slot {
 	return batch
 }
 
-// written notes that n taken slots with requests of so many bytes are done with.
-func (q *queue) written(n, bytes int) {
+// rest gives up the right to write if there is nothing to take. It reports whether it did.
+func (q *queue) rest() bool {
 	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.readyLocked() {
+		return false
+	}
+	q.writing = false
+	q.notifyLocked()
+	return true
+}
+
+// written notes that n taken slots with requests of so many bytes are done with. more tells whether there is something
+// to write again; if not, the right to write ends.
+func (q *queue) written(n, bytes int) (more bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	q.unwritten -= n
 	q.unwrittenBytes -= bytes
+	q.writing = q.readyLocked()
 	q.notifyLocked()
-	q.mu.Unlock()
+	return q.writing
 }
 
 // notifyLocked wakes a waiting reader. The channel has room for the one token that is due, so this does not block.

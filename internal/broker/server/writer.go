@@ -50,7 +50,7 @@ func (c *Conn) flush() {
 	out := outBufs.Get().(*outBuf)
 	more := c.writeBatch(out)
 	out.free()
-	if more {
+	if more && !c.queue.rest() { // a goroutine that would find nothing costs as much as the write
 		c.wakeWriter()
 	}
 }
@@ -63,7 +63,7 @@ func (o *outBuf) free() {
 	outBufs.Put(o)
 }
 
-// writeBatch sends the replies at the head of the queue, as far as they are complete. False means that there was none, and
+// writeBatch sends the replies at the head of the queue, as far as they are complete. False means that there are no more, and
 // that the right to write is given up.
 func (c *Conn) writeBatch(out *outBuf) bool {
 	batch := c.queue.take(out.batch[:0])
@@ -82,8 +82,7 @@ func (c *Conn) writeBatch(out *outBuf) bool {
 	if err := c.writeOut(out); err != nil {
 		c.fail(err)
 	}
-	c.settle(batch, bytes)
-	return true
+	return c.settle(batch, bytes)
 }
 
 // emit puts one reply on its way.
@@ -147,8 +146,9 @@ func (c *Conn) wrote(n int64) {
 	c.server.metrics.Writes.add(c.id, 1)
 }
 
-// settle ends the slots of a batch: whatever they held is released, whether their replies were written or not.
-func (c *Conn) settle(batch []*Slot, bytes int) {
+// settle ends the slots of a batch: whatever they held is released, whether their replies were written or not. It reports
+// whether there is more to write; if not, the right to write is given up.
+func (c *Conn) settle(batch []*Slot, bytes int) (more bool) {
 	now := time.Now()
 	for i, s := range batch {
 		c.server.metrics.countReply(c.id, s, now)
@@ -157,5 +157,5 @@ func (c *Conn) settle(batch []*Slot, bytes int) {
 		s.recycle()
 		batch[i] = nil
 	}
-	c.queue.written(len(batch), bytes)
+	return c.queue.written(len(batch), bytes)
 }
