@@ -132,18 +132,6 @@ func (q *queue) take(batch []*Slot) []*Slot {
 	return batch
 }
 
-// rest gives up the right to write if there is nothing to take. It reports whether it did.
-func (q *queue) rest() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.readyLocked() {
-		return false
-	}
-	q.writing = false
-	q.notifyLocked()
-	return true
-}
-
 // written notes that n taken slots with requests of so many bytes are done with. more tells whether there is something
 // to write again; if not, the right to write ends.
 func (q *queue) written(n, bytes int) (more bool) {

@@ -50,7 +50,7 @@ func (c *Conn) flush() {
 	out := outBufs.Get().(*outBuf)
 	more := c.writeBatch(out)
 	out.free()
-	if more && !c.queue.rest() { // a goroutine that would find nothing costs as much as the write
+	if more {
 		c.wakeWriter()
 	}
 }
