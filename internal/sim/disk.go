@@ -1,0 +1,125 @@
+package sim
+
+import (
+	"fmt"
+	"path"
+	"strings"
+	"syscall"
+	"time"
+
+	"chronik/internal/vfs"
+	"chronik/internal/vfs/crashfs"
+	"chronik/internal/vfs/faultfs"
+)
+
+const (
+	dataDir = "/data"
+	logsDir = dataDir + "/wal/partitions"
+)
+
+// disk is what a node keeps. It outlives the node's processes, and loses power with them.
+type disk struct {
+	w     *world
+	owner nodeID
+	cells *crashfs.FS // what it holds
+	files *faultfs.FS // over cells; what the node sees
+	slow  time.Duration
+	stall time.Duration // until when no sync completes
+	age   int           // new at each wipe
+	torn  bool          // something that was not synced when the power failed is there, and something is not
+	bad   int           // syncs and writes that were made to fail
+}
+
+func newDisk(w *world, owner nodeID) *disk {
+	d := &disk{w: w, owner: owner}
+	d.wipe()
+	return d
+}
+
+// wipe puts an empty disk in the place of this one.
+func (d *disk) wipe() {
+	d.age++
+	d.install(crashfs.New(d.w.rng.Uint64()))
+	if err := d.files.MkdirAll(logsDir); err != nil {
+		panic(err) // a disk in memory
+	}
+}
+
+func (d *disk) install(cells *crashfs.FS) {
+	d.cells, d.files = cells, faultfs.New(cells)
+	d.slow, d.stall = 0, 0
+}
+
+// crash cuts the power. What was not synced stays, goes or tears, as mode says.
+func (d *disk) crash(mode crashfs.Mode) { d.install(d.cells.Crash(mode)) }
+
+// syncTime draws how long a sync takes.
+func (d *disk) syncTime() time.Duration {
+	t := d.w.between(100*time.Microsecond, 2*time.Millisecond)
+	if d.slow > 0 {
+		t += d.w.between(0, d.slow)
+	}
+	if d.stall > d.w.now {
+		t += d.stall - d.w.now
+	}
+	return t
+}
+
+// isSegment tells whether a file is part of a partition's log.
+func isSegment(c faultfs.Call) bool {
+	return strings.HasPrefix(c.Name, logsDir) && strings.HasPrefix(path.Base(c.Name), "segment_")
+}
+
+// failNext has the next call of a kind on a segment fail with EIO (D3).
+func (d *disk) failNext(op faultfs.Op) {
+	d.bad++
+	d.files.Inject(faultfs.Rule{Ops: op, Match: isSegment, Times: 1, Err: syscall.EIO})
+}
+
+// fill leaves so many bytes on the disk.
+func (d *disk) fill(left int64) { d.files.LimitSpace(left, syscall.ENOSPC) }
+func (d *disk) free()           { d.files.UnlimitSpace() }
+
+// flip turns one bit in a segment over, somewhere behind its header. It reports whether there was one to turn.
+func (d *disk) flip() bool {
+	const header = 4096
+	var names []string
+	d.walk(logsDir, func(name string, size int64) {
+		if strings.HasPrefix(path.Base(name), "segment_") && size > header {
+			names = append(names, name)
+		}
+	})
+	if len(names) == 0 {
+		return false
+	}
+	name := names[d.w.rng.IntN(len(names))]
+	info, err := d.cells.Stat(name)
+	if err != nil {
+		panic(err)
+	}
+	at := header + d.w.rng.Int64N(info.Size-header)
+	if err := d.cells.BitFlip(name, at, uint(d.w.rng.IntN(8))); err != nil {
+		panic(fmt.Sprintf("flipping a bit of %s at %d: %v", name, at, err))
+	}
+	return true
+}
+
+// walk visits the files below a directory, in the order of their names.
+func (d *disk) walk(dir string, visit func(name string, size int64)) {
+	entries, err := d.cells.ReadDir(dir)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		name := dir + "/" + e.Name
+		if e.IsDir {
+			d.walk(name, visit)
+			continue
+		}
+		if info, err := d.cells.Stat(name); err == nil {
+			visit(name, info.Size)
+		}
+	}
+}
+
+var _ vfs.FS = (*faultfs.FS)(nil)

@@ -1,0 +1,23 @@
+// Package sim runs a whole cluster on one goroutine: the real cores of metadata, controller, Raft and replication, and the
+// real log over a disk that loses power. Time is a heap of events, the network is a set of delays, a sync is an event like any
+// other, and all that is left to chance is drawn from one seed. The same seed is the same run, byte for byte.
+//
+// A schedule is a workload and a series of faults, then a time to heal, then the question whether the cluster makes
+// progress and has kept its word. After each event the invariants that can be told at that moment are checked; they have the
+// names of the design (D1, R3, ...).
+//
+// # Parts
+//
+//	heap.go, world.go, trace.go  virtual time, the loop, what is printed of a failure
+//	network.go, disk.go          what lies between nodes, and below them
+//	node*.go, authority*.go      the thin shells around the cores, as events
+//	producer.go, consumer.go     the workload
+//	faults.go                    what goes wrong, and how often
+//	history.go, check.go         what was promised, and what is looked at after each event
+//	broken_test.go               rules that are broken on purpose, each of which must be found
+//
+// # Rules
+//
+// Nothing here reads a clock, starts a goroutine, or lets the order of a map decide. A message is a value: who sends it does not
+// change it any more.
+package sim
