@@ -45,6 +45,10 @@ func check(c *Command) error {
 		return checkBlock(k.AllocateProducerIds)
 	case *Command_SetFeature:
 		return checkFeature(k.SetFeature)
+	case *Command_StopNode:
+		return checkNodeID(k.StopNode.NodeId)
+	case *Command_ChangePartitions:
+		return checkChanges(k.ChangePartitions)
 	}
 	return fmt.Errorf("the kind of command is missing or unknown")
 }
@@ -60,6 +64,11 @@ func CheckNode(n *AddNode) error {
 	for _, e := range n.Endpoints {
 		if e.Port > math.MaxUint16 || e.Host == "" || e.Listener == "" {
 			return fmt.Errorf("endpoint %q: want a listener name, a host and a port up to 65535", e)
+		}
+	}
+	for i, f := range n.Features {
+		if f.Name == "" || f.MinLevel < 0 || f.MaxLevel < f.MinLevel || f.MaxLevel > math.MaxInt16 || i > 0 && n.Features[i-1].Name >= f.Name {
+			return fmt.Errorf("feature %q, levels %d to %d: want names in order, and levels from 0 to 32767", f.Name, f.MinLevel, f.MaxLevel)
 		}
 	}
 	return checkID("directory ID", n.DirectoryId)
@@ -106,6 +115,21 @@ func checkAssignments(as []*Assignment) error {
 	for i, a := range as {
 		if len(a.Replicas) == 0 {
 			return fmt.Errorf("assignment %d has no replicas", i)
+		}
+	}
+	return nil
+}
+
+func checkChanges(c *ChangePartitions) error {
+	if err := checkID("topic ID", c.TopicId); err != nil {
+		return err
+	}
+	if len(c.Changes) == 0 {
+		return fmt.Errorf("it changes nothing")
+	}
+	for _, p := range c.Changes {
+		if len(p.Replicas) == 0 {
+			return fmt.Errorf("partition %d has no replicas", p.Partition)
 		}
 	}
 	return nil

@@ -8,9 +8,6 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// FormatVersion is the version of batches and snapshots that this program writes, and the only one that it reads.
-const FormatVersion = 1
-
 var (
 	// ErrFormat is for bytes that are not a batch or snapshot which this program can read whole.
 	ErrFormat = errors.New("not a metadata record that this version can read")
@@ -18,9 +15,10 @@ var (
 	ErrCluster = errors.New("the metadata record belongs to another cluster")
 )
 
-// Encode returns the bytes of one log entry. Equal commands give equal bytes.
+// Encode returns the bytes of one log entry, in the lowest format version that the commands need. Equal commands give
+// equal bytes.
 func Encode(clusterID string, commands []*Command) ([]byte, error) {
-	b := &Batch{FormatVersion: FormatVersion, ClusterId: clusterID, Commands: commands}
+	b := &Batch{FormatVersion: Version(commands), ClusterId: clusterID, Commands: commands}
 	if err := checkBatch(b); err != nil {
 		return nil, err
 	}
@@ -32,22 +30,24 @@ func Marshal(m proto.Message) ([]byte, error) {
 	return proto.MarshalOptions{Deterministic: true}.Marshal(m)
 }
 
-// Decode reads what Encode wrote. It refuses another format version, unknown commands and fields, missing parts
-// (ErrFormat), and another cluster (ErrCluster).
+// Decode reads what Encode wrote. It refuses a newer format version, commands and fields that are unknown or newer than
+// the version that the batch claims, missing parts (ErrFormat), and another cluster (ErrCluster).
 func Decode(clusterID string, value []byte) ([]*Command, error) {
 	b := new(Batch)
 	if err := Unmarshal(value, b); err != nil {
 		return nil, err
 	}
-	if b.FormatVersion != FormatVersion {
-		return nil, fmt.Errorf("%w: its format version is %d, this program reads %d; run the version of Chronik that wrote it, or a newer one",
-			ErrFormat, b.FormatVersion, FormatVersion)
+	if err := CheckVersion(b.FormatVersion); err != nil {
+		return nil, err
 	}
 	if b.ClusterId != clusterID {
 		return nil, fmt.Errorf("%w: %s, and this node belongs to %s; give it the data directory of its own cluster", ErrCluster, b.ClusterId, clusterID)
 	}
 	if err := checkBatch(b); err != nil {
 		return nil, err
+	}
+	if need := Version(b.Commands); b.FormatVersion < need {
+		return nil, fmt.Errorf("%w: its format version is %d, its content needs %d", ErrFormat, b.FormatVersion, need)
 	}
 	return b.Commands, nil
 }

@@ -41,6 +41,16 @@ func Lead(l *SetPartitionLeader) *Command { return &Command{Kind: &Command_SetPa
 // ISR changes in-sync replicas.
 func ISR(u *UpdateISR) *Command { return &Command{Kind: &Command_UpdateIsr{u}} }
 
+// Stop begins a node's controlled shutdown.
+func Stop(id model.BrokerID, epoch int64) *Command {
+	return &Command{Kind: &Command_StopNode{&StopNode{NodeId: int32(id), NodeEpoch: epoch}}}
+}
+
+// Change changes partitions of one topic.
+func Change(id model.TopicID, changes []*PartitionChange) *Command {
+	return &Command{Kind: &Command_ChangePartitions{&ChangePartitions{TopicId: id[:], Changes: changes}}}
+}
+
 // TopicConfig changes values of a topic.
 func TopicConfig(id model.TopicID, set []*ConfigValue, unset []string) *Command {
 	return &Command{Kind: &Command_SetConfig{&SetConfig{Resource: &SetConfig_TopicId{id[:]}, Set: set, Unset: unset}}}

@@ -144,6 +144,7 @@ type NodeState struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Registration  *AddNode               `protobuf:"bytes,1,opt,name=registration,proto3" json:"registration,omitempty"`
 	NodeEpoch     int64                  `protobuf:"varint,2,opt,name=node_epoch,json=nodeEpoch,proto3" json:"node_epoch,omitempty"`
+	Stopping      bool                   `protobuf:"varint,3,opt,name=stopping,proto3" json:"stopping,omitempty"` // in controlled shutdown; since format version 2
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -190,6 +191,13 @@ func (x *NodeState) GetNodeEpoch() int64 {
 		return x.NodeEpoch
 	}
 	return 0
+}
+
+func (x *NodeState) GetStopping() bool {
+	if x != nil {
+		return x.Stopping
+	}
+	return false
 }
 
 type NodeConfigs struct {
@@ -320,8 +328,13 @@ type PartitionState struct {
 	Leader         int32                  `protobuf:"varint,4,opt,name=leader,proto3" json:"leader,omitempty"`
 	LeaderEpoch    int32                  `protobuf:"varint,5,opt,name=leader_epoch,json=leaderEpoch,proto3" json:"leader_epoch,omitempty"`
 	PartitionEpoch int32                  `protobuf:"varint,6,opt,name=partition_epoch,json=partitionEpoch,proto3" json:"partition_epoch,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Since format version 2, as in PartitionChange.
+	Adding          []int32   `protobuf:"varint,7,rep,packed,name=adding,proto3" json:"adding,omitempty"`
+	Removing        []int32   `protobuf:"varint,8,rep,packed,name=removing,proto3" json:"removing,omitempty"`
+	LastKnownLeader *int32    `protobuf:"varint,9,opt,name=last_known_leader,json=lastKnownLeader,proto3,oneof" json:"last_known_leader,omitempty"`
+	Cut             []*CutLog `protobuf:"bytes,10,rep,name=cut,proto3" json:"cut,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *PartitionState) Reset() {
@@ -396,6 +409,34 @@ func (x *PartitionState) GetPartitionEpoch() int32 {
 	return 0
 }
 
+func (x *PartitionState) GetAdding() []int32 {
+	if x != nil {
+		return x.Adding
+	}
+	return nil
+}
+
+func (x *PartitionState) GetRemoving() []int32 {
+	if x != nil {
+		return x.Removing
+	}
+	return nil
+}
+
+func (x *PartitionState) GetLastKnownLeader() int32 {
+	if x != nil && x.LastKnownLeader != nil {
+		return *x.LastKnownLeader
+	}
+	return 0
+}
+
+func (x *PartitionState) GetCut() []*CutLog {
+	if x != nil {
+		return x.Cut
+	}
+	return nil
+}
+
 var File_internal_metadata_command_snapshot_proto protoreflect.FileDescriptor
 
 const file_internal_metadata_command_snapshot_proto_rawDesc = "" +
@@ -413,11 +454,12 @@ const file_internal_metadata_command_snapshot_proto_rawDesc = "" +
 	"\fnode_configs\x18\b \x03(\v2\x1d.chronik.metadata.NodeConfigsR\vnodeConfigs\x128\n" +
 	"\bfeatures\x18\t \x03(\v2\x1c.chronik.metadata.SetFeatureR\bfeatures\x12(\n" +
 	"\x10next_producer_id\x18\n" +
-	" \x01(\x03R\x0enextProducerId\"i\n" +
+	" \x01(\x03R\x0enextProducerId\"\x85\x01\n" +
 	"\tNodeState\x12=\n" +
 	"\fregistration\x18\x01 \x01(\v2\x19.chronik.metadata.AddNodeR\fregistration\x12\x1d\n" +
 	"\n" +
-	"node_epoch\x18\x02 \x01(\x03R\tnodeEpoch\"_\n" +
+	"node_epoch\x18\x02 \x01(\x03R\tnodeEpoch\x12\x1a\n" +
+	"\bstopping\x18\x03 \x01(\bR\bstopping\"_\n" +
 	"\vNodeConfigs\x12\x17\n" +
 	"\anode_id\x18\x01 \x01(\x05R\x06nodeId\x127\n" +
 	"\aconfigs\x18\x02 \x03(\v2\x1d.chronik.metadata.ConfigValueR\aconfigs\"\xb6\x01\n" +
@@ -428,14 +470,20 @@ const file_internal_metadata_command_snapshot_proto_rawDesc = "" +
 	"\n" +
 	"partitions\x18\x03 \x03(\v2 .chronik.metadata.PartitionStateR\n" +
 	"partitions\x127\n" +
-	"\aconfigs\x18\x04 \x03(\v2\x1d.chronik.metadata.ConfigValueR\aconfigs\"\xb4\x01\n" +
+	"\aconfigs\x18\x04 \x03(\v2\x1d.chronik.metadata.ConfigValueR\aconfigs\"\xdb\x02\n" +
 	"\x0ePartitionState\x12\x1a\n" +
 	"\breplicas\x18\x01 \x03(\x05R\breplicas\x12\x10\n" +
 	"\x03isr\x18\x02 \x03(\x05R\x03isr\x12\x10\n" +
 	"\x03elr\x18\x03 \x03(\x05R\x03elr\x12\x16\n" +
 	"\x06leader\x18\x04 \x01(\x05R\x06leader\x12!\n" +
 	"\fleader_epoch\x18\x05 \x01(\x05R\vleaderEpoch\x12'\n" +
-	"\x0fpartition_epoch\x18\x06 \x01(\x05R\x0epartitionEpochB#Z!chronik/internal/metadata/commandb\x06proto3"
+	"\x0fpartition_epoch\x18\x06 \x01(\x05R\x0epartitionEpoch\x12\x16\n" +
+	"\x06adding\x18\a \x03(\x05R\x06adding\x12\x1a\n" +
+	"\bremoving\x18\b \x03(\x05R\bremoving\x12/\n" +
+	"\x11last_known_leader\x18\t \x01(\x05H\x00R\x0flastKnownLeader\x88\x01\x01\x12*\n" +
+	"\x03cut\x18\n" +
+	" \x03(\v2\x18.chronik.metadata.CutLogR\x03cutB\x14\n" +
+	"\x12_last_known_leaderB#Z!chronik/internal/metadata/commandb\x06proto3"
 
 var (
 	file_internal_metadata_command_snapshot_proto_rawDescOnce sync.Once
@@ -459,22 +507,24 @@ var file_internal_metadata_command_snapshot_proto_goTypes = []any{
 	(*ConfigValue)(nil),    // 5: chronik.metadata.ConfigValue
 	(*SetFeature)(nil),     // 6: chronik.metadata.SetFeature
 	(*AddNode)(nil),        // 7: chronik.metadata.AddNode
+	(*CutLog)(nil),         // 8: chronik.metadata.CutLog
 }
 var file_internal_metadata_command_snapshot_proto_depIdxs = []int32{
-	1, // 0: chronik.metadata.Snapshot.nodes:type_name -> chronik.metadata.NodeState
-	3, // 1: chronik.metadata.Snapshot.topics:type_name -> chronik.metadata.TopicState
-	5, // 2: chronik.metadata.Snapshot.all_nodes_configs:type_name -> chronik.metadata.ConfigValue
-	2, // 3: chronik.metadata.Snapshot.node_configs:type_name -> chronik.metadata.NodeConfigs
-	6, // 4: chronik.metadata.Snapshot.features:type_name -> chronik.metadata.SetFeature
-	7, // 5: chronik.metadata.NodeState.registration:type_name -> chronik.metadata.AddNode
-	5, // 6: chronik.metadata.NodeConfigs.configs:type_name -> chronik.metadata.ConfigValue
-	4, // 7: chronik.metadata.TopicState.partitions:type_name -> chronik.metadata.PartitionState
-	5, // 8: chronik.metadata.TopicState.configs:type_name -> chronik.metadata.ConfigValue
-	9, // [9:9] is the sub-list for method output_type
-	9, // [9:9] is the sub-list for method input_type
-	9, // [9:9] is the sub-list for extension type_name
-	9, // [9:9] is the sub-list for extension extendee
-	0, // [0:9] is the sub-list for field type_name
+	1,  // 0: chronik.metadata.Snapshot.nodes:type_name -> chronik.metadata.NodeState
+	3,  // 1: chronik.metadata.Snapshot.topics:type_name -> chronik.metadata.TopicState
+	5,  // 2: chronik.metadata.Snapshot.all_nodes_configs:type_name -> chronik.metadata.ConfigValue
+	2,  // 3: chronik.metadata.Snapshot.node_configs:type_name -> chronik.metadata.NodeConfigs
+	6,  // 4: chronik.metadata.Snapshot.features:type_name -> chronik.metadata.SetFeature
+	7,  // 5: chronik.metadata.NodeState.registration:type_name -> chronik.metadata.AddNode
+	5,  // 6: chronik.metadata.NodeConfigs.configs:type_name -> chronik.metadata.ConfigValue
+	4,  // 7: chronik.metadata.TopicState.partitions:type_name -> chronik.metadata.PartitionState
+	5,  // 8: chronik.metadata.TopicState.configs:type_name -> chronik.metadata.ConfigValue
+	8,  // 9: chronik.metadata.PartitionState.cut:type_name -> chronik.metadata.CutLog
+	10, // [10:10] is the sub-list for method output_type
+	10, // [10:10] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_internal_metadata_command_snapshot_proto_init() }
@@ -483,6 +533,7 @@ func file_internal_metadata_command_snapshot_proto_init() {
 		return
 	}
 	file_internal_metadata_command_command_proto_init()
+	file_internal_metadata_command_snapshot_proto_msgTypes[4].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

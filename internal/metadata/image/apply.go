@@ -35,21 +35,47 @@ func Apply(m *Image, commands []*command.Command, term, index uint64) (*Image, *
 		return nil, nil, fmt.Errorf("metadata log: entry (term %d, index %d) cannot follow (term %d, index %d)", term, index, m.term, m.index)
 	}
 	b := newBuilder(m, term, index)
-	for _, c := range commands {
-		if err := b.apply(c); err != nil {
-			if !IsConflict(err) {
-				return nil, nil, fmt.Errorf("metadata log: entry %d: %w", index, err)
-			}
-			same := *m
-			same.term, same.index = term, index
-			return &same, &Delta{}, err
+	if err := b.applyAll(commands); err != nil {
+		if !IsConflict(err) {
+			return nil, nil, fmt.Errorf("metadata log: entry %d: %w", index, err)
 		}
+		same := *m
+		same.term, same.index = term, index
+		return &same, &Delta{}, err
 	}
 	im, d := b.done()
 	return im, d, nil
 }
 
+// Preview returns the image that the commands would lead to as the first ones of the next entry, still at m's own
+// index. Decisions that share an entry are made on each other's previews; a node that registers in one has
+// the broker epoch that the entry will give it.
+func Preview(m *Image, commands []*command.Command) (*Image, error) {
+	if len(commands) == 0 {
+		return m, nil
+	}
+	b := newBuilder(m, m.term, m.index+1)
+	if err := b.applyAll(commands); err != nil {
+		return nil, err
+	}
+	im, _ := b.done()
+	im.index = m.index
+	return im, nil
+}
+
+func (b *builder) applyAll(commands []*command.Command) error {
+	for _, c := range commands {
+		if err := b.apply(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (b *builder) apply(c *command.Command) error {
+	if v := command.VersionOf(c); v > b.im.MetadataVersion() {
+		return conflict("%s is %d, and the command needs %d", command.MetadataVersion, b.im.MetadataVersion(), v)
+	}
 	switch k := c.GetKind().(type) {
 	case *command.Command_AddNode:
 		return b.addNode(k.AddNode)
@@ -73,6 +99,10 @@ func (b *builder) apply(c *command.Command) error {
 		return b.allocate(k.AllocateProducerIds)
 	case *command.Command_SetFeature:
 		return b.setFeature(k.SetFeature)
+	case *command.Command_StopNode:
+		return b.stopNode(k.StopNode)
+	case *command.Command_ChangePartitions:
+		return b.changePartitions(k.ChangePartitions)
 	}
 	return fmt.Errorf("%w: command %T", command.ErrFormat, c.GetKind())
 }

@@ -2,6 +2,7 @@ package image
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -24,6 +25,9 @@ func (b *builder) addNode(c *command.AddNode) error {
 func nodeOf(c *command.AddNode, epoch int64) *Node {
 	n := &Node{ID: model.BrokerID(c.NodeId), Epoch: epoch, Incarnation: UUID(c.IncarnationId), Directory: UUID(c.DirectoryId),
 		Rack: c.Rack, Fenced: c.Fenced, Endpoints: make([]Endpoint, len(c.Endpoints))}
+	for _, f := range c.Features {
+		n.Features = append(n.Features, FeatureRange{Name: f.Name, Min: int16(f.MinLevel), Max: int16(f.MaxLevel)})
+	}
 	for i, e := range c.Endpoints {
 		n.Endpoints[i] = Endpoint{Listener: e.Listener, Host: e.Host, Port: uint16(e.Port), SecurityProtocol: e.SecurityProtocol}
 	}
@@ -43,13 +47,22 @@ func (b *builder) registered(id model.BrokerID, epoch int64) (int, error) {
 }
 
 func (b *builder) fenceNode(c *command.FenceNode) error {
-	i, err := b.registered(model.BrokerID(c.NodeId), c.NodeEpoch)
+	return b.changeNode(c.NodeId, c.NodeEpoch, func(n *Node) { n.Fenced = c.Fenced })
+}
+
+func (b *builder) stopNode(c *command.StopNode) error {
+	return b.changeNode(c.NodeId, c.NodeEpoch, func(n *Node) { n.Stopping = true })
+}
+
+// changeNode changes a copy of a registered node.
+func (b *builder) changeNode(id int32, epoch int64, change func(*Node)) error {
+	i, err := b.registered(model.BrokerID(id), epoch)
 	if err != nil {
 		return err
 	}
 	b.ownNodes()
 	n := *b.im.nodes[i]
-	n.Fenced = c.Fenced
+	change(&n)
 	b.im.nodes[i] = &n
 	b.nodeChanged(n.ID)
 	return nil
@@ -138,6 +151,14 @@ func (b *builder) allocate(c *command.AllocateProducerIDs) error {
 }
 
 func (b *builder) setFeature(c *command.SetFeature) error {
+	if c.Name == command.MetadataVersion {
+		switch level := uint32(c.Level); {
+		case level > command.FormatVersion:
+			return fmt.Errorf("%w: %s is %d, this program reads %d; run a newer one", command.ErrFormat, c.Name, level, command.FormatVersion)
+		case level < b.im.MetadataVersion():
+			return conflict("%s is %d already, and cannot go back to %d", c.Name, b.im.MetadataVersion(), level)
+		}
+	}
 	if c.Level == 0 {
 		b.im.features = without(b.im.features, c.Name)
 	} else {

@@ -51,7 +51,7 @@ func valuesOf(list []*command.ConfigValue) map[string]string {
 
 // newPartition checks an assignment against the nodes: one of them may have gone since it was decided.
 func (b *builder) newPartition(a *command.Assignment) (*Partition, error) {
-	p := &Partition{Replicas: ids(a.Replicas), Leader: model.BrokerID(a.Leader)}
+	p := &Partition{Replicas: ids(a.Replicas), Leader: model.BrokerID(a.Leader), LastKnownLeader: model.NoBroker}
 	p.ISR = p.Replicas // shared: neither is ever changed
 	if len(a.Isr) > 0 {
 		p.ISR = ids(a.Isr)
@@ -65,24 +65,6 @@ func (b *builder) newPartition(a *command.Assignment) (*Partition, error) {
 		}
 	}
 	return p, p.check()
-}
-
-// check refuses a state that no sequence of right decisions leads to.
-func (p *Partition) check() error {
-	for _, id := range p.ISR {
-		if !slices.Contains(p.Replicas, id) {
-			return fmt.Errorf("%w: %d is in the ISR and is no replica", command.ErrFormat, id)
-		}
-	}
-	for _, id := range p.ELR {
-		if !slices.Contains(p.Replicas, id) || slices.Contains(p.ISR, id) {
-			return fmt.Errorf("%w: %d is in the ELR, and is no replica or is in the ISR", command.ErrFormat, id)
-		}
-	}
-	if p.Leader != model.NoBroker && !slices.Contains(p.ISR, p.Leader) {
-		return fmt.Errorf("%w: the leader %d is not in the ISR", command.ErrFormat, p.Leader)
-	}
-	return nil
 }
 
 func ids(list []int32) []model.BrokerID {
@@ -139,55 +121,5 @@ func (b *builder) assign(c *command.AssignPartitions) error {
 		}
 		b.setPartition(t, c.FirstPartition+int32(i), p)
 	}
-	return nil
-}
-
-// partition finds a partition whose partition epoch is the expected one.
-func (b *builder) partition(topic []byte, number, epoch int32) (*Topic, *Partition, error) {
-	id := model.TopicID(topic)
-	t, ok := b.topics.get(id)
-	if !ok {
-		return nil, nil, conflict("topic %s does not exist any more", id)
-	}
-	if number < 0 || int(number) >= len(t.Partitions) {
-		return nil, nil, conflict("topic %s has no partition %d", t.Name, number)
-	}
-	p := t.Partitions[number]
-	if p.PartitionEpoch != epoch {
-		return nil, nil, conflict("partition %s-%d is at partition epoch %d, not %d", t.Name, number, p.PartitionEpoch, epoch)
-	}
-	return t, p, nil
-}
-
-func (b *builder) setLeader(c *command.SetPartitionLeader) error {
-	t, old, err := b.partition(c.TopicId, c.Partition, c.ExpectedPartitionEpoch)
-	if err != nil {
-		return err
-	}
-	p := *old
-	p.Leader, p.ISR, p.ELR = model.BrokerID(c.Leader), ids(c.Isr), ids(c.Elr)
-	p.LeaderEpoch++ // R1: an epoch has one leader
-	return b.replace(t, c.Partition, &p)
-}
-
-func (b *builder) updateISR(c *command.UpdateISR) error {
-	t, old, err := b.partition(c.TopicId, c.Partition, c.ExpectedPartitionEpoch)
-	if err != nil {
-		return err
-	}
-	if int32(old.LeaderEpoch) != c.LeaderEpoch {
-		return conflict("partition %s-%d is at leader epoch %d, not %d", t.Name, c.Partition, old.LeaderEpoch, c.LeaderEpoch)
-	}
-	p := *old
-	p.ISR, p.ELR = ids(c.Isr), ids(c.Elr)
-	return b.replace(t, c.Partition, &p)
-}
-
-func (b *builder) replace(t *Topic, number int32, p *Partition) error {
-	p.PartitionEpoch++
-	if err := p.check(); err != nil {
-		return fmt.Errorf("partition %s-%d: %w", t.Name, number, err)
-	}
-	b.setPartition(b.own(t), number, p)
 	return nil
 }

@@ -8,7 +8,8 @@ type Delta struct {
 	TopicsDeleted []*Topic // as they were
 	TopicsCreated []*Topic // with all their partitions, and as they are at the end of the batch
 	Partitions    []PartitionChange
-	TopicConfigs  []*Topic // existing topics whose own values changed, as they are now
+	Unclean       []model.TopicPartition // of these, whose leaders were elected from outside of ISR and ELR: records may be lost
+	TopicConfigs  []*Topic               // existing topics whose own values changed, as they are now
 
 	NodesChanged  []model.BrokerID // registered, fenced, unfenced or removed
 	NodeConfigs   []model.BrokerID // nodes whose own values changed

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"chronik/internal/config"
+	"chronik/internal/metadata/command"
 	"chronik/internal/model"
 )
 
@@ -25,6 +26,29 @@ type Partition struct {
 	Leader         model.BrokerID   // model.NoBroker if there is none
 	LeaderEpoch    model.LeaderEpoch
 	PartitionEpoch int32 // grows with every change
+
+	Adding          []model.BrokerID // replicas that an ongoing reassignment adds; they are among Replicas
+	Removing        []model.BrokerID // replicas that it removes once the others are in the ISR; still among Replicas
+	LastKnownLeader model.BrokerID   // of a partition without a leader; else model.NoBroker
+	Cut             []CutLog         // of a partition without a leader: ISR members whose logs lost their tails (L2)
+}
+
+// CutLog is a replica whose log was cut when its node stopped uncleanly. What was cut may have been acknowledged: only a
+// comparison with other replicas tells a torn tail from rot (L2). It is forgotten with the next election.
+type CutLog struct {
+	Node model.BrokerID
+	End  model.Offset // what is left; model.NoOffset: not known
+}
+
+// Reassigning tells whether a reassignment is under way.
+func (p *Partition) Reassigning() bool { return len(p.Adding)+len(p.Removing) > 0 }
+
+// Target returns the replicas that the partition has, or will have when its reassignment is done.
+func (p *Partition) Target() []model.BrokerID {
+	if len(p.Removing) == 0 {
+		return p.Replicas
+	}
+	return slices.DeleteFunc(slices.Clone(p.Replicas), func(id model.BrokerID) bool { return slices.Contains(p.Removing, id) })
 }
 
 // Topic is one topic.
@@ -59,7 +83,18 @@ type Node struct {
 	Directory   UUID  // of its data directory
 	Endpoints   []Endpoint
 	Rack        string
-	Fenced      bool
+	Fenced      bool           // out of service: leads nothing
+	Stopping    bool           // in controlled shutdown: leads nothing new
+	Features    []FeatureRange // what its program supports, by name; nil: what a node alone supports
+}
+
+// Active tells whether the node may become a leader or join an ISR.
+func (n *Node) Active() bool { return !n.Fenced && !n.Stopping }
+
+// FeatureRange says which levels of a feature a program supports.
+type FeatureRange struct {
+	Name     string
+	Min, Max int16
 }
 
 // Image is the metadata at one index. The zero value is not usable; see New.
@@ -178,6 +213,18 @@ func (m *Image) Layers(static map[string]string, id model.BrokerID) config.Layer
 
 // Features returns the finalized feature levels.
 func (m *Image) Features() map[string]int16 { return m.features }
+
+// MetadataVersion is the newest format version of metadata records that every node of the cluster reads:
+// command.VersionStandalone until the feature metadata.version is finalized at a higher level.
+func (m *Image) MetadataVersion() uint32 {
+	if level, ok := m.features[command.MetadataVersion]; ok {
+		return uint32(level)
+	}
+	return command.VersionStandalone
+}
+
+// Clustered tells whether the metadata is that of a cluster, whose nodes start fenced and keep sessions.
+func (m *Image) Clustered() bool { return m.MetadataVersion() >= command.VersionCluster }
 
 // NextProducerID is the first producer ID that no node was given yet.
 func (m *Image) NextProducerID() model.ProducerID { return m.nextProducerID }

@@ -26,13 +26,14 @@ var ErrSnapshot = errors.New("the metadata snapshot is damaged")
 
 // EncodeSnapshot returns the image as bytes. Equal images give equal bytes.
 func EncodeSnapshot(m *Image) ([]byte, error) {
-	payload, err := command.Marshal(m.message())
+	message := m.message()
+	payload, err := command.Marshal(message)
 	if err != nil {
 		return nil, err
 	}
 	out := make([]byte, snapshotHeaderSize, snapshotHeaderSize+len(payload))
 	copy(out, snapshotMagic)
-	binary.BigEndian.PutUint32(out[8:], command.FormatVersion)
+	binary.BigEndian.PutUint32(out[8:], message.FormatVersion)
 	binary.BigEndian.PutUint64(out[16:], uint64(len(payload)))
 	out = append(out, payload...)
 	binary.BigEndian.PutUint32(out[12:], crc32.Checksum(out[16:], castagnoli))
@@ -44,9 +45,8 @@ func DecodeSnapshot(clusterID string, data []byte) (*Image, error) {
 	switch {
 	case len(data) < snapshotHeaderSize || string(data[:8]) != snapshotMagic:
 		return nil, fmt.Errorf("%w: it does not begin as one", ErrSnapshot)
-	case binary.BigEndian.Uint32(data[8:]) != command.FormatVersion:
-		return nil, fmt.Errorf("%w: its format version is %d, this program reads %d; run the version of Chronik that wrote it, or a newer one",
-			command.ErrFormat, binary.BigEndian.Uint32(data[8:]), command.FormatVersion)
+	case command.CheckVersion(binary.BigEndian.Uint32(data[8:])) != nil:
+		return nil, command.CheckVersion(binary.BigEndian.Uint32(data[8:]))
 	case binary.BigEndian.Uint64(data[16:]) != uint64(len(data)-snapshotHeaderSize):
 		return nil, fmt.Errorf("%w: it has %d bytes after its header and announces %d", ErrSnapshot,
 			len(data)-snapshotHeaderSize, binary.BigEndian.Uint64(data[16:]))
@@ -63,13 +63,15 @@ func DecodeSnapshot(clusterID string, data []byte) (*Image, error) {
 	return fromMessage(s)
 }
 
+// message describes the image in the format version of the cluster: what a newer version adds is never there
+// before that version is finalized.
 func (m *Image) message() *command.Snapshot {
 	s := &command.Snapshot{
-		FormatVersion: command.FormatVersion, ClusterId: m.clusterID, Index: m.index, Term: m.term,
+		FormatVersion: m.MetadataVersion(), ClusterId: m.clusterID, Index: m.index, Term: m.term,
 		AllNodesConfigs: command.Values(m.clusterConfigs), NextProducerId: int64(m.nextProducerID),
 	}
 	for _, n := range m.nodes {
-		s.Nodes = append(s.Nodes, &command.NodeState{Registration: registration(n), NodeEpoch: n.Epoch})
+		s.Nodes = append(s.Nodes, &command.NodeState{Registration: registration(n), NodeEpoch: n.Epoch, Stopping: n.Stopping})
 	}
 	for _, id := range m.ConfiguredNodes() {
 		s.NodeConfigs = append(s.NodeConfigs, &command.NodeConfigs{NodeId: int32(id), Configs: command.Values(m.nodeConfigs[id])})
@@ -80,16 +82,31 @@ func (m *Image) message() *command.Snapshot {
 	for _, t := range m.sortedTopics() {
 		ts := &command.TopicState{Name: t.Name, TopicId: t.ID[:], Configs: command.Values(t.Configs), Partitions: make([]*command.PartitionState, len(t.Partitions))}
 		for i, p := range t.Partitions {
-			ts.Partitions[i] = &command.PartitionState{Replicas: int32s(p.Replicas), Isr: int32s(p.ISR), Elr: int32s(p.ELR),
-				Leader: int32(p.Leader), LeaderEpoch: int32(p.LeaderEpoch), PartitionEpoch: p.PartitionEpoch}
+			ts.Partitions[i] = stateOf(p)
 		}
 		s.Topics = append(s.Topics, ts)
 	}
 	return s
 }
 
+func stateOf(p *Partition) *command.PartitionState {
+	s := &command.PartitionState{Replicas: int32s(p.Replicas), Isr: int32s(p.ISR), Elr: int32s(p.ELR), Leader: int32(p.Leader),
+		LeaderEpoch: int32(p.LeaderEpoch), PartitionEpoch: p.PartitionEpoch, Adding: int32s(p.Adding), Removing: int32s(p.Removing)}
+	if p.LastKnownLeader != model.NoBroker {
+		id := int32(p.LastKnownLeader)
+		s.LastKnownLeader = &id
+	}
+	for _, c := range p.Cut {
+		s.Cut = append(s.Cut, &command.CutLog{NodeId: int32(c.Node), EndOffset: int64(c.End)})
+	}
+	return s
+}
+
 func registration(n *Node) *command.AddNode {
 	a := &command.AddNode{NodeId: int32(n.ID), IncarnationId: n.Incarnation[:], DirectoryId: n.Directory[:], Rack: n.Rack, Fenced: n.Fenced}
+	for _, f := range n.Features {
+		a.Features = append(a.Features, &command.FeatureRange{Name: f.Name, MinLevel: int32(f.Min), MaxLevel: int32(f.Max)})
+	}
 	for _, e := range n.Endpoints {
 		a.Endpoints = append(a.Endpoints, &command.Endpoint{Listener: e.Listener, Host: e.Host, Port: uint32(e.Port), SecurityProtocol: e.SecurityProtocol})
 	}
@@ -112,7 +129,9 @@ func fromMessage(s *command.Snapshot) (*Image, error) {
 		if n.Registration == nil || command.CheckNode(n.Registration) != nil {
 			return nil, fmt.Errorf("%w: the registration of a node is not complete", command.ErrFormat)
 		}
-		b.im.nodes = append(b.im.nodes, nodeOf(n.Registration, n.NodeEpoch))
+		node := nodeOf(n.Registration, n.NodeEpoch)
+		node.Stopping = n.Stopping
+		b.im.nodes = append(b.im.nodes, node)
 	}
 	for _, c := range s.NodeConfigs {
 		b.im.nodeConfigs = with(b.im.nodeConfigs, model.BrokerID(c.NodeId), valuesOf(c.Configs))
@@ -136,7 +155,8 @@ func (b *builder) restore(s *command.TopicState) error {
 	t := &Topic{Name: s.Name, ID: model.TopicID(s.TopicId), Partitions: make([]*Partition, len(s.Partitions)), Configs: valuesOf(s.Configs)}
 	for i, p := range s.Partitions {
 		t.Partitions[i] = &Partition{Replicas: ids(p.Replicas), ISR: ids(p.Isr), ELR: ids(p.Elr), Leader: model.BrokerID(p.Leader),
-			LeaderEpoch: model.LeaderEpoch(p.LeaderEpoch), PartitionEpoch: p.PartitionEpoch}
+			LeaderEpoch: model.LeaderEpoch(p.LeaderEpoch), PartitionEpoch: p.PartitionEpoch,
+			Adding: ids(p.Adding), Removing: ids(p.Removing), LastKnownLeader: orNone(p.LastKnownLeader), Cut: cutLogs(p.Cut)}
 		if len(p.Replicas) == 0 {
 			return fmt.Errorf("%w: partition %d has no replicas", command.ErrFormat, i)
 		}
