@@ -160,6 +160,51 @@ func TestColdRangesAreCheckedOnce(t *testing.T) {
 	l.Abandon(nil)
 }
 
+// TestLargeBatchesAreCheckedOnce: a reader whose response has room for one large batch does not check the next one to find
+// that out, and one that follows it, or asks for a little of what it had, checks nothing.
+func TestLargeBatchesAreCheckedOnce(t *testing.T) {
+	e, disk, _, _ := onDisks(t)
+	l, _ := e.open()
+	for i := range 12 {
+		must(t, l, batch(10, 300<<10+i*1000, int64(i), nil))
+	}
+	size, end := l.Size(), l.DurableEnd()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l, _ = e.open()
+	var read int64
+	disk.OnOp(func(op crashfs.Op) {
+		if op.Kind == crashfs.OpRead {
+			read += op.Len
+		}
+	})
+	defer disk.OnOp(nil)
+	for _, c := range []struct {
+		name string
+		max  int
+		most int64
+	}{
+		{"first", 400 << 10, size + 24*walkChunk},
+		{"again", 400 << 10, 48 * walkChunk},
+		{"with more room", 800 << 10, 48 * walkChunk},
+	} {
+		read = 0
+		for at := model.Offset(0); at < end; {
+			r, err := l.Read(at, end, c.max, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			at = r.Next()
+			r.Release()
+		}
+		if read > c.most {
+			t.Errorf("%s: %d bytes were read of a log of %d, want %d at most", c.name, read, size, c.most)
+		}
+	}
+	l.Abandon(nil)
+}
+
 // TestAWrongIndexMisleadsNobody: entries that point elsewhere, with right checksums, cost time and nothing
 // else, and are replaced.
 func TestAWrongIndexMisleadsNobody(t *testing.T) {
