@@ -122,7 +122,14 @@ type osFile struct {
 	fd uintptr // f's; valid until Close, which the contract puts after every other call
 }
 
-func (f *osFile) ReadAt(p []byte, off int64) (int, error) { return f.f.ReadAt(p, off) }
+func (f *osFile) ReadAt(p []byte, off int64) (int, error) {
+	n := readCached(f.fd, p, off)
+	if n == len(p) {
+		return n, nil
+	}
+	rest, err := f.f.ReadAt(p[n:], off+int64(n))
+	return n + rest, err
+}
 
 func (f *osFile) WriteAt(p []byte, off int64) (int, error) {
 	n, err := f.f.WriteAt(p, off)

@@ -100,7 +100,7 @@ func (s *Server) awaitRoom() bool {
 // open begins to serve an accepted connection, or refuses it.
 func (s *Server) open(listener string, nc net.Conn) {
 	remote, _ := netip.ParseAddrPort(nc.RemoteAddr().String())
-	c := &Conn{server: s, nc: nc, listener: listener, remote: remote, queue: newQueue()}
+	c := &Conn{server: s, nc: nc, sink: newSink(nc), listener: listener, remote: remote, queue: newQueue()}
 	c.writer = c.write
 	c.ctx, c.cancel = context.WithCancelCause(s.ctx)
 	if err := s.add(c); err != nil {

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"sync"
@@ -15,6 +16,7 @@ import (
 type Conn struct {
 	server   *Server
 	nc       net.Conn
+	sink     io.Writer // to nc; belongs to the holder of the right to write
 	listener string
 	remote   netip.AddrPort
 	id       uint32

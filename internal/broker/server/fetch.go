@@ -73,7 +73,7 @@ func (o *outBuf) Write(b []byte) (int, error) {
 type progress struct{ c *Conn }
 
 func (p progress) Write(b []byte) (int, error) {
-	n, err := p.c.nc.Write(b)
+	n, err := p.c.sink.Write(b)
 	p.c.clock.moved(p.c.server.now())
 	return n, err
 }

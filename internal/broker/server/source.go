@@ -1,6 +1,7 @@
 package server
 
 import (
+	"io"
 	"net"
 	"syscall"
 )
@@ -20,6 +21,18 @@ func newSource(nc net.Conn) source {
 		}
 	}
 	return &copySource{}
+}
+
+// newSink returns what writes to a connection.
+func newSink(nc net.Conn) io.Writer {
+	if sc, ok := nc.(syscall.Conn); ok {
+		if rc, err := sc.SyscallConn(); err == nil {
+			if s := newRawSink(rc); s != nil {
+				return s
+			}
+		}
+	}
+	return nc
 }
 
 // copySource works with any net.Conn (TLS, in-memory). While it waits with no chunk it reads into a few bytes of its own

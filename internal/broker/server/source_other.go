@@ -2,7 +2,13 @@
 
 package server
 
-import "syscall"
+import (
+	"io"
+	"syscall"
+)
 
 // newRawSource has no form here: copySource serves.
 func newRawSource(syscall.RawConn) source { return nil }
+
+// newRawSink has no form here: the connection's own Write serves.
+func newRawSink(syscall.RawConn) io.Writer { return nil }

@@ -59,7 +59,7 @@ func (s *rawSource) attempt(fd uintptr) bool {
 		r.adopt(b)
 	}
 	for {
-		n, err := syscall.Read(int(fd), r.buf[r.end:])
+		n, err := readNow(fd, r.buf[r.end:])
 		switch {
 		case n > 0:
 			s.n = n

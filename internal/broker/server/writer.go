@@ -133,7 +133,7 @@ func (c *Conn) writeOut(out *outBuf) error {
 		return nil
 	}
 	c.clock.writeBegan.Store(c.server.now())
-	n, err := c.nc.Write(out.bytes)
+	n, err := c.sink.Write(out.bytes)
 	c.wrote(int64(n))
 	out.bytes = out.bytes[:0]
 	return err
