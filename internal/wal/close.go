@@ -79,6 +79,18 @@ func (l *Log) shut() {
 	}
 }
 
+// keepForNext writes the snapshot files that the last mark is going to count on. Without them a mark may only
+// say what the log that is left can tell.
+func (l *Log) keepForNext(m *mark) error {
+	err := l.spill(true)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.core.segs[0].base == 0 || l.core.serves(m) {
+		return nil
+	}
+	return err
+}
+
 // finish leaves the files as a clean stop does: derived state written, the active segment cut to its data,
 // and a mark that says so. The caller has turn and upkeep, and nothing is queued.
 func (l *Log) finish() error {
@@ -109,7 +121,9 @@ func (l *Log) finish() error {
 		return err
 	}
 	l.flushIndex(true)
-	l.spill(true)
+	if err := l.keepForNext(m); err != nil {
+		return err
+	}
 	if frontier > size {
 		if err := f.Truncate(size); err != nil {
 			return err

@@ -185,6 +185,7 @@ func (l *Log) fence(cause error) {
 func (l *Log) failQueue(err error) {
 	l.mu.Lock()
 	g, dups := l.core.fail()
+	l.spilling = nil // it may remember what has just been undone
 	l.endAt.Store(int64(l.core.end))
 	l.mu.Unlock()
 	for g != nil {

@@ -214,7 +214,7 @@ func (c *core) formGroup() *group {
 		c.marks.pending = nil // the seal and the new header take its place
 	}
 	c.marks.since += g.bytes
-	if m := c.marks.pending; m != nil && m.offset <= c.synced {
+	if m := c.marks.pending; m != nil && m.offset <= c.synced && (g.unclean || c.serves(m)) {
 		g.mark, c.marks.pending = m, nil
 	}
 	if c.marks.pending == nil && (c.marks.due || c.marks.since >= markEveryBytes) && c.mayMark() {

@@ -86,7 +86,11 @@ func (h *harness) appendReplicated() {
 func (h *harness) appendPlain() { h.append(h.newBatch(), nil) }
 
 // appendIdempotent sends the next batch of a producer, or an old one again, or one that does not fit.
-func (h *harness) appendIdempotent() { h.append(h.idempotent(false)) }
+func (h *harness) appendIdempotent() {
+	for range 1 + h.producers/8 { // a crowd writes enough to outgrow a mark soon
+		h.append(h.idempotent(false))
+	}
+}
 
 func (h *harness) appendTransactional() { h.append(h.idempotent(true)) }
 

@@ -47,8 +47,18 @@ func (h *harness) checkProducers() {
 	}
 }
 
-// adoptFloor finds out which of the deleted batches the log remembers the producers of, after it has read its
-// state anew: all those from some batch on, or what it says follows from no list of batches.
+// checkFloor: the log remembers the producers of the same batches as before, deleted or not (T1).
+func (h *harness) checkFloor(before int) {
+	h.Helper()
+	h.adoptFloor()
+	if h.ref.floor > before {
+		h.failf("T1: the producers of the batches from %d on are remembered, it was from %d on; %d are deleted",
+			h.ref.floor, before, h.ref.at(h.ref.start))
+	}
+}
+
+// adoptFloor finds out which of the deleted batches the log remembers the producers of, after something may
+// have made it forget: all those from some batch on, or what it says follows from no list of batches.
 func (h *harness) adoptFloor() {
 	h.Helper()
 	for floor := 0; floor <= h.ref.at(h.ref.start); floor++ {

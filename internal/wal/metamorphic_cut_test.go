@@ -42,7 +42,7 @@ func (h *harness) truncate() {
 	}
 }
 
-// wasCut follows a truncation that is done.
+// wasCut follows a truncation that is done. It may have gone below all snapshots that there are.
 func (h *harness) wasCut(end model.Offset) {
 	h.ref.cut(end)
 	h.lastAck, h.observed = end-1, end

@@ -91,7 +91,7 @@ func newHarness(t reporter, seed uint64) *harness {
 	h.cfg.IndexIntervalBytes = int64(1 << (8 + h.rng.IntN(6)))
 	h.cfg.RetentionMs, h.cfg.ProducerExpiryMs = -1, 0
 	h.producers = 3
-	if h.one(8) {
+	if h.one(4) {
 		h.producers = 40 // their state outgrows the marks
 	}
 	if h.one(8) {
@@ -160,6 +160,7 @@ func (h *harness) open() {
 		break
 	}
 	content := h.readAll(h.log)
+	floor, cutShort := h.ref.floor, h.ref.restartAt != model.NoOffset || h.ref.cutTo != model.NoOffset
 	if err := h.ref.recovered(h.log.Start(), h.log.End(), content); err != nil {
 		h.failf("%v", err)
 	}
@@ -169,7 +170,11 @@ func (h *harness) open() {
 	if err := h.log.BeginEpoch(h.epoch); err != nil {
 		h.failf("BeginEpoch(%d): %v", h.epoch, err)
 	}
-	h.adoptFloor()
+	if cutShort {
+		h.adoptFloor()
+	} else {
+		h.checkFloor(floor)
+	}
 	h.checkAll()
 }
 

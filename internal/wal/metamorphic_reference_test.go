@@ -28,8 +28,8 @@ type reference struct {
 	cutTo model.Offset
 	// restartAt is where a truncation that was cut short wanted the log to begin anew, or NoOffset.
 	restartAt model.Offset
-	// floor is the first batch that the log's producer state knows of: 0, until a snapshot is lost after
-	// older batches were deleted.
+	// floor is the first batch that the log's producer state knows of: 0, until the log is truncated to below
+	// all snapshots, or one rots, after older batches were deleted.
 	floor int
 }
 

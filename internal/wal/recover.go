@@ -60,6 +60,7 @@ type recovery struct {
 	out   Recovery
 	found []found
 	state [stateKinds]model.Offset // up to where each derived state is known
+	walk  *txnWalk                 // that is not done
 	index bool                     // there is an index file
 }
 
@@ -101,7 +102,7 @@ func (r *recovery) tail() error {
 	s, seg := &r.found[len(r.found)-1], r.c.active()
 	c := r.c
 	c.marks.seq, c.marks.onDisk, r.l.markSeed = s.mark.seq, seg.end, s.seed
-	c.marks.clean = s.mark.flags&markClean != 0
+	c.marks.clean, c.marks.lean = s.mark.flags&markClean != 0, c.leans(&s.mark)
 	if s.err != nil || !s.marked || s.size < s.mark.pos {
 		if s.err == nil && !s.marked {
 			r.corrupt(seg, seg.base, errors.New("both marks are damaged"))
@@ -141,6 +142,7 @@ func (r *recovery) tail() error {
 
 // adopt sets the log's end to that of the active segment.
 func (r *recovery) adopt(seg *segment) {
+	r.endWalk()
 	c := r.c
 	c.end, c.written, c.visible = seg.end, seg.end, seg.end
 	c.settle(seg.end)
@@ -190,6 +192,11 @@ func (r *recovery) accept(seg *segment, b *batchAt) error {
 	}
 	if latest, ok := r.c.epochs.Latest(); ok && b.head.LeaderEpoch() < latest.Epoch {
 		return fmt.Errorf("%w: its leader epoch %d is older than %d", errBadBatch, b.head.LeaderEpoch(), latest.Epoch)
+	}
+	if r.walk != nil && base >= r.state[stateProducers] {
+		r.endWalk()
+	} else if r.walk != nil {
+		r.walk.replay(b.head, &r.walk.known)
 	}
 	r.c.replay(b.head, &r.state)
 	seg.stats.add(base, b.head.MaxTimestamp())

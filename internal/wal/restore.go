@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 
 	"chronik/internal/model"
 	"chronik/internal/vfs"
@@ -22,30 +23,75 @@ func (r *recovery) restoreState() error {
 	for k := range stateKinds {
 		known := r.loadState(k, s.mark.inline[k], s.mark.offset)
 		if s.mark.spilled[k] || !s.marked {
-			known = r.loadFile(k, r.c.active().end)
+			known = r.loadFile(k)
+		}
+		if k == stateProducers && known < r.c.segs[0].base {
+			if s, at, ok := r.l.markedProducers(r.c.segs, r.c.active().end); ok {
+				r.c.producers, known = s, at
+			}
 		}
 		r.state[k] = r.reachable(k, known)
 	}
 	r.c.marks.wanted = s.mark.spilled
-	// The transaction index follows from the producers' transactions: behind it, both are walked.
 	if r.state[stateTxns] < r.state[stateProducers] {
-		r.c.producers.Reset()
-		r.state[stateProducers] = r.c.segs[0].base
+		if err := r.walkTxns(); err != nil {
+			return err
+		}
+		if r.state[stateProducers] <= r.c.active().end {
+			r.endWalk()
+		}
 	}
 	from := min(r.state[stateEpochs], r.state[stateProducers])
 	if from >= r.c.active().end {
 		return nil
 	}
-	if err := r.l.replayFrom(r.c, from, r.c.active().end, &r.state); err != nil {
-		if !errors.Is(err, ErrCorrupt) {
-			return err
-		}
-		if r.out.Corruption == nil {
-			r.out.Corruption = fmt.Errorf("%s: %w", r.l.tp, err)
-		}
+	if err := r.replay(r.c, from, r.c.active().end, &r.state); err != nil {
+		return err
 	}
 	r.c.producers.Settle(r.c.active().end)
 	return nil
+}
+
+// replay walks a part of the log; damage is noted.
+func (r *recovery) replay(c *core, from, to model.Offset, known *[stateKinds]model.Offset) error {
+	err := r.l.replayFrom(c, from, to, known)
+	if errors.Is(err, ErrCorrupt) {
+		if r.out.Corruption == nil {
+			r.out.Corruption = fmt.Errorf("%s: %w", r.l.tp, err)
+		}
+		return nil
+	}
+	return err
+}
+
+// txnWalk rebuilds the transaction index up to where the producers are known, which are ahead of it. It follows
+// from the transactions that the producers had while the log was written: they are walked once more, from the
+// log's start, aside. A transaction may have begun below: its first batch that is left stands for its beginning.
+type txnWalk struct {
+	core
+	known [stateKinds]model.Offset
+}
+
+// walkTxns walks what lies below the active segment's mark. The scan of its tail goes on if the producers are
+// known beyond, see accept.
+func (r *recovery) walkTxns() error {
+	base, to := r.c.segs[0].base, r.state[stateProducers]
+	w := &txnWalk{core: newCore(Config{}), known: [stateKinds]model.Offset{math.MaxInt64, base, r.state[stateTxns]}}
+	w.segs, w.txns = r.c.segs, r.c.txns
+	r.walk = w
+	return r.replay(&w.core, base, min(to, r.c.active().end), &w.known)
+}
+
+// endWalk takes over what the walk has found.
+func (r *recovery) endWalk() {
+	if r.walk == nil {
+		return
+	}
+	to := r.state[stateProducers]
+	r.c.txns = r.walk.txns
+	// A transaction that is open, and has left nothing but that, was open then: the walk could not know.
+	r.c.txns.LowerStable(r.state[stateTxns], r.c.producers.FirstOpen(to))
+	r.state[stateTxns], r.walk = to, nil
 }
 
 // reachable returns up to where a state knows the log. One that ends below the first batch there is would
@@ -97,7 +143,7 @@ func (r *recovery) loadState(kind int, body []byte, empty model.Offset) model.Of
 }
 
 // loadFile takes over a snapshot file. One that is missing or damaged only means a longer walk (T1).
-func (r *recovery) loadFile(kind int, end model.Offset) model.Offset {
+func (r *recovery) loadFile(kind int) (end model.Offset) {
 	if !r.c.marks.files[kind] {
 		return 0
 	}
@@ -106,7 +152,9 @@ func (r *recovery) loadFile(kind int, end model.Offset) model.Offset {
 		return 0
 	}
 	// A file may be newer than the mark, and know batches past it that were synced: they are skipped then.
-	return r.loadState(kind, body, 0)
+	end = r.loadState(kind, body, 0)
+	r.c.marks.reach[kind] = end
+	return end
 }
 
 func readFile(fsys vfs.FS, name string) ([]byte, error) {

@@ -22,9 +22,21 @@ func (l *Log) DeleteBefore(off model.Offset) (model.Offset, error) {
 // deleteTo moves the log start and removes what lies below. empty says that the active segment is to be
 // removed too, if the log still ends there.
 func (l *Log) deleteTo(to model.Offset, empty bool) (deleted int, err error) {
+	l.take(&l.upkeep)
 	l.takeTurn()
 	doomed, err := l.moveStart(to, empty)
 	l.endTurn()
+	l.give(&l.upkeep)
+	if errors.Is(err, vfs.ErrNoSpace) {
+		// Deleting must get a full disk going again (E3): first goes what is remembered already.
+		if part := l.remembered(to); part > l.Start() {
+			if deleted, err = l.deleteTo(part, false); err == nil {
+				rest, err := l.deleteTo(to, empty)
+				return deleted + rest, err
+			}
+			return deleted, err
+		}
+	}
 	if err != nil || len(doomed) == 0 {
 		return 0, err
 	}
@@ -37,6 +49,21 @@ func (l *Log) deleteTo(to model.Offset, empty bool) (deleted int, err error) {
 		}
 	}
 	return len(doomed), l.fs.SyncDir(l.dir)
+}
+
+// remembered is how far the log could be deleted, at most to an offset, without a new snapshot of its
+// producers.
+func (l *Log) remembered(to model.Offset) model.Offset {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := &l.core
+	part := c.start
+	for _, s := range c.segs {
+		if s.end <= min(to, c.marks.reach[stateProducers]) {
+			part = max(part, s.end)
+		}
+	}
+	return part
 }
 
 // EnforceRetention deletes whole segments from the front by time and by size, as Kafka does, none that
@@ -131,13 +158,16 @@ func (l *Log) moveStart(to model.Offset, empty bool) (doomed []*segment, err err
 	}
 	l.mu.Lock()
 	c := &l.core
-	seg, seq := c.active(), c.marks.seq
-	idle := to <= c.start || seg == nil
+	seg, idle := c.active(), to <= c.start || len(c.segs) == 0
+	var base model.Offset
+	if !idle {
+		base = c.segs[c.below(to)].base
+	}
 	l.mu.Unlock()
 	if idle {
 		return nil, nil
 	}
-	if err := l.persistStart(seg, seq, to); err != nil {
+	if err := l.persistStart(seg, base, to); err != nil {
 		if !errors.Is(err, vfs.ErrNoSpace) {
 			l.fence(err)
 		}
@@ -154,10 +184,7 @@ func (c *core) startAt(to model.Offset, published *atomic.Int64) []*segment {
 	published.Store(int64(to))
 	c.epochs.TruncateFromStart(to)
 	c.txns.DropBefore(to)
-	n := 0
-	for n < len(c.segs)-1 && c.segs[n].end <= to {
-		n++
-	}
+	n := c.below(to)
 	doomed := c.segs[:n:n]
 	if n > 0 {
 		c.index.deleted = true
@@ -166,8 +193,17 @@ func (c *core) startAt(to model.Offset, published *atomic.Int64) []*segment {
 	return doomed
 }
 
-// persistStart writes the last mark again with another log start, and syncs it.
-func (l *Log) persistStart(seg *segment, seq uint64, start model.Offset) error {
+// below counts the segments that lie wholly below an offset, but for the active one.
+func (c *core) below(off model.Offset) (n int) {
+	for n < len(c.segs)-1 && c.segs[n].end <= off {
+		n++
+	}
+	return n
+}
+
+// persistStart writes the last mark again with another log start, and syncs it. The segments below base may
+// go then.
+func (l *Log) persistStart(seg *segment, base, start model.Offset) error {
 	f, err := l.segmentFile(seg.number)
 	if err != nil {
 		return err
@@ -177,9 +213,15 @@ func (l *Log) persistStart(seg *segment, seq uint64, start model.Offset) error {
 	if _, err := f.ReadAt(page, 0); err != nil {
 		return err
 	}
+	l.mu.Lock()
+	seq := l.core.marks.seq
+	l.mu.Unlock()
 	m, ok := latestMark(page)
 	if !ok || m.seq != seq {
 		return &CorruptError{Segment: seg.number, Offset: seg.base, Err: fmt.Errorf("the mark %d is damaged", seq)}
+	}
+	if err := l.rememberProducers(&m, base); err != nil {
+		return err
 	}
 	m.logStart = start
 	m.flags = m.flags&^markClean | markRedo

@@ -29,7 +29,7 @@ func (l *Log) roll(g *group) error {
 	}
 	l.mu.Lock()
 	l.core.beginSegment(g)
-	l.core.marks.seq, l.core.marks.onDisk = 1, g.base
+	l.core.marks.seq, l.core.marks.onDisk, l.core.marks.lean = 1, g.base, false
 	l.markSeed = identitySum(page)
 	l.space = space{frontier: headerBytes, ahead: l.space.ahead, begun: l.space.begun, groups: l.space.groups}
 	l.hints = [numHints]hint{}
@@ -46,6 +46,9 @@ func (l *Log) seal(m *mark) error {
 	l.mu.Lock()
 	seg := l.core.active()
 	seq := l.core.marks.seq
+	if l.core.marks.lean {
+		seq++ // into the same slot again: the other one holds what this mark leaves to a file that is not there
+	}
 	l.mu.Unlock()
 	if seg == nil {
 		return nil
@@ -117,7 +120,7 @@ func (l *Log) writeMark(f *file, seq uint64, m *mark) error {
 		return fmt.Errorf("writing a mark to %s: %w", f.name, err)
 	}
 	l.mu.Lock()
-	l.core.marks.seq, l.core.marks.onDisk = seq, m.offset
+	l.core.marks.seq, l.core.marks.onDisk, l.core.marks.lean = seq, m.offset, l.core.leans(m)
 	l.mu.Unlock()
 	return nil
 }

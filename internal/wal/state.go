@@ -88,11 +88,13 @@ type marks struct {
 	pending *mark  // taken, and to be written once the log is synced up to its offset
 	since   int64  // bytes grouped since the last mark was taken
 	due     bool   // a second is over
+	lean    bool   // that mark leans on the one before, see leans
 	clean   bool   // the newest mark on disk says that the log was closed
 	onDisk  model.Offset
-	wanted  [stateKinds]bool // the kinds that do not fit into a mark
-	files   [stateKinds]bool // those that have a snapshot file
-	spillAt int64            // bytes grouped since the snapshot files were written
+	wanted  [stateKinds]bool         // the kinds that do not fit into a mark
+	files   [stateKinds]bool         // those that have a snapshot file
+	reach   [stateKinds]model.Offset // up to where that file knows the log; 0: perhaps nowhere
+	spillAt int64                    // bytes grouped since the snapshot files were written
 }
 
 // markEveryBytes is how much is rescanned at most after a crash, but for the groups in flight (L2).
@@ -141,7 +143,30 @@ func (c *core) capture() *mark {
 // because recovery would then rebuild it from the log's start, where the last mark still holds it.
 func (c *core) mayMark() bool {
 	for k, want := range c.marks.wanted {
-		if want && !c.marks.files[k] {
+		if want && !c.fileServes(k) {
+			return false
+		}
+	}
+	return true
+}
+
+// fileServes tells whether recovery could go on from a kind's snapshot file: the log that is left must hold
+// all that came after it.
+func (c *core) fileServes(kind int) bool {
+	return c.marks.files[kind] && (len(c.segs) == 0 || c.marks.reach[kind] >= c.segs[0].base)
+}
+
+// leans tells whether a seal leaves the producers to a file that is not there yet, because they have just
+// outgrown the marks. There recovery takes them from the mark before, in the other slot, or an older segment.
+func (c *core) leans(m *mark) bool {
+	return m.flags&markSealed != 0 && m.spilled[stateProducers] && !c.fileServes(stateProducers)
+}
+
+// serves tells whether all that a mark leaves to snapshot files is there. A mark that was taken before a
+// deletion may count on a file that is too old since.
+func (c *core) serves(m *mark) bool {
+	for k, spilled := range m.spilled {
+		if spilled && !c.fileServes(k) {
 			return false
 		}
 	}

@@ -109,7 +109,7 @@ func (l *Log) cut(to model.Offset) error {
 	l.visibleAt.Store(int64(at.offset))
 	l.endAt.Store(int64(at.offset))
 	l.mu.Unlock()
-	if err := l.cutProducers(seg, at.offset); err != nil {
+	if err := l.cutProducers(at.offset); err != nil {
 		return err
 	}
 	if err := l.lowerMark(f); err != nil {

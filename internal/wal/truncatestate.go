@@ -2,31 +2,31 @@ package wal
 
 import (
 	"errors"
+	"slices"
 
 	"chronik/internal/model"
+	"chronik/internal/vfs"
 	"chronik/internal/wal/producer"
 )
 
 // cutProducers takes the producer state back to the log's new end: by its own means if it can, else from
-// the last mark before, and the log (L6).
-func (l *Log) cutProducers(seg *segment, end model.Offset) error {
+// the last snapshot before, and the log (L6). The snapshot files, which may know what was cut off, follow.
+func (l *Log) cutProducers(end model.Offset) error {
 	l.mu.Lock()
 	done := l.core.producers.TruncateTo(end)
 	segs := append([]*segment(nil), l.core.segs...)
 	start := segs[0].base
-	spilled := l.core.marks.files
 	l.mu.Unlock()
 	if done {
-		return l.dropSnapshots(spilled)
+		return l.cutSnapshots()
 	}
 	scratch := newCore(Config{})
 	scratch.segs = segs
 	known := [stateKinds]model.Offset{end, start, end}
-	for i := len(segs) - 2; i >= 0; i-- {
-		if p, ok := l.producersAt(segs[i]); ok {
-			scratch.producers, known[stateProducers] = p, max(start, segs[i].end)
-			break
-		}
+	if p, at, ok := l.filedProducers(end); ok && at >= start {
+		scratch.producers, known[stateProducers] = p, at
+	} else if p, at, ok := l.markedProducers(segs, end); ok {
+		scratch.producers, known[stateProducers] = p, max(start, at)
 	}
 	if err := l.replayFrom(&scratch, known[stateProducers], end, &known); err != nil {
 		return err
@@ -35,53 +35,105 @@ func (l *Log) cutProducers(seg *segment, end model.Offset) error {
 	l.mu.Lock()
 	l.core.producers = scratch.producers
 	l.mu.Unlock()
-	return l.dropSnapshots(spilled)
+	return l.cutSnapshots()
 }
 
-// producersAt reads the producer state at the end of a sealed segment from its mark.
-func (l *Log) producersAt(s *segment) (producer.State, bool) {
-	f, err := l.segmentFile(s.number)
+// filedProducers reads the producer state from its file, if it is one of end or before.
+func (l *Log) filedProducers(end model.Offset) (p producer.State, at model.Offset, ok bool) {
+	body, err := readFile(l.fs, l.path(producer.FileName))
 	if err != nil {
-		return producer.State{}, false
+		return producer.State{}, 0, false
 	}
-	defer f.release()
-	page := make([]byte, headerBytes)
-	if _, err := f.ReadAt(page, 0); err != nil {
-		return producer.State{}, false
-	}
-	if _, err := decodeIdentity(page); err != nil {
-		return producer.State{}, false
-	}
-	m, ok := latestMark(page)
-	if !ok || m.spilled[stateProducers] || m.offset != s.end {
-		return producer.State{}, false
-	}
-	if len(m.inline[stateProducers]) == 0 {
-		return producer.State{}, true
-	}
-	p, end, err := producer.LoadSnapshot(m.inline[stateProducers])
-	return p, err == nil && end == s.end
+	p, at, err = producer.LoadSnapshot(body)
+	return p, at, err == nil && at <= end
 }
 
-// dropSnapshots removes the snapshot files, which may know what was cut off. They are written again when
-// they are needed.
-func (l *Log) dropSnapshots(have [stateKinds]bool) error {
-	any := false
-	for k, file := range have {
-		if file {
-			any = true
-			if err := l.fs.RemoveAll(l.path(stateFiles[k])); err != nil {
-				return err
+// markedProducers finds the newest producer state of end or before that lies in a mark. Where the newest mark
+// of a segment has left it to a file, the one before it in the other slot often has not.
+func (l *Log) markedProducers(segs []*segment, end model.Offset) (p producer.State, at model.Offset, ok bool) {
+	page := make([]byte, headerBytes)
+	for _, s := range slices.Backward(segs) {
+		if s.base > end || !l.readHeader(s.number, page) {
+			continue
+		}
+		latest, valid := latestMark(page)
+		if !valid {
+			continue
+		}
+		for slot := range uint64(markSlots) {
+			m, valid := decodeMark(page[markPos(slot):][:markBytes], identitySum(page))
+			// One above the newest was cut off by a truncation.
+			if !valid || m.seq%markSlots != slot || m.offset > min(end, latest.offset) || ok && m.offset < at || m.spilled[stateProducers] {
+				continue
+			}
+			if p2, end2, err := producer.LoadSnapshot(m.inline[stateProducers]); err == nil && end2 == m.offset {
+				p, at, ok = p2, m.offset, true
+			} else if len(m.inline[stateProducers]) == 0 {
+				p, at, ok = producer.State{}, m.offset, true
 			}
 		}
+		if ok {
+			return p, at, true
+		}
 	}
-	if !any {
+	return producer.State{}, 0, false
+}
+
+// readHeader reads a segment's header page, false if there is none.
+func (l *Log) readHeader(number int64, page []byte) bool {
+	f, err := l.segmentFile(number)
+	if err != nil {
+		return false
+	}
+	defer f.release()
+	if _, err := f.ReadAt(page, 0); err != nil {
+		return false
+	}
+	id, err := decodeIdentity(page)
+	return err == nil && id.number == number && id.topicID == l.topicID
+}
+
+// cutSnapshots replaces the snapshot files that know what is cut off by those of the log's new end, before
+// anything goes: whatever a crash leaves, they are true. Nothing is queued, and all is synced.
+func (l *Log) cutSnapshots() error {
+	l.mu.Lock()
+	c := &l.core
+	c.capture() // which finds out what outgrows a mark
+	stale := c.marks.files
+	s := &snapshots{end: c.end}
+	for k, reach := range c.marks.reach {
+		if stale[k] && reach > 0 && reach <= c.end {
+			stale[k] = false
+		} else if stale[k] || c.marks.wanted[k] {
+			s.body[k] = c.snapshotOf(k)
+		}
+	}
+	l.mu.Unlock()
+	err := l.writeSnapshots(s)
+	if errors.Is(err, vfs.ErrNoSpace) {
+		return l.dropSnapshots(stale)
+	}
+	return err
+}
+
+// dropSnapshots removes the snapshot files, which know what is cut off. They are written again when they are
+// needed.
+func (l *Log) dropSnapshots(have [stateKinds]bool) error {
+	if have == [stateKinds]bool{} {
 		return nil
 	}
-	l.mu.Lock()
-	l.core.marks.files = [stateKinds]bool{}
-	l.core.marks.spillAt = spillEvery
-	l.mu.Unlock()
+	for k, file := range have {
+		if !file {
+			continue
+		}
+		if err := l.fs.RemoveAll(l.path(stateFiles[k])); err != nil {
+			return err
+		}
+		l.mu.Lock()
+		l.core.marks.files[k], l.core.marks.reach[k] = false, 0
+		l.core.marks.spillAt = spillEvery
+		l.mu.Unlock()
+	}
 	return l.fs.SyncDir(l.dir)
 }
 

@@ -6,9 +6,6 @@ import (
 
 	"chronik/internal/model"
 	"chronik/internal/vfs"
-	"chronik/internal/wal/epoch"
-	"chronik/internal/wal/producer"
-	"chronik/internal/wal/txn"
 )
 
 // What upkeep waits for before it writes.
@@ -17,15 +14,7 @@ const (
 	// idle log needs no index file for less, because a read finds its way from the last entry there is.
 	indexTail = 1024
 	idleTail  = 8
-	// spillEvery is how many bytes of log may follow a snapshot file: recovery walks them.
-	spillEvery = markEveryBytes
 )
-
-// stateFiles are the names of the snapshot files by kind.
-var stateFiles = [stateKinds]string{epoch.FileName, producer.FileName, txn.FileName}
-
-// tmpSuffix ends the name of a file that is being written, to be renamed when it is whole.
-const tmpSuffix = ".tmp"
 
 // afterGroup does what can wait until the waiters know. The caller has the turn.
 func (l *Log) afterGroup(f *file, g *group) {
@@ -75,7 +64,7 @@ func (l *Log) keepUp() {
 
 	l.trimIndex()
 	l.flushIndex(idle)
-	l.spill(false)
+	_ = l.spill(false)
 	if behind && (idle || late) {
 		l.takeTurn()
 		l.markAlone()
@@ -117,7 +106,7 @@ func (l *Log) markAlone() {
 	if c.head == nil {
 		m = c.capture() // nothing is queued: the state is that of the synced end
 	}
-	if m == nil || m.offset > c.synced || !c.mayMark() {
+	if m == nil || m.offset > c.synced || !c.mayMark() || !c.serves(m) {
 		l.mu.Unlock()
 		return
 	}
@@ -159,98 +148,4 @@ func (l *Log) syncTo(f *file, written model.Offset) error {
 	l.core.settle(written)
 	l.mu.Unlock()
 	return nil
-}
-
-// spillDue tells whether a state has outgrown the marks and its file is missing or old.
-func (c *core) spillDue() bool {
-	for k, want := range c.marks.wanted {
-		if want && (!c.marks.files[k] || c.marks.spillAt >= spillEvery) {
-			return true
-		}
-	}
-	return false
-}
-
-// spill writes the snapshot files of the states that do not fit into a mark. The caller has the upkeep. A
-// snapshot is taken in one call and written in the next, when the log is durable up to it: else it could
-// remember what a crash has taken back.
-func (l *Log) spill(last bool) {
-	l.mu.Lock()
-	c := &l.core
-	if l.spilling == nil && (c.spillDue() || last && c.marks.spillAt > 0) {
-		l.spilling = c.takeSpill()
-	}
-	s := l.spilling
-	if s == nil || s.end > c.synced || l.fenced {
-		l.mu.Unlock()
-		return
-	}
-	l.spilling = nil
-	l.mu.Unlock()
-	for k, body := range s.body {
-		if body == nil {
-			continue
-		}
-		if err := l.replaceFile(stateFiles[k], body); err != nil {
-			return // nothing is lost: recovery walks a longer way. It is tried again at the next tick.
-		}
-		l.mu.Lock()
-		c.marks.files[k] = true
-		l.mu.Unlock()
-	}
-	l.mu.Lock()
-	c.marks.spillAt -= s.at
-	l.mu.Unlock()
-}
-
-// snapshots are the states that do not fit into a mark, as of end.
-type snapshots struct {
-	end  model.Offset
-	at   int64 // marks.spillAt when taken
-	body [stateKinds][]byte
-}
-
-func (c *core) takeSpill() *snapshots {
-	s := &snapshots{end: c.end, at: c.marks.spillAt}
-	for k, want := range c.marks.wanted {
-		if !want {
-			continue
-		}
-		switch k {
-		case stateEpochs:
-			s.body[k] = c.epochs.AppendSnapshot(nil, c.end)
-		case stateProducers:
-			s.body[k] = c.producers.AppendSnapshot(nil, c.end)
-		case stateTxns:
-			s.body[k] = c.txns.AppendSnapshot(nil, c.end)
-		}
-	}
-	return s
-}
-
-// replaceFile writes a file whole and durably under a temporary name and gives it its own (D6).
-func (l *Log) replaceFile(name string, body []byte) error {
-	tmp := l.path(name + tmpSuffix)
-	if err := l.fs.RemoveAll(tmp); err != nil {
-		return err
-	}
-	f, err := l.fs.Create(tmp)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteAt(body, 0)
-	if err == nil {
-		err = f.Sync()
-	}
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil {
-		err = l.fs.Rename(tmp, l.path(name))
-	}
-	if err != nil {
-		_ = l.fs.RemoveAll(tmp) // recovery removes it otherwise
-		return err
-	}
-	return l.fs.SyncDir(l.dir)
 }

@@ -1,6 +1,9 @@
 package producer
 
 import (
+	"maps"
+	"slices"
+
 	"chronik/internal/model"
 )
 
@@ -81,6 +84,17 @@ func (s *State) Revert(from model.Offset) {
 	if l.first == len(l.entries) {
 		l.entries, l.first = l.entries[:0], 0
 	}
+}
+
+// Before returns a copy of the state as it was before the batches from an offset on, which must not be
+// settled.
+func (s *State) Before(from model.Offset) State {
+	c := *s
+	c.index, c.slots, c.free = maps.Clone(s.index), slices.Clone(s.slots), slices.Clone(s.free)
+	c.open, c.done = slices.Clone(s.open), slices.Clone(s.done)
+	c.undo.entries = slices.Clone(s.undo.entries)
+	c.Revert(from)
+	return c
 }
 
 // TruncateTo follows a log whose end is now end. It returns false, and changes nothing, if batches above

@@ -82,6 +82,14 @@ func (x *Index) DropBefore(logStart model.Offset) bool {
 	return true
 }
 
+// LowerStable says of the transactions whose marker is at from or later that their last stable offset was at
+// most stable: whoever added them did not know of an older transaction that was open.
+func (x *Index) LowerStable(from, stable model.Offset) {
+	for i := x.firstEndingAt(from); i < len(x.txns); i++ {
+		x.txns[i].LastStable = min(x.txns[i].LastStable, stable)
+	}
+}
+
 // Len is the number of transactions in the index.
 func (x *Index) Len() int { return len(x.txns) }
 

@@ -1,0 +1,154 @@
+package wal
+
+import (
+	"fmt"
+
+	"chronik/internal/model"
+	"chronik/internal/wal/epoch"
+	"chronik/internal/wal/producer"
+	"chronik/internal/wal/txn"
+)
+
+// spillEvery is how many bytes of log may follow a snapshot file: recovery walks them.
+const spillEvery = markEveryBytes
+
+// stateFiles are the names of the snapshot files by kind.
+var stateFiles = [stateKinds]string{epoch.FileName, producer.FileName, txn.FileName}
+
+// tmpSuffix ends the name of a file that is being written, to be renamed when it is whole.
+const tmpSuffix = ".tmp"
+
+// spillDue tells whether a state has outgrown the marks and its file is missing or old.
+func (c *core) spillDue() bool {
+	for k, want := range c.marks.wanted {
+		if want && (!c.fileServes(k) || c.marks.spillAt >= spillEvery) {
+			return true
+		}
+	}
+	return false
+}
+
+// spill writes the snapshot files of the states that do not fit into a mark. The caller has the upkeep. A
+// snapshot is taken in one call and written in the next, when the log is durable up to it: else it could
+// remember what a crash has taken back. last says that nothing is queued, and that nobody comes by again.
+//
+// An error is no loss yet: recovery walks a longer way, and the next tick tries again.
+func (l *Log) spill(last bool) error {
+	l.mu.Lock()
+	c := &l.core
+	if (l.spilling == nil || last) && (c.spillDue() || last && c.marks.spillAt > 0) {
+		l.spilling = c.takeSpill()
+	}
+	s := l.spilling
+	if s == nil || s.end > c.synced || l.fenced {
+		l.mu.Unlock()
+		return nil
+	}
+	l.spilling = nil
+	l.mu.Unlock()
+	if err := l.writeSnapshots(s); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	c.marks.spillAt -= s.at
+	l.mu.Unlock()
+	return nil
+}
+
+// snapshots are states as of end, to be written to their files.
+type snapshots struct {
+	end  model.Offset
+	at   int64 // marks.spillAt when taken
+	body [stateKinds][]byte
+}
+
+func (c *core) takeSpill() *snapshots {
+	s := &snapshots{end: c.end, at: c.marks.spillAt}
+	for k, want := range c.marks.wanted {
+		if want {
+			s.body[k] = c.snapshotOf(k)
+		}
+	}
+	return s
+}
+
+// snapshotOf encodes a state as the log ends now, with all that is queued.
+func (c *core) snapshotOf(kind int) []byte {
+	switch kind {
+	case stateEpochs:
+		return c.epochs.AppendSnapshot(nil, c.end)
+	case stateProducers:
+		return c.producers.AppendSnapshot(nil, c.end)
+	default:
+		return c.txns.AppendSnapshot(nil, c.end)
+	}
+}
+
+// writeSnapshots writes the files of the kinds that have a body.
+func (l *Log) writeSnapshots(s *snapshots) error {
+	for k, body := range s.body {
+		if body == nil {
+			continue
+		}
+		if err := l.replaceFile(stateFiles[k], body); err != nil {
+			return fmt.Errorf("writing %s of %s: %w", stateFiles[k], l.tp, err)
+		}
+		l.mu.Lock()
+		l.core.marks.files[k], l.core.marks.reach[k] = true, s.end
+		l.mu.Unlock()
+	}
+	return nil
+}
+
+// rememberProducers makes the producers durable before the batches below base go, from which recovery could
+// have learned of them: a producer is forgotten when it expires, not when its records are deleted (T1). m is
+// the mark on disk. There is nothing to do while it holds them itself, or leaves them to a file that knows
+// what goes. The caller has upkeep and turn.
+//
+// Epochs and transactions need no such care: of those, only what is in the log that is left counts.
+func (l *Log) rememberProducers(m *mark, base model.Offset) error {
+	l.mu.Lock()
+	c := &l.core
+	done := base == 0 || !m.spilled[stateProducers] || c.marks.files[stateProducers] && c.marks.reach[stateProducers] >= base
+	l.mu.Unlock()
+	if done {
+		return nil
+	}
+	if err := l.syncWritten(); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	s := &snapshots{end: c.synced}
+	before := c.producers.Before(c.synced)
+	l.spilling = nil // it is older
+	l.mu.Unlock()
+	s.body[stateProducers] = before.AppendSnapshot(nil, s.end)
+	return l.writeSnapshots(s)
+}
+
+// replaceFile writes a file whole and durably under a temporary name and gives it its own (D6).
+func (l *Log) replaceFile(name string, body []byte) error {
+	tmp := l.path(name + tmpSuffix)
+	if err := l.fs.RemoveAll(tmp); err != nil {
+		return err
+	}
+	f, err := l.fs.Create(tmp)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(body, 0)
+	if err == nil {
+		err = f.Sync()
+	}
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = l.fs.Rename(tmp, l.path(name))
+	}
+	if err != nil {
+		_ = l.fs.RemoveAll(tmp) // recovery removes it otherwise
+		return err
+	}
+	return l.fs.SyncDir(l.dir)
+}
