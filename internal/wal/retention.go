@@ -22,21 +22,28 @@ func (l *Log) DeleteBefore(off model.Offset) (model.Offset, error) {
 // deleteTo moves the log start and removes what lies below. empty says that the active segment is to be
 // removed too, if the log still ends there.
 func (l *Log) deleteTo(to model.Offset, empty bool) (deleted int, err error) {
+	deleted, err = l.tryDelete(to, empty)
+	if !errors.Is(err, vfs.ErrNoSpace) || errors.Is(err, ErrFenced) {
+		return deleted, err
+	}
+	// Deleting must get a full disk going again (E3): what is remembered already goes first.
+	part := l.remembered(to)
+	if part <= l.Start() {
+		return deleted, err
+	}
+	if deleted, err = l.tryDelete(part, false); err != nil {
+		return deleted, err
+	}
+	rest, err := l.tryDelete(to, empty)
+	return deleted + rest, err
+}
+
+func (l *Log) tryDelete(to model.Offset, empty bool) (deleted int, err error) {
 	l.take(&l.upkeep)
 	l.takeTurn()
 	doomed, err := l.moveStart(to, empty)
 	l.endTurn()
 	l.give(&l.upkeep)
-	if errors.Is(err, vfs.ErrNoSpace) {
-		// Deleting must get a full disk going again (E3): first goes what is remembered already.
-		if part := l.remembered(to); part > l.Start() {
-			if deleted, err = l.deleteTo(part, false); err == nil {
-				rest, err := l.deleteTo(to, empty)
-				return deleted + rest, err
-			}
-			return deleted, err
-		}
-	}
 	if err != nil || len(doomed) == 0 {
 		return 0, err
 	}

@@ -22,7 +22,7 @@ import (
 type owner struct {
 	asker
 	rng     *rand.Rand
-	trimmed *topic // whose records it deletes
+	trimmed *topic // whose records it deletes, and the crowd's
 	crowd   crowd
 	topics  [2]incarnation
 	gone    map[id]bool     // IDs of topics acknowledged to be deleted
@@ -208,7 +208,7 @@ func (o *owner) write(ctx context.Context, t *incarnation) error {
 
 // trim deletes records of a topic that is written to all the time, below some acknowledged offset.
 func (o *owner) trim(ctx context.Context) error {
-	t := o.trimmed
+	t := []*topic{o.trimmed, o.crowd.topic}[o.rng.IntN(2)]
 	partition := o.rng.Int32N(t.partitions)
 	end := t.End(partition)
 	before := end - o.rng.Int64N(end/4+1)
