@@ -10,7 +10,7 @@ var layers = []string{
 	// L2
 	"wal", "metadata/command", "metadata/image", "metadata/controller",
 	// L3
-	"quorum", "replica", "coordinator", "security", "quota", "tier",
+	"quorum", "replication", "replica", "coordinator", "security", "quota", "tier",
 	// L4
 	"peer", "broker/server", "broker/fetchsession", "broker/api", "admin",
 	// L5
@@ -35,6 +35,7 @@ var bans = []ban{
 	{path: "wal", imports: []string{"os", "github.com/twmb/franz-go"}, why: "the disk is behind vfs, and the log knows no protocol"},
 	{path: "metadata/image", imports: pure, uses: impure, routine: true, why: "an image is a value"},
 	{path: "metadata/controller", imports: pure, uses: impure, routine: true, why: "decisions are pure: time is an input"},
+	{path: "replication", imports: pure, uses: impure, routine: true, why: "leader and follower are decided under the replica's lock: time is an input"},
 	{path: "coordinator/group", imports: pure, uses: impure, routine: true, why: "a machine over a log is pure: time is an input"},
 	{path: "coordinator/txn", imports: pure, uses: impure, routine: true, why: "a machine over a log is pure: time is an input"},
 	{path: "coordinator/share", imports: pure, uses: impure, routine: true, why: "a machine over a log is pure: time is an input"},

@@ -27,6 +27,13 @@ type BrokerID int32
 // NoBroker is the wire's -1: no such broker, for example no leader.
 const NoBroker BrokerID = -1
 
+// BrokerEpoch identifies one registration of a broker, that is one incarnation of its process: the index of the metadata
+// entry that registered it. It only grows (R1).
+type BrokerEpoch int64
+
+// NoBrokerEpoch is the wire's -1: a broker that is not registered, or an epoch that is not known.
+const NoBrokerEpoch BrokerEpoch = -1
+
 // ProducerID identifies an idempotent or transactional producer (KIP-98).
 type ProducerID int64
 
