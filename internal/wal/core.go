@@ -45,10 +45,10 @@ type core struct {
 
 // plan is where the next batch will go, once all that is queued is written.
 type plan struct {
-	number int64 // of the segment; -1: there is none yet
-	pos    int64
-	stats  stats // of that segment
-	gaps   bool  // of that segment
+	used  int64 // highest segment number so far: of this segment, or of one that a truncation removed; -1: none
+	pos   int64
+	stats stats // of that segment
+	gaps  bool  // of that segment
 }
 
 // duplicate is a retry whose original is not durable yet (T1).
@@ -58,7 +58,7 @@ type duplicate struct {
 }
 
 func newCore(cfg Config) core {
-	return core{cfg: cfg, epoch: model.NoEpoch, plan: plan{number: -1, stats: noStats()}}
+	return core{cfg: cfg, epoch: model.NoEpoch, plan: plan{used: -1, stats: noStats()}}
 }
 
 func (c *core) active() *segment {
@@ -168,7 +168,7 @@ func (c *core) groupFor(b record.Batch, base model.Offset) *group {
 		g.roll = true
 		g.seal = c.capture()
 		g.seal.flags = markSealed
-		c.plan = plan{number: c.plan.number + 1, pos: headerBytes, stats: noStats(), gaps: gap || c.plan.gaps}
+		c.plan = plan{used: c.plan.used + 1, pos: headerBytes, stats: noStats(), gaps: gap || c.plan.gaps}
 	}
 	g.pos, g.gaps = c.plan.pos, c.plan.gaps
 	if c.tail == nil {
@@ -183,7 +183,7 @@ func (c *core) groupFor(b record.Batch, base model.Offset) *group {
 // mustRoll is Kafka's rule: the batch does not fit any more, or it is segment.ms younger than the first one.
 func (c *core) mustRoll(b record.Batch, gap bool) bool {
 	p := &c.plan
-	if p.number < 0 || gap && !p.gaps {
+	if p.used < 0 || gap && !p.gaps {
 		return true
 	}
 	if p.pos == headerBytes {
@@ -228,11 +228,11 @@ func (c *core) formGroup() *group {
 // beginSegment installs the segment that a group begins; its file is on disk. If the group fails now, the
 // log goes back to the empty segment.
 func (c *core) beginSegment(g *group) {
-	number := g.before.number + 1
+	number := g.before.used + 1
 	c.segs = append(c.segs, &segment{number: number, base: g.base, end: g.base, size: headerBytes, stats: noStats(), gaps: g.gaps})
 	c.index.lastPos = 0
 	g.roll, g.seal = false, nil
-	g.before = plan{number: number, pos: headerBytes, stats: noStats(), gaps: g.gaps}
+	g.before = plan{used: number, pos: headerBytes, stats: noStats(), gaps: g.gaps}
 }
 
 // onWritten notes that a group is in the file. Its batches may be released after it.

@@ -130,6 +130,7 @@ type mark struct {
 	logStart model.Offset
 	stats    stats // of the segment, up to offset
 	flags    uint32
+	used     int64              // highest number that a segment of the log has had; a truncation may have removed it
 	inline   [stateKinds][]byte // snapshots; empty: there is nothing of that kind
 	spilled  [stateKinds]bool   // the snapshot is in its own file
 }
@@ -147,6 +148,7 @@ func (m *mark) encode(b []byte, seed uint32) {
 	be.PutUint64(b[40:], uint64(m.stats.maxTs))
 	be.PutUint64(b[48:], uint64(m.stats.maxTsAt))
 	be.PutUint32(b[56:], m.flags)
+	be.PutUint64(b[72:], uint64(m.used))
 	at := markFixed
 	for k := range stateKinds {
 		n := len(m.inline[k])
@@ -177,6 +179,7 @@ func decodeMark(b []byte, seed uint32) (mark, bool) {
 			maxTsAt: model.Offset(be.Uint64(b[48:])),
 		},
 		flags: be.Uint32(b[56:]),
+		used:  int64(be.Uint64(b[72:])),
 	}
 	at := markFixed
 	for k := range stateKinds {

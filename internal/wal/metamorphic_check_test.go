@@ -2,6 +2,8 @@ package wal_test
 
 import (
 	"errors"
+	"fmt"
+	"path"
 	"reflect"
 	"slices"
 
@@ -45,6 +47,25 @@ func (h *harness) checkProducers() {
 	if hw := h.log.DurableEnd(); h.log.LastStable(hw) != d.lastStable(hw) {
 		h.failf("LastStable(%d) = %d, want %d", hw, h.log.LastStable(hw), d.lastStable(hw))
 	}
+}
+
+// segmentMade: the number of a segment that ever held batches, in this life of the log or an earlier one, is not
+// given again.
+func (h *harness) segmentMade(name string) {
+	if n, ok := segmentNumber(name); ok && n <= h.highest {
+		h.failf("%s is made anew, segment %d had batches already", name, h.highest)
+	}
+}
+
+func (h *harness) segmentFed(name string) {
+	if n, ok := segmentNumber(name); ok {
+		h.highest = max(h.highest, n)
+	}
+}
+
+func segmentNumber(name string) (n int64, ok bool) {
+	_, err := fmt.Sscanf(path.Base(name), "segment_%d.wal", &n)
+	return n, err == nil
 }
 
 // checkFloor: the log remembers the producers of the same batches as before, deleted or not (T1).

@@ -18,6 +18,8 @@ type gate struct {
 	pretend func(op crashfs.Kind, name string, size int64) bool
 	deaf    bool // a sync that failed has not
 	trace   func(format string, args ...any)
+	made    func(name string) // a file is created
+	fed     func(name string) // batches are written to it
 }
 
 var errDead = errors.New("the process is dead")
@@ -43,8 +45,15 @@ func (g *gate) do(op crashfs.Kind, name string, call func() error) error {
 	return call()
 }
 
-func (g *gate) Create(name string) (vfs.File, error) { return g.file(name, g.FS.Create) }
-func (g *gate) Open(name string) (vfs.File, error)   { return g.file(name, g.FS.Open) }
+func (g *gate) Create(name string) (vfs.File, error) {
+	f, err := g.file(name, g.FS.Create)
+	if err == nil && g.made != nil {
+		g.made(name)
+	}
+	return f, err
+}
+
+func (g *gate) Open(name string) (vfs.File, error) { return g.file(name, g.FS.Open) }
 
 func (g *gate) file(name string, open func(string) (vfs.File, error)) (vfs.File, error) {
 	if g.shut {
@@ -125,6 +134,9 @@ func (f *gateFile) WriteVAt(bufs [][]byte, off int64) (int64, error) {
 	}
 	if goOn, err := f.gate.pass(crashfs.OpWrite, f.name, total); !goOn {
 		return total, err
+	}
+	if f.gate.fed != nil {
+		f.gate.fed(f.name)
 	}
 	return f.File.WriteVAt(bufs, off)
 }

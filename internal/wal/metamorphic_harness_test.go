@@ -42,6 +42,7 @@ type harness struct {
 	committer *wal.Committer
 	log       *wal.Log
 	observed  model.Offset // the end that the observer was told last
+	highest   int64        // number of a segment that ever held a batch
 	waiting   int          // waiters that were not told yet
 	lastAck   model.Offset // in this incarnation, of those that are no retries
 	faulty    bool         // a fault was injected since the last check
@@ -80,7 +81,7 @@ type reporter interface {
 
 func newHarness(t reporter, seed uint64) *harness {
 	h := &harness{
-		reporter: t, rng: rand.New(rand.NewPCG(seed, 0x77616c)), ref: newReference(), crashIn: -1,
+		reporter: t, rng: rand.New(rand.NewPCG(seed, 0x77616c)), ref: newReference(), crashIn: -1, highest: -1,
 		clock: time.UnixMilli(1_700_000_000_000), disk: crashfs.New(seed),
 	}
 	if err := h.disk.MkdirAll("/data/wal/partitions"); err != nil {
@@ -132,7 +133,7 @@ func (h *harness) open() {
 	h.Helper()
 	for {
 		h.faults = faultfs.New(h.disk)
-		h.gate = &gate{FS: h.faults, pretend: h.pretend, deaf: h.deaf}
+		h.gate = &gate{FS: h.faults, pretend: h.pretend, deaf: h.deaf, made: h.segmentMade, fed: h.segmentFed}
 		if h.verbose {
 			h.gate.trace = h.note
 		}

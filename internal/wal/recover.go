@@ -146,7 +146,7 @@ func (r *recovery) adopt(seg *segment) {
 	c := r.c
 	c.end, c.written, c.visible = seg.end, seg.end, seg.end
 	c.settle(seg.end)
-	c.plan = plan{number: seg.number, pos: seg.size, stats: seg.stats, gaps: seg.gaps}
+	c.plan = plan{used: max(seg.number, r.found[len(r.found)-1].mark.used), pos: seg.size, stats: seg.stats, gaps: seg.gaps}
 	c.start = min(c.start, c.end)
 	c.epochs.TruncateFromStart(c.start) // the mark may be older than the log start
 	c.txns.DropBefore(c.start)

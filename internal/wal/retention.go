@@ -144,7 +144,7 @@ func (c *core) emptyRoll(end model.Offset) *group {
 	g.seal = c.capture()
 	g.seal.flags = markSealed
 	c.marks.pending = nil
-	c.plan = plan{number: c.plan.number + 1, pos: headerBytes, stats: noStats(), gaps: g.gaps}
+	c.plan = plan{used: c.plan.used + 1, pos: headerBytes, stats: noStats(), gaps: g.gaps}
 	c.inflight = g
 	return g
 }

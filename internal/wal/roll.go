@@ -15,7 +15,7 @@ func (l *Log) roll(g *group) error {
 		return err
 	}
 	l.mu.Lock()
-	start, epoch, prev := l.core.start, l.core.epoch, g.before.number
+	start, epoch, prev := l.core.start, l.core.epoch, g.before.used
 	l.mu.Unlock()
 	id := identity{
 		topicID: l.topicID, partition: l.tp.Partition, number: prev + 1,

@@ -110,7 +110,7 @@ const (
 // capture takes a mark of the log as it ends now, with all that is queued. It must not be written before
 // the log is synced up to its offset.
 func (c *core) capture() *mark {
-	m := &mark{offset: c.end, pos: c.plan.pos, logStart: c.start, stats: c.plan.stats}
+	m := &mark{offset: c.end, pos: c.plan.pos, logStart: c.start, stats: c.plan.stats, used: max(c.plan.used, 0)}
 	var buf []byte
 	put := func(kind int, encode func([]byte) []byte) {
 		from := len(buf)

@@ -167,7 +167,7 @@ func (c *core) cutTo(seg *segment, at cutPoint) (doomed []*segment) {
 	seg.end, seg.size, seg.stats = at.offset, at.pos, at.stats
 	seg.clean.cut(at.pos, at.offset)
 	c.visible, c.written, c.end = at.offset, at.offset, at.offset
-	c.plan = plan{number: seg.number, pos: at.pos, stats: at.stats, gaps: seg.gaps}
+	c.plan = plan{used: c.plan.used, pos: at.pos, stats: at.stats, gaps: seg.gaps}
 	c.epochs.TruncateFromEnd(at.offset)
 	c.txns.TruncateTo(at.offset)
 	c.index.cutTail(at.offset)
@@ -198,10 +198,10 @@ func (l *Log) restart(at model.Offset) error {
 	l.generation.Add(1)
 	l.mu.Lock()
 	c := &l.core
-	doomed, number, epoch := c.segs, c.plan.number, c.epoch
+	doomed, number, epoch := c.segs, c.plan.used, c.epoch
 	have := c.marks.files
 	fresh := newCore(c.cfg)
-	fresh.epoch, fresh.plan.number, fresh.failure = epoch, number, c.failure
+	fresh.epoch, fresh.plan.used, fresh.failure = epoch, number, c.failure
 	fresh.start, fresh.visible, fresh.synced, fresh.written, fresh.end = at, at, at, at, at
 	fresh.index.count, fresh.index.broken = c.index.count, c.index.broken
 	l.mu.Unlock()
@@ -209,7 +209,7 @@ func (l *Log) restart(at model.Offset) error {
 		return err
 	}
 	g := newGroup()
-	g.roll, g.first, g.base, g.end, g.before = true, true, at, at, plan{number: number}
+	g.roll, g.first, g.base, g.end, g.before = true, true, at, at, plan{used: number}
 	l.mu.Lock()
 	l.core = fresh
 	g.seal = l.core.capture()
