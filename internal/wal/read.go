@@ -36,8 +36,12 @@ type hint struct {
 // numHints is how many readers may go on in different places of a log and each find its own.
 const numHints = 8
 
-// walkChunk is how much of a segment is read at once to step over a few headers.
-const walkChunk = 4 << 10
+const (
+	// walkChunk is how much of a segment is read at once to step over a few headers.
+	walkChunk = 4 << 10
+	// jumpFrom is from how many such steps on they are taken with the index's help, which costs about as many reads.
+	jumpFrom = 4
+)
 
 // Read returns the batches from the one that holds offset from up to limit, which is exclusive, cut at
 // batch boundaries: at most maxBytes of them, or one batch if that alone is larger and minOne is set. It
@@ -276,7 +280,7 @@ func (r *reader) walk(verify bool) (*Region, error) {
 			s.enough = b.pos + r.max + record.HeaderSize
 		}
 		region.n, region.next = b.pos+b.size-region.pos, last+1
-		if !verify && r.skip(&s, region) {
+		if !verify && r.skip(&s, region, b.size) {
 			break
 		}
 	}
@@ -300,8 +304,8 @@ func (r *reader) exceeds(s *scanner, region *Region) bool {
 }
 
 // skip jumps over headers that need not be looked at: to the segment's end if all of it is wanted, else to
-// the last index entry before the cut. It reports whether the region is complete.
-func (r *reader) skip(s *scanner, region *Region) bool {
+// the last index entry before the cut. It reports whether the region is complete. last is the size of the batch before.
+func (r *reader) skip(s *scanner, region *Region, last int64) bool {
 	if r.limit >= r.v.end && r.v.size-region.pos <= r.max {
 		region.n, region.next = r.v.size-region.pos, r.v.end
 		return true
@@ -309,7 +313,7 @@ func (r *reader) skip(s *scanner, region *Region) bool {
 	if region.n >= r.max {
 		return true
 	}
-	if r.jumped || r.max-region.n < 4*walkChunk {
+	if r.jumped || r.max-region.n < jumpFrom*max(walkChunk, last) {
 		return false
 	}
 	r.jumped = true
