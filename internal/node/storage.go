@@ -47,13 +47,32 @@ func (n *Node) openDirectory(context.Context) error {
 
 func (n *Node) openMetadata(context.Context) error {
 	n.meta = wal.NewCommitter(wal.CommitterOptions{FS: n.env.FS, Workers: 1, OpenFiles: 8, Tick: n.env.Tick, Now: n.env.Now})
-	n.data = wal.NewCommitter(wal.CommitterOptions{FS: n.env.FS, Tick: n.env.Tick, Now: n.env.Now})
-	var err error
+	journal, err := n.openJournal()
+	if err != nil {
+		return err
+	}
+	n.data = wal.NewCommitter(wal.CommitterOptions{FS: n.env.FS, Tick: n.env.Tick, Now: n.env.Now, Journal: journal})
 	n.quorum, err = quorum.OpenLocal(quorum.Options{
 		FS: n.env.FS, Dir: path.Join(n.settings.DataDir, "wal", "__meta"), ClusterID: n.identity.ClusterID,
 		Committer: n.meta, Now: n.env.Now, Log: n.env.Log, SnapshotEvery: n.env.SnapshotEvery,
 	})
 	return err
+}
+
+// openJournal puts back what the partitions' logs share, before any of them is opened.
+func (n *Node) openJournal() (*wal.Journal, error) {
+	j, replay, err := wal.OpenJournal(wal.JournalOptions{FS: n.env.FS, Root: path.Join(n.settings.DataDir, "wal")})
+	if err != nil {
+		return nil, err
+	}
+	if replay.Rot != nil {
+		n.env.Log.Error("corruption in the journal: some partitions may lack their last records; compare them with a replica or a backup",
+			"error", replay.Rot)
+	}
+	if replay.Segments > 0 {
+		n.env.Log.Info("replayed the journal", "segments", replay.Segments, "bytes", replay.Bytes, "skipped", replay.Skipped)
+	}
+	return j, nil
 }
 
 // register follows the metadata and tells the cluster where this broker is reached.

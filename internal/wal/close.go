@@ -66,6 +66,7 @@ func (l *Log) isClosed() bool {
 
 // shut ends the use of the files.
 func (l *Log) shut() {
+	l.partJournal()
 	l.mu.Lock()
 	l.closed = true
 	if l.core.failure == nil {

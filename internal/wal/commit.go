@@ -44,6 +44,7 @@ func (l *Log) commit() bool {
 			}
 			return true
 		}
+		l.settled()
 		l.mu.Lock()
 		l.core.onSynced(g)
 		l.mu.Unlock()
@@ -118,7 +119,7 @@ func (l *Log) yield() bool {
 		return true
 	}
 	l.mu.Unlock()
-	if l.committer.waiting.Load() == 0 {
+	if c := l.committer; c.waiting.Load() == 0 && !c.sharing.Load() {
 		return false
 	}
 	l.committer.push(l)

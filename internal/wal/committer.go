@@ -16,6 +16,7 @@ type CommitterOptions struct {
 	OpenFiles int              // files kept open at most while nobody uses them
 	Tick      time.Duration    // how often marks, expiry and idle files are seen to; a second (L2)
 	Now       func() time.Time // nil: time.Now
+	Journal   *Journal         // the device's, nil if its logs sync each for itself
 }
 
 const (
@@ -46,6 +47,7 @@ type Committer struct {
 	waiting atomic.Int32 // length of queue
 	closed  bool
 	listed  []*Log // that the next tick looks after
+	rounds
 
 	zeroing chan *zeroJob
 	upkeep  chan *Log
@@ -68,13 +70,7 @@ func NewCommitter(o CommitterOptions) *Committer {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	c := &Committer{
-		fs: o.FS, files: newFileCache(o.FS, o.OpenFiles), now: o.Now,
-		zeroing: make(chan *zeroJob, 64), upkeep: make(chan *Log, 64),
-		cold: make(chan struct{}, coldReaders), done: make(chan struct{}),
-	}
-	c.wake.L = &c.mu
-	c.clockMs.Store(o.Now().UnixMilli())
+	c := newCommitter(o)
 	for range o.Workers {
 		c.running.Go(c.work)
 	}
@@ -83,6 +79,21 @@ func NewCommitter(o CommitterOptions) *Committer {
 	}
 	c.running.Go(c.makeSpace)
 	c.running.Go(func() { c.tick(o.Tick) })
+	if c.journal != nil {
+		c.running.Go(c.keepJournal)
+	}
+	return c
+}
+
+func newCommitter(o CommitterOptions) *Committer {
+	c := &Committer{
+		fs: o.FS, files: newFileCache(o.FS, o.OpenFiles), now: o.Now,
+		zeroing: make(chan *zeroJob, 64), upkeep: make(chan *Log, 64),
+		cold: make(chan struct{}, coldReaders), done: make(chan struct{}),
+		rounds: rounds{journal: o.Journal, limit: shareAt, order: make(chan struct{}, 1)},
+	}
+	c.wake.L = &c.mu
+	c.clockMs.Store(o.Now().UnixMilli())
 	return c
 }
 
@@ -90,7 +101,8 @@ func NewCommitter(o CommitterOptions) *Committer {
 // and no processor.
 func defaultWorkers() int { return max(4, min(16, 4*runtime.GOMAXPROCS(0))) }
 
-// Close ends the workers and closes the files. The logs must have been closed before.
+// Close ends the workers and closes the files. The logs must have been closed before. The journal is emptied, unless a
+// log was fenced whose last records are certain there only.
 func (c *Committer) Close() {
 	c.mu.Lock()
 	if c.closed {
@@ -102,6 +114,13 @@ func (c *Committer) Close() {
 	c.wake.Broadcast()
 	close(c.done)
 	c.running.Wait()
+	c.closeFiles()
+}
+
+func (c *Committer) closeFiles() {
+	if c.journal != nil {
+		_ = c.journal.files.Close(c.unsettled.end()) // what is not emptied is replayed, which changes nothing
+	}
 	c.files.closeAll()
 }
 
@@ -113,32 +132,38 @@ func (c *Committer) push(l *Log) {
 	c.mu.Lock()
 	c.queue.push(l)
 	c.waiting.Add(1)
+	gathers := c.open // whoever commits the round under way looks again after it
 	c.mu.Unlock()
-	c.wake.Signal()
-}
-
-// pop waits for the next log; nil when the committer closes.
-func (c *Committer) pop() *Log {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for c.queue.len() == 0 {
-		if c.closed {
-			return nil
-		}
-		c.wake.Wait()
+	if !gathers {
+		c.wake.Signal()
 	}
-	c.waiting.Add(-1)
-	return c.queue.pop()
 }
 
 func (c *Committer) work() {
 	for {
-		l := c.pop()
-		if l == nil {
+		l, round := c.next()
+		switch {
+		case round != nil:
+			c.round(round)
+		case l != nil:
+			c.commitAlone(l)
+		default:
 			return
 		}
-		for l.commit() && !l.yield() {
-		}
+	}
+}
+
+// commitAlone commits a log until others wait or it has nothing left.
+func (c *Committer) commitAlone(l *Log) {
+	c.busy.Add(1)
+	defer c.busy.Add(-1)
+	if l.unfinished.group != nil {
+		j := l.unfinished
+		l.unfinished = joined{}
+		l.finishAlone(j.file, j.group)
+		return
+	}
+	for l.commit() && !l.yield() {
 	}
 }
 
@@ -190,6 +215,9 @@ func (c *Committer) tick(every time.Duration) {
 		}
 		c.clockMs.Store(c.now().UnixMilli())
 		c.files.sweep(sweepTicks)
+		if c.wanted.Load() && !c.shareable.Load() {
+			c.wakeSettler()
+		}
 		c.mu.Lock()
 		logs := c.listed
 		c.listed = nil

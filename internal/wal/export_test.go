@@ -3,29 +3,47 @@ package wal
 // NewSteppedCommitter returns a Committer without goroutines: nothing is written, synced or kept up but by
 // the Step methods, on the caller's goroutine. So a test decides what happens when, and a seed replays it.
 func NewSteppedCommitter(o CommitterOptions) *Committer {
-	c := &Committer{
-		fs: o.FS, files: newFileCache(o.FS, o.OpenFiles), now: o.Now,
-		zeroing: make(chan *zeroJob, 64), upkeep: make(chan *Log, 64),
-		cold: make(chan struct{}, coldReaders), done: make(chan struct{}),
+	c := newCommitter(o)
+	c.limit = 0 // every group goes through the journal, if there is one
+	if c.journal != nil {
+		c.wanted.Store(true)
+		c.prepareJournal()
+		c.shareable.Store(c.journal.files.Room())
 	}
-	c.wake.L = &c.mu
-	c.clockMs.Store(o.Now().UnixMilli())
 	return c
 }
 
-// StepCommit lets one log write and sync one group, false if none waits.
+// StepCommit lets one log write and sync one group, or with a journal all queued ones; false if none waits.
 func (c *Committer) StepCommit() bool {
 	c.mu.Lock()
-	n := c.queue.len()
+	n := c.queue.len() + c.alone.len()
 	c.mu.Unlock()
 	if n == 0 {
 		return false
 	}
-	l := c.pop()
-	if l.commit() && !l.yield() {
+	l, round := c.next()
+	switch {
+	case round != nil:
+		c.round(round)
+	case l.unfinished.group != nil:
+		c.commitAlone(l)
+	case l.commit() && !l.yield():
 		c.push(l)
 	}
 	return true
+}
+
+// StepSettle does what the settler does after a round has filled a lap of the journal, false if none has.
+func (c *Committer) StepSettle() bool {
+	select {
+	case <-c.order:
+		c.prepareJournal()
+		c.settleLaps()
+		c.shareable.Store(c.journal.files.Room())
+		return true
+	default:
+		return false
+	}
 }
 
 // StepZero runs one job of making space ahead, false if there is none.
@@ -54,6 +72,9 @@ func (c *Committer) StepUpkeep() bool {
 func (c *Committer) StepTick() {
 	c.clockMs.Store(c.now().UnixMilli())
 	c.files.sweep(sweepTicks)
+	if c.wanted.Load() && !c.shareable.Load() {
+		c.wakeSettler()
+	}
 	c.mu.Lock()
 	logs := c.listed
 	c.listed = nil
@@ -64,7 +85,17 @@ func (c *Committer) StepTick() {
 }
 
 // CloseStepped closes the files that nobody uses.
-func (c *Committer) CloseStepped() { c.files.closeAll() }
+func (c *Committer) CloseStepped() { c.closeFiles() }
 
 // HasUpkeep tells whether StepUpkeep would do something.
 func (c *Committer) HasUpkeep() bool { return len(c.upkeep) > 0 }
+
+// FreeUnsynced is a bug: the settler takes full laps of the journal for settled.
+func (c *Committer) FreeUnsynced() {
+	for _, l := range c.unsettled.waiting() {
+		c.settled(l, false)
+	}
+}
+
+// HideFromJournal is a bug while it is on: the log does not tell the journal what becomes of its files.
+func (l *Log) HideFromJournal(on bool) { l.shared = !on && l.committer.journal != nil }

@@ -11,6 +11,7 @@ import (
 	"chronik/internal/model"
 	"chronik/internal/record"
 	"chronik/internal/vfs"
+	"chronik/internal/wal/journal"
 	"chronik/internal/wal/producer"
 	"chronik/internal/wal/txn"
 )
@@ -95,6 +96,13 @@ type Log struct {
 	nextHint uint8 // the one to be replaced next, modulo their number
 
 	spilling *snapshots // taken, and to be written once the log is durable up to it
+
+	key    journal.Key // names the log in the device's journal
+	shared bool        // it may use it
+	// Guarded by the turn: the journal holds what is not synced in the active segment, and a group that was written for a round
+	// which the journal did not take.
+	journaled  bool
+	unfinished joined
 }
 
 // Start is the first offset that can be read.
@@ -137,7 +145,7 @@ func (l *Log) Append(a Append) (Appended, error) {
 	}
 	l.endAt.Store(int64(l.core.end))
 	mine := l.core.head != nil && l.turn.tryTake()
-	inline := mine && a.Inline
+	inline := mine && a.Inline && l.committer.admit()
 	l.queued = l.queued || mine && !inline
 	l.mu.Unlock()
 	if done && a.Waiter != nil {
@@ -146,6 +154,7 @@ func (l *Log) Append(a Append) (Appended, error) {
 	switch {
 	case inline:
 		l.commit()
+		l.committer.busy.Add(-1)
 		l.endTurn()
 	case mine:
 		l.committer.push(l)

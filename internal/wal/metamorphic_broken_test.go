@@ -40,8 +40,20 @@ var bugs = []struct {
 	{"L6 the index keeps what was cut off", func(h *harness) {
 		h.pretend = func(op crashfs.Kind, name string, _ int64) bool { return op == crashfs.OpTruncate && !isSegment(name) }
 	}},
+	{"D2 acknowledged before the journal's sync", func(h *harness) {
+		h.pretend = func(op crashfs.Kind, name string, _ int64) bool { return op == crashfs.OpSync && isJournal(name) }
+	}},
+	{"L1 the journal is not replayed", func(h *harness) { h.forgets = true }},
+	{"L1 the journal is overwritten before its segments are synced", func(h *harness) {
+		h.hasty = true
+	}},
+	{"L3 the journal holds what was cut off", func(h *harness) {
+		h.stale = true
+	}},
 	{"T1 a retry is answered before its original is durable", func(h *harness) { h.early = true }},
 }
+
+func isJournal(name string) bool { return path.Dir(name) == testRoot+"/journal" }
 
 func isSegment(name string) bool { return strings.HasPrefix(path.Base(name), "segment_") }
 

@@ -25,7 +25,7 @@ func (h *harness) truncate() {
 	h.note("  to %d", to)
 	durable, whole := h.log.DurableEnd(), r.boundary(to)
 	r.cutTo = whole
-	err := h.do(func() error { return h.log.Truncate(to) })
+	err := h.doCut(to)
 	end := h.log.End()
 	switch {
 	case h.found != nil:
@@ -42,6 +42,14 @@ func (h *harness) truncate() {
 	}
 }
 
+func (h *harness) doCut(to model.Offset) error {
+	if h.stale {
+		h.log.HideFromJournal(true)
+		defer h.log.HideFromJournal(false)
+	}
+	return h.do(func() error { return h.log.Truncate(to) })
+}
+
 // wasCut follows a truncation that is done. It may have gone below all snapshots that there are.
 func (h *harness) wasCut(end model.Offset) {
 	h.ref.cut(end)
@@ -55,7 +63,7 @@ func (h *harness) restart() {
 	to := chainEnd(r.chain[:r.at(model.Offset(h.rng.Int64N(int64(r.start))))], 0)
 	h.note("  restart at %d", to)
 	r.restartAt = to
-	err := h.do(func() error { return h.log.Truncate(to) })
+	err := h.doCut(to)
 	switch {
 	case h.found != nil:
 	case err == nil:

@@ -16,7 +16,10 @@ import (
 	"chronik/internal/wal"
 )
 
-const testDir = "/data/wal/partitions/topic-3"
+const (
+	testRoot = "/data/wal"
+	testDir  = testRoot + "/partitions/topic-3"
+)
 
 var testTopicID = model.TopicID{1, 2, 3}
 
@@ -34,6 +37,8 @@ type harness struct {
 	producers int  // that send
 	big       bool // some batches are larger than the log reads at once
 	gapless   bool // no offsets are missing
+
+	halfBytes int64 // of the journal; 0: the log syncs for itself
 
 	disk      *crashfs.FS
 	faults    *faultfs.FS // over disk
@@ -59,6 +64,9 @@ type harness struct {
 	pretend func(op crashfs.Kind, name string, size int64) bool // see gate
 	deaf    bool                                                // see gate
 	early   bool                                                // retries are answered at once
+	forgets bool                                                // the journal is not replayed
+	hasty   bool                                                // the journal's laps are freed unsynced
+	stale   bool                                                // the journal keeps what is cut off
 
 	steps   []string // what was done, for the report of a failure
 	verbose bool     // print steps as they are done
@@ -97,6 +105,9 @@ func newHarness(t reporter, seed uint64) *harness {
 	}
 	if h.one(8) {
 		h.cfg.FlushMessages = int64(2 + h.rng.IntN(20))
+	}
+	if h.one(2) {
+		h.halfBytes = int64(4+h.rng.IntN(8)) * 4096
 	}
 	if h.one(25) {
 		h.big = true
@@ -137,9 +148,14 @@ func (h *harness) open() {
 		if h.verbose {
 			h.gate.trace = h.note
 		}
-		h.committer = wal.NewSteppedCommitter(wal.CommitterOptions{FS: h.gate, OpenFiles: 1 + h.rng.IntN(8), Now: h.now})
 		h.opening = true
-		log, rec, err := h.openLog(h.committer, h.gate, observer{h})
+		journal, err := h.openJournal(h.gate)
+		h.committer = wal.NewSteppedCommitter(wal.CommitterOptions{FS: h.gate, OpenFiles: 1 + h.rng.IntN(8), Now: h.now, Journal: journal})
+		var log *wal.Log
+		var rec wal.Recovery
+		if err == nil {
+			log, rec, err = h.openLog(h.committer, h.gate, observer{h})
+		}
 		h.opening = false
 		if h.found != nil {
 			h.note("  power failed while opening")
@@ -179,6 +195,25 @@ func (h *harness) open() {
 	h.checkAll()
 }
 
+// openJournal replays the journal. It is nil if the log is to sync for itself this time.
+func (h *harness) openJournal(fs vfs.FS) (*wal.Journal, error) {
+	if h.forgets {
+		_ = fs.RemoveAll(testRoot + "/journal")
+	}
+	j, replay, err := wal.OpenJournal(wal.JournalOptions{FS: fs, Root: testRoot, HalfBytes: h.halfBytes})
+	if err != nil {
+		return nil, err
+	}
+	h.note("  replayed: %+v", replay)
+	if replay.Rot != nil {
+		h.failf("rot in the journal without rot: %v", replay.Rot)
+	}
+	if h.halfBytes == 0 || h.one(8) {
+		return nil, nil
+	}
+	return j, nil
+}
+
 func (h *harness) openLog(c *wal.Committer, fs vfs.FS, o wal.Observer) (*wal.Log, wal.Recovery, error) {
 	return wal.Open(wal.Options{
 		FS: fs, Dir: testDir, Partition: model.TopicPartition{Topic: "topic", Partition: 3}, TopicID: testTopicID,
@@ -207,6 +242,14 @@ func (h *harness) do(call func() error) error {
 func (h *harness) drain() {
 	for h.committer.StepCommit() || h.committer.StepZero() {
 	}
+}
+
+// settleJournal lets the settler work.
+func (h *harness) settleJournal() {
+	if h.hasty {
+		h.committer.FreeUnsynced()
+	}
+	_ = h.do(func() error { h.committer.StepSettle(); return nil })
 }
 
 // readAll reads the whole log in pieces of a random size.

@@ -20,6 +20,7 @@ var ops = []struct {
 	{6, "end transaction", (*harness).endTransaction},
 	{4, "append replicated", (*harness).appendReplicated},
 	{40, "commit", func(h *harness) { h.committer.StepCommit() }},
+	{8, "settle", (*harness).settleJournal},
 	{6, "drain", (*harness).drain},
 	{6, "zero", func(h *harness) { h.committer.StepZero() }},
 	{8, "tick", (*harness).tick},

@@ -36,6 +36,7 @@ func Open(o Options) (*Log, Recovery, error) {
 	if l.now == nil {
 		l.now = time.Now
 	}
+	l.key, l.shared = o.Committer.journal.key(l)
 	r := recovery{l: l, c: &l.core}
 	if err := r.run(); err != nil {
 		r.closeFiles()
@@ -67,6 +68,9 @@ type recovery struct {
 func (r *recovery) run() error {
 	if err := r.list(); err != nil {
 		return err
+	}
+	if len(r.found) > 0 && r.l.shared && r.l.committer.unsettled.isLost(r.l.key) {
+		return fmt.Errorf("%w: its last records are in the journal only; restart the server to have them put back", ErrFenced)
 	}
 	for i := range r.found {
 		if err := r.header(&r.found[i], i == len(r.found)-1); err != nil {

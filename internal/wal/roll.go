@@ -77,6 +77,9 @@ func (l *Log) seal(m *mark) error {
 // createSegment makes the file and makes it durable with its name, before anything depends on it (D6).
 func (l *Log) createSegment(number int64, page []byte) error {
 	if number == 0 {
+		if err := l.voidEarlier(); err != nil {
+			return err
+		}
 		if err := l.fs.MkdirAll(l.dir); err != nil {
 			return fmt.Errorf("making the log's directory: %w", err)
 		}

@@ -34,10 +34,12 @@ func (l *Log) Truncate(to model.Offset) error {
 	if to >= end {
 		return nil
 	}
-	var err error
-	if to < start {
+	err := l.leaveJournal()
+	switch {
+	case err != nil:
+	case to < start:
 		err = l.restart(to)
-	} else {
+	default:
 		err = l.cut(to)
 	}
 	if err != nil {

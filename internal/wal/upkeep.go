@@ -20,6 +20,11 @@ const (
 func (l *Log) afterGroup(f *file, g *group) {
 	l.makeAhead(f, g)
 	l.committer.dropBehind(f.key, g)
+	l.listAfter(g)
+}
+
+// listAfter has upkeep look after a log that has grown.
+func (l *Log) listAfter(g *group) {
 	l.mu.Lock()
 	list := !l.listed
 	l.listed = true
@@ -120,13 +125,16 @@ func (l *Log) markAlone() {
 	}
 	if err != nil {
 		l.fence(fmt.Errorf("keeping the mark of %s: %w", f.name, err))
+		return
 	}
+	l.settled()
 }
 
-// syncWritten makes durable what relaxed flushing has left unsynced.
+// syncWritten makes durable in the segment what relaxed flushing has left unsynced, or only the journal holds. The
+// caller has the turn.
 func (l *Log) syncWritten() error {
 	l.mu.Lock()
-	seg, written, done := l.core.active(), l.core.written, l.core.synced >= l.core.written
+	seg, written, done := l.core.active(), l.core.written, l.core.synced >= l.core.written && !l.journaled
 	l.mu.Unlock()
 	if done {
 		return nil
@@ -147,5 +155,6 @@ func (l *Log) syncTo(f *file, written model.Offset) error {
 	l.mu.Lock()
 	l.core.settle(written)
 	l.mu.Unlock()
+	l.settled()
 	return nil
 }

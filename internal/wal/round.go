@@ -1,0 +1,302 @@
+package wal
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"chronik/internal/invariant"
+	"chronik/internal/vfs"
+	"chronik/internal/wal/journal"
+)
+
+const (
+	// shareAt is how many logs may be committed on their own at the same time. Past it, the queued ones share the
+	// journal: one sync for all of them.
+	shareAt = 3
+	// calmRounds is after how many rounds in a row of no more than shareAt logs they go on alone.
+	calmRounds = 32
+	// A round takes so many logs at most, and stops at so many bytes.
+	maxRoundLogs  = 1024
+	maxRoundBytes = 1 << 20
+	// maxShared is the largest group that goes to the journal: one that is larger pays for its own sync, and would
+	// be written twice.
+	maxShared = 32 << 10
+)
+
+// rounds is the state of a committer's rounds, guarded by its mutex but for the atomics.
+type rounds struct {
+	journal   *Journal // nil: there are no rounds
+	unsettled unsettled
+	limit     int         // shareAt
+	shareable atomic.Bool // the journal is prepared and has room
+	wanted    atomic.Bool // its preparation was asked for
+	sharing   atomic.Bool // all that is queued is taken in rounds; set with the mutex held
+	calm      int         // rounds in a row that were small
+	open      bool        // a round is under way
+	alone     fifo        // logs whose next group a round has left to the workers
+	busy      atomic.Int32
+	order     chan struct{} // to the settler: something to prepare, or to settle
+	joined    []joined      // of the round under way
+	ranges    []journal.Range
+}
+
+// joined is a log's part in a round.
+type joined struct {
+	log   *Log
+	group *group
+	file  *file
+}
+
+// next waits for work: a log to be committed alone, or all that is queued as one round. Neither: the committer
+// closes.
+func (c *Committer) next() (l *Log, round []*Log) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for {
+		switch {
+		case c.alone.len() > 0:
+			return c.alone.pop(), nil
+		case c.queue.len() > 0 && !c.shares():
+			c.waiting.Add(-1)
+			return c.queue.pop(), nil
+		case c.queue.len() > 0 && !c.open:
+			c.open = true
+			return nil, c.takeAll()
+		case c.closed && c.queue.len() == 0:
+			return nil, nil
+		}
+		c.wake.Wait()
+	}
+}
+
+// shares tells whether what is queued goes to the journal. The caller holds the mutex, and the queue is not empty.
+func (c *Committer) shares() bool {
+	switch {
+	case c.journal == nil:
+		return false
+	case c.sharing.Load():
+		return true
+	case c.queue.len()+int(c.busy.Load()) <= c.limit:
+		return false
+	case !c.shareable.Load():
+		c.wantJournal()
+		return false
+	}
+	c.sharing.Store(true)
+	c.calm = 0
+	return true
+}
+
+// wantJournal asks the settler to prepare the journal, once.
+func (c *Committer) wantJournal() {
+	if c.wanted.CompareAndSwap(false, true) {
+		c.wakeSettler()
+	}
+}
+
+func (c *Committer) wakeSettler() {
+	select {
+	case c.order <- struct{}{}:
+	default:
+	}
+}
+
+// admit tells whether a caller may commit a log itself. If so, done must follow.
+func (c *Committer) admit() bool {
+	n := c.busy.Add(1)
+	switch {
+	case c.journal == nil || int(n) <= c.limit && !c.sharing.Load():
+		return true
+	case !c.shareable.Load():
+		c.wantJournal()
+		return true
+	}
+	c.busy.Add(-1)
+	return false
+}
+
+// takeAll empties the queue, as far as one round goes. The caller holds the mutex.
+func (c *Committer) takeAll() []*Log {
+	n := min(c.queue.len(), maxRoundLogs)
+	logs := make([]*Log, n)
+	for i := range logs {
+		logs[i] = c.queue.pop()
+	}
+	c.waiting.Add(int32(-n))
+	return logs
+}
+
+// pushAlone hands a log, whose turn the committer has, to the workers for a commit of its own.
+func (c *Committer) pushAlone(l *Log) {
+	c.mu.Lock()
+	c.alone.push(l)
+	c.mu.Unlock()
+	c.wake.Signal()
+}
+
+// round commits the next groups of many logs with one sync. Each group is first written into its own segment, which
+// is not synced; the journal's record is what makes them all durable.
+func (c *Committer) round(logs []*Log) {
+	bytes := int64(0)
+	for _, l := range logs {
+		if bytes >= maxRoundBytes {
+			c.push(l)
+			continue
+		}
+		if g, f := l.join(); g != nil {
+			c.joined = append(c.joined, joined{l, g, f})
+			bytes += g.bytes
+		}
+	}
+	if len(c.joined) > 0 {
+		c.commitJoined()
+	}
+	clear(c.joined)
+	small := len(c.joined) <= c.limit
+	c.joined = c.joined[:0]
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.open = false
+	if c.calm++; !small {
+		c.calm = 0
+	}
+	if c.calm >= calmRounds && c.limit > 0 || !c.shareable.Load() {
+		c.sharing.Store(false)
+		c.wake.Broadcast()
+	}
+}
+
+// commitJoined makes the groups of a round durable.
+func (c *Committer) commitJoined() {
+	if len(c.joined) == 1 && c.limit > 0 {
+		j := c.joined[0]
+		j.group.release()
+		j.log.finishAlone(j.file, j.group)
+		return
+	}
+	for _, j := range c.joined {
+		seg := j.log.core.active() // changes with the turn only
+		c.ranges = append(c.ranges, journal.Range{Key: j.log.key, Segment: seg.number, Pos: j.group.pos, Bufs: j.group.bufs})
+	}
+	gen, err := c.journal.files.Add(c.ranges)
+	clear(c.ranges)
+	c.ranges = c.ranges[:0]
+	for _, j := range c.joined {
+		j.group.release()
+	}
+	switch {
+	case err == nil:
+		for _, j := range c.joined {
+			j.log.finishShared(j.file, j.group, gen)
+		}
+		if c.unsettled.fill(gen) {
+			c.wakeSettler()
+		}
+	case errors.Is(err, journal.ErrFull), errors.Is(err, journal.ErrFailed), errors.Is(err, vfs.ErrNoSpace):
+		c.withoutJournal(err)
+	default:
+		c.shareable.Store(false)
+		for _, j := range c.joined {
+			j.log.fence(fmt.Errorf("sharing the journal: %w", err))
+			c.unsettled.lose(j.log.key)
+			j.file.release()
+			j.log.endTurn()
+		}
+	}
+}
+
+// withoutJournal finishes a round that the journal did not take: each log syncs its own segment.
+func (c *Committer) withoutJournal(err error) {
+	c.shareable.Store(false)
+	if errors.Is(err, journal.ErrFull) {
+		c.wakeSettler()
+	}
+	for _, j := range c.joined {
+		j.log.unfinished = j
+		c.pushAlone(j.log)
+	}
+}
+
+// join writes a log's next group into its segment, for a round. It returns nil if the log takes no part in it: there is
+// nothing to write, or writing failed, or the group goes to the disk alone. Then it has dealt with the turn, which the
+// committer had; else it has it still, and the file a reference.
+func (l *Log) join() (*group, *file) {
+	known, mine := l.committer.unsettled.has(l)
+	l.mu.Lock()
+	head := l.core.head
+	if head == nil {
+		l.mu.Unlock()
+		l.endTurn()
+		return nil, nil
+	}
+	if !l.mayShare(head) || !mine && known >= l.committer.files.cap {
+		l.mu.Unlock()
+		l.committer.pushAlone(l)
+		return nil, nil
+	}
+	g := l.core.formGroup()
+	l.mu.Unlock()
+	invariant.Assert(g.mark == nil && !g.roll && !g.relaxed, "D2: a group that must be synced where it is joined a round")
+	f, err := l.write(g)
+	if err != nil {
+		l.failGroup(f, err)
+		l.endTurn()
+		return nil, nil
+	}
+	l.mu.Lock()
+	l.core.onWritten(g)
+	l.mu.Unlock()
+	return g, f
+}
+
+// mayShare tells whether the journal can stand in for a group's own sync. Not if that has more to do: to make durable a
+// mark, a new segment, or what relaxed flushing has left unsynced; nor if the write would have to wait for
+// the zeroer. The caller holds the mutex.
+func (l *Log) mayShare(g *group) bool {
+	c, s := &l.core, &l.space
+	switch m := c.marks.pending; {
+	case !l.shared || l.fenced || l.unfinished.group != nil:
+		return false
+	case g.roll || g.unclean || g.bytes > maxShared || c.cfg.relaxed() || c.synced < c.written:
+		return false
+	case m != nil && m.offset <= c.synced:
+		return false
+	case s.failed != nil || s.job != nil && s.job.started && g.pos+g.bytes > s.frontier:
+		return false
+	}
+	return true
+}
+
+// finishShared follows the sync of a record that holds a log's group, and passes the turn on.
+func (l *Log) finishShared(f *file, g *group, gen uint64) {
+	l.committer.unsettled.note(gen, l, f)
+	l.mu.Lock()
+	l.core.onSynced(g)
+	l.mu.Unlock()
+	l.groupDone(g)
+	l.listAfter(g)
+	g.recycle()
+	l.endTurn()
+}
+
+// finishAlone syncs a group that was written for a round, and passes the turn on.
+func (l *Log) finishAlone(f *file, g *group) {
+	defer f.release()
+	defer l.endTurn()
+	err := f.Sync()
+	if err == nil {
+		err = l.spaceFailed()
+	}
+	if err != nil {
+		l.fence(fmt.Errorf("syncing %s: %w", f.name, err))
+		return
+	}
+	l.settled()
+	l.mu.Lock()
+	l.core.onSynced(g)
+	l.mu.Unlock()
+	l.groupDone(g)
+	l.afterGroup(f, g)
+	g.recycle()
+}
