@@ -1,10 +1,12 @@
 package controller
 
 import (
+	"slices"
 	"strconv"
 
 	"chronik/internal/config"
 	"chronik/internal/metadata/command"
+	"chronik/internal/metadata/image"
 	"chronik/internal/model"
 )
 
@@ -140,10 +142,44 @@ func alter(in Inputs, resources []Resource, validateOnly bool, decide func(int, 
 			commands = append(commands, c)
 		}
 	}
-	if validateOnly {
+	if validateOnly || len(commands) == 0 {
 		return nil, errs
 	}
-	return commands, errs
+	more, err := narrow(in, commands)
+	if err != nil {
+		for i := range errs {
+			errs[i] = err
+		}
+		return nil, errs
+	}
+	return append(commands, more...), errs
+}
+
+// narrow returns what follows for partitions from a change of min.insync.replicas: where the ISR suffices now, the watermark moves
+// on from the same entry, and the eligible leader replicas must not be elected any more (KIP-966).
+func narrow(in Inputs, commands []*command.Command) ([]*command.Command, error) {
+	named := func(c *command.Command) bool {
+		s := c.GetSetConfig()
+		return slices.ContainsFunc(s.GetSet(), func(v *command.ConfigValue) bool { return v.Name == minISRKey }) || slices.Contains(s.GetUnset(), minISRKey)
+	}
+	if !in.Image.Clustered() || !slices.ContainsFunc(commands, named) {
+		return nil, nil
+	}
+	after, err := in.after(commands)
+	if err != nil {
+		return nil, err
+	}
+	roster, err := newRoster(after)
+	if err != nil {
+		return nil, err
+	}
+	out := newChanges()
+	each(after.Image, func(t *image.Topic, n int32, p *image.Partition) {
+		if len(p.ELR) > 0 {
+			out.add(roster.revise(t, n))
+		}
+	})
+	return out.commands(), nil
 }
 
 func alterOne(in Inputs, set settings, r Resource, decide func(target) ([]config.Change, *Refusal)) (*command.Command, *Refusal) {
@@ -216,6 +252,9 @@ func checkChanges(in Inputs, set settings, t target, changes []config.Change) *R
 		}
 		return checkMinISR(next, topic, t.rf)
 	}
+	if r := checkClusterMinISR(in, t, changes); r != nil {
+		return r
+	}
 	if err := config.CheckDynamic(changes, t.node == model.NoBroker); err != nil {
 		return refuse(InvalidRequest, "%s", err)
 	}
@@ -227,6 +266,18 @@ func checkChanges(in Inputs, set settings, t target, changes []config.Change) *R
 		layers.Dynamic = next
 	}
 	return checkTopics(in, layers)
+}
+
+// checkClusterMinISR keeps min.insync.replicas one value for all nodes of a cluster: FormCluster says why.
+func checkClusterMinISR(in Inputs, t target, changes []config.Change) *Refusal {
+	i := slices.IndexFunc(changes, func(c config.Change) bool { return c.Name == minISRKey })
+	if i < 0 || !in.Image.Clustered() {
+		return nil
+	}
+	if t.node != model.NoBroker || changes[i].Deleted {
+		return refuse(InvalidConfig, "%s has one value for the whole cluster: set it for all brokers, and do not delete it.", minISRKey)
+	}
+	return nil
 }
 
 // checkTopics refuses layers that no topic, or not every existing topic with its own values, can live with.

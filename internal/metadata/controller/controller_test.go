@@ -365,7 +365,7 @@ func TestTenThousandPartitionsAtOnce(t *testing.T) {
 }
 
 func TestEveryReasonHasAName(t *testing.T) {
-	for r := InvalidRequest; r <= OtherCluster; r++ {
+	for r := InvalidRequest; r <= FeatureUpdateFailed; r++ {
 		if strings.HasPrefix(r.String(), "Reason(") || r.String() == "" {
 			t.Errorf("reason %d has no name", r)
 		}

@@ -167,10 +167,9 @@ func checkTopicConfig(base *config.Topic, own map[string]string) (*config.Topic,
 // checkMinISR refuses a topic's own min.insync.replicas that its replicas can never fulfil (M4). An inherited one is
 // not the topic's mistake: it counts as the smaller of both.
 func checkMinISR(own map[string]string, t *config.Topic, rf int) *Refusal {
-	const key = "min.insync.replicas"
-	if _, set := own[key]; set && int(t.MinInsyncReplicas) > rf {
+	if _, set := own[minISRKey]; set && int(t.MinInsyncReplicas) > rf {
 		return refuse(InvalidConfig, "Invalid value %d for configuration %s: the topic has a replication factor of %d, so that no acks=all "+
-			"produce could ever succeed; set it to %d at most, or give the topic more replicas", t.MinInsyncReplicas, key, rf, rf)
+			"produce could ever succeed; set it to %d at most, or give the topic more replicas", t.MinInsyncReplicas, minISRKey, rf, rf)
 	}
 	return nil
 }

@@ -17,6 +17,20 @@ type Inputs struct {
 	Static     map[string]string // this node's static broker keys (config.Server.StaticKeys)
 	NodeID     model.BrokerID    // this node
 	NewTopicID func() model.TopicID
+
+	// Features are the levels that this program supports, by name; nil: those of the metadata alone.
+	Features []image.FeatureRange
+	// Live tells whether a node's present registration has an unexpired session (Sessions.Live); nil: none has.
+	Live func(model.BrokerID) bool
+	// LogEnd tells how far the log of a replica goes, if its node has said so: an unclean election chooses
+	// the longest; nil: nobody has.
+	LogEnd func(model.TopicID, int32, model.BrokerID) (LogEnd, bool)
+}
+
+// LogEnd orders logs by what they hold: a later last epoch, then a later end.
+type LogEnd struct {
+	Epoch model.LeaderEpoch // of the last batch
+	End   model.Offset      // log end offset
 }
 
 // settings are the broker keys in effect and the configuration of a topic without values of its own.

@@ -29,7 +29,7 @@ func DeleteTopics(in Inputs, refs []TopicRef) ([]*command.Command, []DeletedTopi
 	times := map[model.TopicID]int{}
 	topics := make([]*image.Topic, len(refs))
 	for i, ref := range refs {
-		t, r := find(in.Image, ref)
+		t, r := findTopic(in.Image, ref)
 		answers[i] = DeletedTopic{Name: ref.Name, ID: ref.ID}
 		if r != nil {
 			answers[i].Err = r
@@ -55,7 +55,7 @@ func DeleteTopics(in Inputs, refs []TopicRef) ([]*command.Command, []DeletedTopi
 	return commands, answers
 }
 
-func find(m *image.Image, ref TopicRef) (*image.Topic, *Refusal) {
+func findTopic(m *image.Image, ref TopicRef) (*image.Topic, *Refusal) {
 	switch {
 	case ref.Name != "" && !ref.ID.IsZero():
 		return nil, refuse(InvalidRequest, "You may not specify both topic name and topic id.")

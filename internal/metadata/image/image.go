@@ -51,6 +51,13 @@ func (p *Partition) Target() []model.BrokerID {
 	return slices.DeleteFunc(slices.Clone(p.Replicas), func(id model.BrokerID) bool { return slices.Contains(p.Removing, id) })
 }
 
+// EffectiveMinISR is how many in-sync replicas acknowledged records need, given the topic's min.insync.replicas: never
+// more than the partition has replicas, not counting those that a reassignment only begins to add. The controller and
+// every leader use it: while the ISR is smaller the watermark stands still (D1), which is what the ELR relies on (R4).
+func (p *Partition) EffectiveMinISR(configured int32) int {
+	return min(int(configured), len(p.Replicas)-len(p.Adding))
+}
+
 // Topic is one topic.
 type Topic struct {
 	Name       string
