@@ -3,6 +3,7 @@ package quorum
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"path"
 	"sync/atomic"
@@ -50,8 +51,8 @@ type Local struct {
 
 	// Guarded by turn.
 
-	tried    uint64 // index at which a snapshot was last attempted
-	reserved bool   // the reserve is on the disk
+	tried   uint64 // index at which a snapshot was last attempted
+	reserve reserve
 
 	done    chan struct{}
 	failure atomic.Pointer[error]
@@ -59,26 +60,16 @@ type Local struct {
 
 // OpenLocal opens the log and applies what is in it. Nothing is proposed until Follow was called.
 func OpenLocal(o Options) (*Local, error) {
-	if o.SnapshotEvery == 0 {
-		o.SnapshotEvery = defaultSnapshotEvery
+	o.setDefaults()
+	if _, err := o.FS.Stat(path.Join(o.Dir, stateName)); !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %s is there (%v); start the node with --peers", ErrQuorum, path.Join(o.Dir, stateName), err)
 	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	if o.Log == nil {
-		o.Log = slog.Default()
-	}
-	cfg := wal.DefaultConfig()
-	cfg.SegmentBytes, cfg.SegmentMs = segmentBytes, 0
-	cfg.RetentionMs, cfg.RetentionBytes = -1, -1
-	log, rec, err := wal.Open(wal.Options{
-		FS: o.FS, Dir: o.Dir, Partition: model.TopicPartition{Topic: path.Base(o.Dir)}, TopicID: metaTopic,
-		Config: cfg, Committer: o.Committer, Now: o.Now,
-	})
+	log, rec, err := openLog(o)
 	if err != nil {
 		return nil, err
 	}
 	q := &Local{opts: o, log: log, turn: make(chan struct{}, 1), done: make(chan struct{})}
+	q.reserve = reserve{fs: o.FS, dir: o.Dir, log: o.Log}
 	im, err := q.recover(rec)
 	if err == nil {
 		err = log.BeginEpoch(model.LeaderEpoch(max(im.Term(), localTerm)))
@@ -88,9 +79,35 @@ func OpenLocal(o Options) (*Local, error) {
 		return nil, fmt.Errorf("the metadata log in %s: %w", o.Dir, err)
 	}
 	q.store = image.NewStore(im)
-	q.reserve()
+	q.reserve.fill()
 	return q, nil
 }
+
+func (o *Options) setDefaults() {
+	if o.SnapshotEvery == 0 {
+		o.SnapshotEvery = defaultSnapshotEvery
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+}
+
+// openLog opens the wal below a metadata log.
+func openLog(o Options) (*wal.Log, wal.Recovery, error) {
+	cfg := wal.DefaultConfig()
+	cfg.SegmentBytes, cfg.SegmentMs = segmentBytes, 0
+	cfg.RetentionMs, cfg.RetentionBytes = -1, -1
+	return wal.Open(wal.Options{
+		FS: o.FS, Dir: o.Dir, Partition: model.TopicPartition{Topic: path.Base(o.Dir)}, TopicID: metaTopic,
+		Config: cfg, Committer: o.Committer, Now: o.Now,
+	})
+}
+
+// ErrQuorum says that a directory is that of a member of a quorum, who must not decide alone.
+var ErrQuorum = errors.New("the metadata belongs to a quorum of several nodes")
 
 // Follow names who follows the metadata, and lets proposals in. It must be called once.
 func (q *Local) Follow(f Applied) {

@@ -169,7 +169,7 @@ func TestE3FullDisk(t *testing.T) {
 	for range reserveEvery {
 		must(t, q, grow)
 	}
-	if !q.reserved {
+	if !q.reserve.held {
 		t.Error("the reserve was not made again")
 	}
 	last := q.Images().Load()

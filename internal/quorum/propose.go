@@ -65,7 +65,7 @@ func (q *Local) commit(im *image.Image, commands []*command.Command) (*image.Ima
 // append writes an entry behind the one at index and waits for its sync. A full disk is met with the reserve once.
 func (q *Local) append(entry []byte, term, index uint64) error {
 	err := q.appendOnce(entry, term, index)
-	if errors.Is(err, wal.ErrNoSpace) && q.spend() {
+	if errors.Is(err, wal.ErrNoSpace) && q.reserve.spend() {
 		err = q.appendOnce(entry, term, index)
 	}
 	return err

@@ -3,9 +3,11 @@ package quorum
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"chronik/internal/metadata/command"
 	"chronik/internal/metadata/image"
+	"chronik/internal/model"
 )
 
 // Decide looks at the newest image and returns the commands that change it, none if nothing needs to change,
@@ -19,8 +21,9 @@ type Applied func(*image.Image, *image.Delta)
 // Log is the metadata log as its users see it.
 type Log interface {
 	// Propose decides, commits and applies one batch of commands, and returns the image after it. The error is
-	// Decide's own, the context's, or wraps ErrNoSpace, ErrTooLarge or command.ErrFormat, all of which have changed
-	// nothing, or ErrStopped. After ErrStopped, and after the context's error, the batch may still take effect.
+	// Decide's own, the context's, or wraps ErrNoSpace, ErrTooLarge, ErrNotController or command.ErrFormat, all of which have
+	// changed nothing, or ErrStopped or ErrUnknownOutcome. After these two, and after the context's error, the batch may
+	// still take effect.
 	Propose(context.Context, Decide) (*image.Image, error)
 	// Images is where the newest applied image is found.
 	Images() *image.Store
@@ -36,4 +39,26 @@ var (
 	ErrNoSpace = errors.New("the disk is full and the change to the metadata was undone; free space and retry")
 	// ErrTooLarge says that the change does not fit into one entry of the log. Ask for less at a time.
 	ErrTooLarge = errors.New("the change to the metadata is too large for one request; ask for less at a time")
+	// ErrNotController says that another node decides, or none at the moment. Nothing has changed; see NotControllerError.
+	ErrNotController = errors.New("this node is not the active controller")
+	// ErrUnknownOutcome says that this node ceased to be the active controller before it knew whether the change was committed.
+	// Look at the metadata before you try again.
+	ErrUnknownOutcome = errors.New("this node ceased to be the active controller: the change may or may not take effect")
 )
+
+// NotControllerError says who may be the active controller. It matches ErrNotController.
+type NotControllerError struct {
+	Leader model.BrokerID // model.NoBroker if it is not known
+	Term   uint64
+}
+
+// Error says where to go.
+func (e *NotControllerError) Error() string {
+	if e.Leader == model.NoBroker {
+		return ErrNotController.Error() + ", and which one is, is not known; retry"
+	}
+	return fmt.Sprintf("%v; ask node %d", ErrNotController, e.Leader)
+}
+
+// Unwrap makes errors.Is(err, ErrNotController) true.
+func (e *NotControllerError) Unwrap() error { return ErrNotController }

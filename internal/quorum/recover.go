@@ -6,11 +6,12 @@ import (
 	"io/fs"
 	"path"
 
+	pb "go.etcd.io/raft/v3/raftpb"
+
 	"chronik/internal/metadata/command"
 	"chronik/internal/metadata/image"
 	"chronik/internal/model"
 	"chronik/internal/record"
-	"chronik/internal/record/compress"
 	"chronik/internal/wal"
 )
 
@@ -100,17 +101,13 @@ func (q *Local) applyAll(im *image.Image, data []byte) (*image.Image, error) {
 	return im, nil
 }
 
-// ErrEntry is for a batch in the log that is not one entry of a metadata log.
-var ErrEntry = errors.New("not an entry of a metadata log")
-
 func (q *Local) decode(b record.Batch) ([]*command.Command, error) {
-	if b.RecordCount() != 1 || b.Codec() != compress.None {
-		return nil, fmt.Errorf("%w: it has %d records, codec %s", ErrEntry, b.RecordCount(), b.Codec())
+	e, err := decodeEntry(b)
+	if err != nil {
+		return nil, err
 	}
-	it := record.NewIterator(b.Records(), 1)
-	var r record.Record
-	if !it.Next(&r) {
-		return nil, errors.Join(ErrEntry, it.Err())
+	if e.GetType() != pb.EntryNormal || len(e.Data) == 0 {
+		return nil, fmt.Errorf("%w of one node: it is part of a quorum; start the node with --peers", ErrEntry)
 	}
-	return command.Decode(q.opts.ClusterID, r.Value)
+	return command.Decode(q.opts.ClusterID, e.Data)
 }

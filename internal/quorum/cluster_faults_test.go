@@ -1,0 +1,153 @@
+package quorum
+
+import (
+	"maps"
+	"slices"
+	"testing"
+	"time"
+)
+
+// faults lets things go wrong for a while.
+func (w *world) faults(d time.Duration) {
+	w.lossy = true
+	end := w.now.Add(d)
+	var next func()
+	next = func() {
+		if w.now.After(end) {
+			return
+		}
+		w.fault()
+		w.in(w.between(20*time.Millisecond, 500*time.Millisecond), next)
+	}
+	w.in(0, next)
+	w.run(d, nil)
+	w.lossy = false
+	clear(w.cut)
+	for _, s := range w.nodes {
+		s.paused, s.stall = false, 0
+		s.up()
+	}
+}
+
+func (w *world) fault() {
+	s := w.nodes[w.rng.IntN(len(w.nodes))]
+	back := w.between(10*time.Millisecond, time.Second)
+	switch w.rng.IntN(7) {
+	case 0, 1:
+		s.crash()
+		w.in(back, s.up)
+	case 2: // all at once
+		for _, s := range w.nodes {
+			s.crash()
+			w.in(w.between(0, back), s.up)
+		}
+	case 3: // nothing comes to it, or from it, or both
+		way := w.rng.IntN(3)
+		for _, o := range w.nodes {
+			if way != 0 {
+				w.cut[[2]int{s.n, o.n}] = true
+			}
+			if way != 1 {
+				w.cut[[2]int{o.n, s.n}] = true
+			}
+		}
+		w.in(back, func() { clear(w.cut) })
+		w.stats["partition"]++
+	case 4:
+		s.paused = true
+		w.in(back, func() { s.paused = false })
+		w.stats["pause"]++
+	case 5:
+		s.stall = w.between(0, 400*time.Millisecond)
+		w.in(back, func() { s.stall = 0 })
+	case 6: // the leader
+		if l := w.controller(); l != nil {
+			l.crash()
+			w.in(back, l.up)
+		}
+	}
+}
+
+// load has proposals made now and then, for ever.
+func (w *world) load() {
+	w.in(w.between(5*time.Millisecond, 60*time.Millisecond), func() {
+		w.propose()
+		w.load()
+	})
+}
+
+// settle checks that the cluster gets going again, and that all of it knows what was acknowledged.
+func (w *world) settle() {
+	before := w.acked
+	if !w.run(10*time.Second, func() bool { return w.acked > before+2 }) {
+		w.fail("no progress after healing: %d is the last that was acknowledged", w.acked)
+	}
+	want := w.acked
+	if !w.run(10*time.Second, func() bool {
+		for _, s := range w.nodes {
+			if s.member.Image().Index() < want {
+				return false
+			}
+		}
+		return true
+	}) {
+		w.fail("a node does not get to index %d, which was acknowledged", want)
+	}
+}
+
+// play is one run.
+func play(t *testing.T, seed uint64, broken Broken) *world {
+	w := newWorld(t, seed, 3)
+	w.broken = broken
+	w.load()
+	w.grow()
+	for range 3 {
+		if w.failed == nil {
+			w.faults(w.between(time.Second, 3*time.Second))
+		}
+		if w.failed == nil {
+			w.settle()
+		}
+	}
+	return w
+}
+
+// TestCluster: at most one leader per term, what is committed never changes, images are equal at equal index (M2), nothing
+// acknowledged is lost, and it goes on after healing; whatever happens to nodes, disks and network.
+func TestCluster(t *testing.T) {
+	seeds := uint64(300)
+	if testing.Short() {
+		seeds = 30
+	}
+	total := make(map[string]int)
+	for seed := range seeds {
+		w := play(t, seed, Broken{})
+		if w.failed != nil {
+			t.Fatal(w.failed)
+		}
+		for k, n := range w.stats {
+			total[k] += n
+			if n > 0 {
+				total["runs with "+k]++
+			}
+		}
+	}
+	for _, k := range slices.Sorted(maps.Keys(total)) {
+		t.Logf("%s: %d", k, total[k])
+	}
+	for _, k := range []string{"leader", "crash", "torn", "truncation", "snapshot", "compaction", "partition", "acknowledged"} {
+		if n := total["runs with "+k]; n*20 < int(seeds) {
+			t.Errorf("only %d runs of %d had a %s: the test shows little", n, seeds, k)
+		}
+	}
+}
+
+// TestClusterIsDeterministic: a seed replays.
+func TestClusterIsDeterministic(t *testing.T) {
+	for seed := range uint64(5) {
+		a, b := play(t, seed, Broken{}), play(t, seed, Broken{})
+		if a.now != b.now || a.seq != b.seq || !maps.Equal(a.truth, b.truth) || !maps.Equal(a.terms, b.terms) {
+			t.Errorf("seed %d: %d events until %v, and then %d until %v", seed, a.seq, a.now, b.seq, b.now)
+		}
+	}
+}

@@ -1,0 +1,165 @@
+package quorum
+
+import (
+	"go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
+
+	"chronik/internal/metadata/image"
+)
+
+// saveBytes is from which size on a Save takes no more entries.
+const saveBytes = 4 << 20
+
+// Save is one order to the disk. All of it must be durable when Saved is called, in the order of the fields: a crash in
+// the middle leaves a beginning.
+type Save struct {
+	vote     *voteState // nil: as it is
+	snapshot *snapshot  // nil: none. The log is emptied and begins behind it
+	// entries continue the log, after it was cut to end where they begin.
+	entries   []*pb.Entry
+	responses []*pb.Message // leave afterwards
+	raw       *pb.Snapshot
+	hard      voteState // as far as the messages in it say
+	hasHard   bool
+}
+
+// snapshot is one that was received.
+type snapshot struct {
+	index, term uint64
+	data        []byte
+}
+
+// Entries is the number of entries to be saved.
+func (s *Save) Entries() int { return len(s.entries) }
+
+// Compaction is an order to write the image down and to drop the entries that are in it, but for some.
+type Compaction struct {
+	image  *image.Image
+	config configuration
+	// behind is the last entry to be dropped, and its term.
+	behind, behindTerm uint64
+}
+
+// nextSave begins the next Save if none is under way. It reports whether there was something to do that is done already.
+func (m *Member) nextSave() bool {
+	if m.save != nil || len(m.queue) == 0 {
+		return false
+	}
+	if m.compaction != nil && !raft.IsEmptySnap(m.queue[0].Snapshot) {
+		return false // both write the snapshot's file
+	}
+	s := &Save{hard: m.durable}
+	for len(m.queue) > 0 && s.absorb(m.queue[0]) {
+		m.queue[0] = nil
+		m.queue = m.queue[1:]
+	}
+	if s.hasHard && (s.hard.term != m.durable.term || s.hard.vote != m.durable.vote || s.raw != nil) {
+		s.vote = &s.hard
+	}
+	if s.raw != nil {
+		s.snapshot = &snapshot{index: s.raw.GetMetadata().GetIndex(), term: s.raw.GetMetadata().GetTerm(), data: s.raw.GetData()}
+	}
+	if s.vote == nil && s.snapshot == nil && len(s.entries) == 0 {
+		// A commit index alone: nothing relies on it, so it waits for the next vote.
+		m.finish(s)
+		return true
+	}
+	m.save, m.saveAge = s, 0
+	m.effects.Save = s
+	return false
+}
+
+// absorb takes one of Raft's orders along, if it only continues what is in the Save.
+func (s *Save) absorb(msg *pb.Message) bool {
+	snap, es := !raft.IsEmptySnap(msg.Snapshot), msg.Entries
+	if snap && (s.raw != nil || len(s.entries) > 0) {
+		return false
+	}
+	if n := len(s.entries); n > 0 && len(es) > 0 && (es[0].GetIndex() != s.entries[n-1].GetIndex()+1 || s.bytes() >= saveBytes) {
+		return false
+	}
+	if snap {
+		s.raw = msg.Snapshot
+	}
+	s.entries = append(s.entries, es...)
+	if msg.Term != nil { // else the message says nothing of it
+		s.hasHard = true
+		s.hard.term, s.hard.vote, s.hard.commit = msg.GetTerm(), msg.GetVote(), msg.GetCommit()
+	}
+	s.responses = append(s.responses, msg.Responses...)
+	return true
+}
+
+func (s *Save) bytes() (n int) {
+	for _, e := range s.entries {
+		n += size(e)
+	}
+	return n
+}
+
+// Saved tells that the Save under way is durable, or why it is not, which is final (D3, M3).
+func (m *Member) Saved(err error) {
+	m.input(func() error {
+		s := m.save
+		m.save = nil
+		if err == nil {
+			m.finish(s)
+		}
+		return err
+	})
+}
+
+// finish acts on what is durable now.
+func (m *Member) finish(s *Save) {
+	if s.vote != nil {
+		m.durable = *s.vote
+	}
+	if s.snapshot != nil {
+		m.install(s.snapshot)
+	}
+	if err := m.log.append(s.entries); err != nil {
+		m.fail(err)
+		return
+	}
+	m.sendHeld()
+	for _, r := range s.responses {
+		if r.GetTo() == m.id {
+			m.step(r)
+		} else {
+			m.send(r)
+		}
+	}
+}
+
+// nextCompaction orders a snapshot of the image if one is due.
+func (m *Member) nextCompaction() bool {
+	index := m.image.Index()
+	if m.compaction != nil || index-m.tried < m.opts.SnapshotEvery || m.save != nil && m.save.snapshot != nil {
+		return false
+	}
+	m.tried = index
+	c := &Compaction{image: m.image, config: m.config, behind: max(index-min(index, m.opts.KeepEntries), m.log.first-1)}
+	var err error
+	if c.behindTerm, err = m.log.term(c.behind); err != nil {
+		m.fail(err)
+		return false
+	}
+	m.compaction = c
+	m.effects.Compact = c
+	return false
+}
+
+// Compacted tells that the Compaction under way is done, or why not: then it is tried again some entries later.
+func (m *Member) Compacted(err error) {
+	m.input(func() error {
+		c := m.compaction
+		m.compaction = nil
+		if err == nil {
+			m.log.compact(c.behind, c.behindTerm)
+			return nil
+		}
+		m.opts.Log.Error("the metadata could not be written down; the log is whole, and it is tried again later",
+			"index", c.image.Index(), "next_attempt", m.tried+m.opts.SnapshotEvery, "error", err)
+		return nil
+	})
+}
