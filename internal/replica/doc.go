@@ -7,5 +7,6 @@
 //
 // Concurrency: every method may be called from any goroutine. Append, Read and the offset lookups take
 // no lock of this package: they load one atomic pointer each for the log, the leadership and the policy.
+// Ensure and Remove do no I/O: whoever applies metadata never waits for a data disk (R8).
 // The log's callbacks arrive on the committer's goroutines with no lock held, and never block.
 package replica

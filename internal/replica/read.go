@@ -81,9 +81,3 @@ func diverges(l *wal.Log, q ReadRequest) (*Divergence, error) {
 	}
 	return nil, nil
 }
-
-// Behind tells cheaply how far a reader at from is below what it may see. The answer is in records, 0 if
-// there is nothing for it; a parked fetch uses it to decide whether looking closer can pay.
-func (r *Replica) Behind(from model.Offset) int64 {
-	return max(0, int64(r.HighWatermark()-from))
-}

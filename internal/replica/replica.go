@@ -19,7 +19,8 @@ type Replica struct {
 	topicID   model.TopicID
 	dir       string
 
-	open    sync.Once // the log opens once: in the background, or for the first who asks
+	after   <-chan struct{} // until then the directory belongs to an earlier topic of the name; nil: it does not
+	open    sync.Once       // the log opens once: in the background, or for the first who asks
 	openLog func(*Replica) (*wal.Log, error)
 	openErr error // written inside open
 
@@ -175,10 +176,15 @@ func (r *Replica) configure(s *Settings) {
 	}
 }
 
-// retire ends the replica's life: its callers are refused from now on, and its log, if it is open, fails
-// its waiters and leaves the files to the caller.
-func (r *Replica) retire() {
+// refuse has all callers refused from now on.
+func (r *Replica) refuse() {
 	r.lead.Store(nil)
+	r.parked.wakeAll()
+}
+
+// retire ends the life of a replica that refuses its callers: its log, if it is open, fails its waiters and
+// leaves the files to the caller. It waits for the disk.
+func (r *Replica) retire() {
 	r.open.Do(func() { r.openErr = ErrUnknownPartition })
 	if l := r.log.Load(); l != nil {
 		l.Abandon(ErrUnknownPartition)

@@ -179,9 +179,6 @@ func TestReadBounds(t *testing.T) {
 			t.Errorf("%s: watermark %d, start %d; want 4 and 2", tc.name, res.HighWatermark, res.LogStart)
 		}
 	}
-	if n := r.Behind(1); n != 3 {
-		t.Errorf("a reader at 1 is %d behind, want 3", n)
-	}
 	for _, to := range []model.Offset{-2, 5} {
 		if _, err := r.DeleteBefore(to); !errors.Is(err, ErrOffsetOutOfRange) {
 			t.Errorf("DeleteBefore(%d): %v", to, err)

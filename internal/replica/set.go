@@ -33,12 +33,13 @@ type Set struct {
 	env      Env
 	disk     layout
 	replicas *xsync.Map[model.TopicPartition, *Replica]
+	leaving  removals
 }
 
 // NewSet prepares the directories below the data directory. It opens no log.
 func NewSet(env Env) (*Set, error) {
 	s := &Set{env: env, disk: layout{fs: env.FS, root: env.DataDir},
-		replicas: xsync.NewMap[model.TopicPartition, *Replica]()}
+		replicas: xsync.NewMap[model.TopicPartition, *Replica](), leaving: newRemovals()}
 	if err := s.disk.prepare(); err != nil {
 		return nil, fmt.Errorf("preparing the data directory: %w", err)
 	}
@@ -77,30 +78,44 @@ func (s *Set) Ensure(a Assignment) {
 		r = nil
 	}
 	if r == nil {
-		r = &Replica{partition: a.Partition, topicID: a.TopicID, dir: s.disk.partition(a.Partition), openLog: s.openLog}
+		r = &Replica{partition: a.Partition, topicID: a.TopicID, dir: s.disk.partition(a.Partition),
+			after: s.leaving.before(a.Partition), openLog: s.openLog}
 	}
 	r.configure(a.Settings)
 	r.follow(a)
 	s.replicas.Store(a.Partition, r)
 }
 
-// Remove deletes the partition: callers are refused at once, its directory is moved out of the way before
-// Remove returns, and the files go in the background.
+// Remove deletes the partition: callers are refused when it returns, which is at once. Its waiters are told and
+// its files go in the background, before a partition of the same name opens.
 func (s *Set) Remove(tp model.TopicPartition) {
 	r, ok := s.replicas.LoadAndDelete(tp)
 	if !ok {
 		return
 	}
-	r.retire()
-	if err := s.disk.discard(r.dir, r.topicID, tp.Partition); err != nil {
-		s.env.Log.Error("could not remove a deleted partition; its directory will be removed at the next start",
-			"partition", tp.String(), "dir", r.dir, "error", err)
-	}
+	r.refuse()
+	var grave string
+	var err error
+	s.leaving.begin(tp, func() {
+		r.retire()
+		grave, err = s.disk.bury(r.dir, r.topicID, tp.Partition)
+	}, func() {
+		if err == nil && grave != "" {
+			err = s.env.FS.RemoveAll(grave)
+		}
+		if err != nil {
+			s.env.Log.Error("could not remove a deleted partition; its directory will be removed at the next start",
+				"partition", tp.String(), "dir", r.dir, "error", err)
+		}
+	})
 }
 
 // openLog opens one partition's log. A directory that belongs to another topic of the same name is moved
 // away first (L5).
 func (s *Set) openLog(r *Replica) (*wal.Log, error) {
+	if r.after != nil {
+		<-r.after
+	}
 	l, rec, err := s.open(r)
 	if id := new(wal.IdentityError); errors.As(err, &id) {
 		s.env.Log.Warn("a directory belonged to an earlier topic of the same name; it is moved away and removed",
@@ -163,7 +178,7 @@ func (s *Set) RemoveStrays() error {
 	}
 	for _, e := range entries {
 		tp, err := model.ParseTopicPartition(e.Name)
-		if err != nil || !e.IsDir || s.Get(tp) != nil {
+		if err != nil || !e.IsDir || s.Get(tp) != nil || s.leaving.before(tp) != nil {
 			continue // a stranger's file is not ours to delete
 		}
 		dir := path.Join(s.disk.partitions(), e.Name)
@@ -192,8 +207,9 @@ func (s *Set) EnforceRetention(ctx context.Context) {
 	}
 }
 
-// Close writes every open log's clean mark. No Ensure, Remove or Append may follow.
+// Close writes every open log's clean mark, and waits for the removals. No Ensure, Remove or Append may follow.
 func (s *Set) Close() error {
+	defer s.leaving.all.Wait()
 	const parallel = 8
 	var g errgroup.Group
 	g.SetLimit(parallel)

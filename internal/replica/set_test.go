@@ -66,6 +66,7 @@ func TestL5CreatedAgain(t *testing.T) {
 			if _, err := old.Append(batch(t, record.Options{}, now), nil, nil, false); !errors.Is(err, ErrNotLeader) {
 				t.Errorf("appending to the old topic: %v, want ErrNotLeader", err)
 			}
+			g.leaving.all.Wait()
 			if left, err := fs.ReadDir("/data/wal/deleted"); err != nil || len(left) != 0 {
 				t.Errorf("left in deleted: %v, %v", left, err)
 			}
@@ -103,8 +104,10 @@ func TestRemoveStrays(t *testing.T) {
 	}
 }
 
-// TestRemoveFailsWaiters: a batch that waits behind a sync learns that the partition went.
-func TestRemoveFailsWaiters(t *testing.T) {
+// TestR8RemovalDoesNotWaitForTheDisk: a sync that hangs holds up nobody who applies metadata. The partition is gone at
+// once, and what waits behind the sync learns it when it can. A topic created again meanwhile, and even deleted and
+// created once more, has nothing of the old one.
+func TestR8RemovalDoesNotWaitForTheDisk(t *testing.T) {
 	fs := faultfs.New(crashfs.New(1))
 	g := open(t, fs)
 	g.Ensure(assign(t0, 1, 0))
@@ -127,22 +130,47 @@ func TestRemoveFailsWaiters(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	removed := make(chan struct{})
+	g.Remove(t0) // returns, though the sync does not
+	if g.Get(t0) != nil {
+		t.Error("a removed partition is still found")
+	}
+	if _, err := r.Append(batch(t, record.Options{}, now), nil, nil, false); !errors.Is(err, ErrNotLeader) {
+		t.Errorf("appending to a removed partition: %v, want ErrNotLeader", err)
+	}
+	g.Ensure(assign(t0, 2, 0))
+	g.Remove(t0)
+	g.Ensure(assign(t0, 3, 0))
+	anew, at := make(outcome, 2), make(chan model.Offset, 1)
 	go func() {
-		defer close(removed)
-		g.Remove(t0)
+		out, err := g.Get(t0).Append(batch(t, record.Options{}, now), nil, anew, false)
+		if err != nil {
+			anew <- err
+		}
+		at <- out.BaseOffset
 	}()
-	for err == nil { // until Remove has closed the log to appends: now it waits for the sync in progress
+	for err == nil { // until the log is closed to appends: now its end waits for the sync
 		_, err = log.Append(wal.Append{Batch: batch(t, record.Options{}, now)})
 		runtime.Gosched()
 	}
 	close(goOn)
-	<-removed
 	if err := first.result(t); err != nil {
 		t.Errorf("the batch that was being synced: %v", err)
 	}
 	if err := queued.result(t); !errors.Is(err, ErrUnknownPartition) {
 		t.Errorf("the queued batch: %v, want ErrUnknownPartition", err)
+	}
+	if err := anew.result(t); err != nil {
+		t.Errorf("the new topic's first batch: %v", err)
+	}
+	if off := <-at; off != 0 || g.Get(t0).TopicID() != (model.TopicID{3}) {
+		t.Errorf("the new topic's first batch stands at %d, want 0", off)
+	}
+	g.leaving.all.Wait()
+	if left, err := fs.ReadDir("/data/wal/deleted"); err != nil || len(left) != 0 {
+		t.Errorf("left in deleted: %v, %v", left, err)
+	}
+	if g.leaving.before(t0) != nil {
+		t.Error("a removal that is over is still waited for")
 	}
 }
 
