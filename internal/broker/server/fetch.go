@@ -35,7 +35,12 @@ func (c *Conn) emitFetch(out *outBuf, s *Slot) error {
 		}
 	}
 	s.sent = true
-	return nil
+	if c.fileSender == nil {
+		return nil
+	}
+	err := c.writeOut(out)
+	c.fileSender.uncork()
+	return err
 }
 
 // emitRegion sends a region behind what is encoded, or adds it to that.

@@ -9,11 +9,14 @@ import (
 // fileSender sends a file's bytes to a socket without a copy (sendfile). A connection has one if its socket is a plain one
 // and the system can; see newFileSender. It belongs to the holder of the right to write.
 type fileSender interface {
-	// send writes head and then n bytes of the file src from pos on, and returns how many bytes of each it wrote. Head waits for the file's
-	// first bytes and leaves with them. After each step it asks valid whether to go on. Closing the connection and its
-	// write deadline end it. The error is errNoSendfile if all of head but nothing of the file was written,
-	// and the file must be sent in another way.
+	// send writes head and then n bytes of the file src from pos on, and returns how many bytes of each it wrote. After each step
+	// it asks valid whether to go on. Closing the connection and its write deadline end it. The error is
+	// errNoSendfile if all of head but nothing of the file was written, and the file must be sent in another way.
+	//
+	// The last packet, if not full, waits for what is written next, until uncork.
 	send(head []byte, src uintptr, pos, n int64, valid func() error) (headSent, fileSent int64, err error)
+	// uncork lets go what waits. It is called when all of a reply is written.
+	uncork()
 }
 
 var errNoSendfile = errors.New("the file system has no sendfile")

@@ -20,6 +20,8 @@ type socketSender struct {
 	c   *Conn
 	try func(fd uintptr) bool // s.attempt, made once
 
+	corked bool
+
 	head     []byte
 	src      int
 	pos      int64 // of the next byte in src; sendfile moves it
@@ -56,9 +58,20 @@ func (s *socketSender) send(head []byte, src uintptr, pos, n int64, valid func()
 	return s.headSent, s.fileSent, err
 }
 
+// uncork undoes what attempt has done. If that fails the connection does.
+func (s *socketSender) uncork() {
+	if s.corked {
+		s.corked = false
+		_ = s.rc.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_CORK, 0) })
+	}
+}
+
 // attempt sends until all is sent or the socket takes no more: false has the runtime wait until it does, for no longer than the
 // write deadline, and call again.
 func (s *socketSender) attempt(fd uintptr) bool {
+	if !s.corked { // else what surrounds the records would go in packets of its own, each of which wakes the client
+		s.corked = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_CORK, 1) == nil
+	}
 	for s.err == nil && (len(s.head) > 0 || s.left > 0) {
 		n, err := s.step(int(fd))
 		switch {
@@ -80,7 +93,7 @@ func (s *socketSender) attempt(fd uintptr) bool {
 // step is one system call.
 func (s *socketSender) step(fd int) (int, error) {
 	if len(s.head) > 0 {
-		n, err := unix.SendmsgN(fd, s.head, nil, nil, unix.MSG_MORE|unix.MSG_NOSIGNAL)
+		n, err := unix.SendmsgN(fd, s.head, nil, nil, unix.MSG_NOSIGNAL)
 		if n > 0 {
 			s.head = s.head[n:]
 			s.headSent += int64(n)

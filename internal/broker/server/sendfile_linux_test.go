@@ -340,7 +340,7 @@ func BenchmarkFetch(b *testing.B) {
 					return []wire.Region{r}
 				})})
 				c := h.client()
-				request := frame(wire.KeyFetch, 11, 1, nil)
+				request := frame(wire.KeyFetch, 12, 1, nil)
 				b.SetBytes(int64(size.bytes))
 				b.ReportAllocs()
 				buf := make([]byte, 9<<20)
