@@ -89,6 +89,9 @@ func (p *Policy) walk(b record.Batch, nowMs int64) error {
 	lower, upper := p.bounds(nowMs)
 	needed := p.Compacted || lower != math.MinInt64 || b.MaxTimestamp() > upper
 	if compressed && !needed {
+		if !compress.Begins(b.Records(), b.Codec()) { // the least that keeps consumers from what nobody can read
+			return fmt.Errorf("%w: they do not begin as %s does", ErrCompressed, b.Codec())
+		}
 		return nil
 	}
 	data := b.Records()

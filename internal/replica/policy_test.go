@@ -30,6 +30,16 @@ func batch(t testing.TB, o record.Options, timestamps ...int64) record.Batch {
 	return b
 }
 
+// miscast is a batch that claims a codec, and whose records are something else.
+func miscast(t testing.TB, c compress.Codec) record.Batch {
+	b := batch(t, record.Options{Codec: c}, now)
+	for i := range b.Records() {
+		b.Records()[i] = byte('a' + i%26)
+	}
+	b.SetProducer(record.Producer{ID: -1, Epoch: -1, Sequence: -1}) // and the checksum
+	return b
+}
+
 // TestL4Verbatim: what a producer sent is stored as it is, whatever the codec, where no setting says otherwise.
 func TestL4Verbatim(t *testing.T) {
 	for c := compress.None; c <= compress.Zstd; c++ {
@@ -72,6 +82,10 @@ func TestAdmitRefuses(t *testing.T) {
 		{"from the future", nil, batch(t, record.Options{}, now, now+3_600_001), ErrTimestamp},
 		{"from the future, compressed", nil, batch(t, record.Options{Codec: compress.Gzip}, now+3_600_001), ErrTimestamp},
 		{"from the past", func(p *Policy) { p.BeforeMaxMs = 1000 }, batch(t, record.Options{Codec: compress.LZ4}, now-1001), ErrTimestamp},
+		{"a gzip batch that is none", nil, miscast(t, compress.Gzip), ErrCompressed},
+		{"a snappy batch that is none", nil, miscast(t, compress.Snappy), ErrCompressed},
+		{"an LZ4 batch that is none", nil, miscast(t, compress.LZ4), ErrCompressed},
+		{"a Zstandard batch that is none", nil, miscast(t, compress.Zstd), ErrCompressed},
 		{"a control batch", nil, batch(t, record.Options{Control: true}, now), record.ErrControl},
 	} {
 		p := policy()
