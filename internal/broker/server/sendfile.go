@@ -51,6 +51,7 @@ func (c *Conn) sendFile(out *outBuf, r wire.FileRegion) (n int64, done bool, err
 	c.wrote(head + n)
 	out.bytes = out.bytes[:0]
 	if errors.Is(err, errNoSendfile) {
+		files.uncork()
 		c.fileSender = nil
 		return 0, false, nil
 	}

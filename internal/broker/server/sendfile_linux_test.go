@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"golang.org/x/sys/unix"
 
 	"chronik/internal/wire"
 )
@@ -137,7 +138,10 @@ func TestSendfileSizes(t *testing.T) {
 			file.copied.Store(0)
 			file.released.Store(0)
 			var want [][]byte
-			h := start(t, setup{tcp: c.tcp, handler: fetching(func() (regions []wire.Region) {
+			var conn atomic.Pointer[Conn]
+			h := start(t, setup{tcp: c.tcp, handler: HandlerFunc(func(_ context.Context, req *Request, s *Slot) {
+				var regions []wire.Region
+				conn.Store(req.Conn)
 				pos := 4096 + 13
 				want = nil
 				for _, n := range sizes {
@@ -148,7 +152,7 @@ func TestSendfileSizes(t *testing.T) {
 					regions, want = append(regions, r), append(want, file.bytes[pos:pos+n])
 					pos += n + 1
 				}
-				return regions
+				s.SendFetch(fetchReply(req.Version, regions...))
 			})})
 			client := h.client()
 			const rounds = 3
@@ -159,16 +163,36 @@ func TestSendfileSizes(t *testing.T) {
 					}
 				}
 			}
+			client.records()
+			eventually(t, "the socket holds no packets back after the reply", func() bool { return !corked(t, conn.Load().nc) })
 			_ = client.Close()
 			h.stop()
-			if n := int(file.copied.Load()); n != rounds*c.copied {
-				t.Errorf("%d regions were copied, want %d", n, rounds*c.copied)
+			if n := int(file.copied.Load()); n != (rounds+1)*c.copied {
+				t.Errorf("%d regions were copied, want %d", n, (rounds+1)*c.copied)
 			}
-			if n := int(file.released.Load()); n != rounds*len(sizes) {
-				t.Errorf("%d regions were released, want %d", n, rounds*len(sizes))
+			if n := int(file.released.Load()); n != (rounds+1)*len(sizes) {
+				t.Errorf("%d regions were released, want %d", n, (rounds+1)*len(sizes))
 			}
 		})
 	}
+}
+
+// corked tells whether a socket holds packets back until they are full.
+func corked(t *testing.T, nc net.Conn) bool {
+	t.Helper()
+	tcp, ok := nc.(*net.TCPConn)
+	if !ok {
+		return false
+	}
+	rc, err := tcp.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	on := 0
+	if cerr := rc.Control(func(fd uintptr) { on, err = unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_CORK) }); cerr != nil || err != nil {
+		t.Fatal(cerr, err)
+	}
+	return on != 0
 }
 
 // withoutSendfile gives a region a descriptor that sendfile cannot read from, as some file systems' are: a directory's.
