@@ -12,6 +12,10 @@
 //
 //	bytes -> source -> reader (frames) -> dispatch -> Handler -> Slot ... Slot.Send -> queue -> writer -> bytes
 //
+// The records of a Fetch response are not encoded. Small ones are read beside the rest of the response; larger ones go from the
+// page cache to the socket by sendfile, where file, socket and system allow (fileSender), and are read and written in pieces
+// elsewhere (TLS, in-memory connections, simulated disks).
+//
 // # Invariants
 //   - E1: replies leave in request order. Only Produce pipelines: any other request starts when all slots before
 //     it are complete. A request's chunk is released only after its reply is encoded, so a reply may alias the request.
