@@ -34,12 +34,13 @@ type Set struct {
 	disk     layout
 	replicas *xsync.Map[model.TopicPartition, *Replica]
 	leaving  removals
+	clock    *retentionClock
 }
 
 // NewSet prepares the directories below the data directory. It opens no log.
 func NewSet(env Env) (*Set, error) {
 	s := &Set{env: env, disk: layout{fs: env.FS, root: env.DataDir},
-		replicas: xsync.NewMap[model.TopicPartition, *Replica](), leaving: newRemovals()}
+		replicas: xsync.NewMap[model.TopicPartition, *Replica](), leaving: newRemovals(), clock: newRetentionClock(env.Now)}
 	if err := s.disk.prepare(); err != nil {
 		return nil, fmt.Errorf("preparing the data directory: %w", err)
 	}
@@ -137,7 +138,7 @@ func (s *Set) openLog(r *Replica) (*wal.Log, error) {
 func (s *Set) open(r *Replica) (*wal.Log, wal.Recovery, error) {
 	return wal.Open(wal.Options{
 		FS: s.env.FS, Dir: r.dir, Partition: r.partition, TopicID: r.topicID,
-		Config: r.spec.Load().Log, Committer: s.env.Committer, Now: s.env.Now, Observer: r,
+		Config: r.spec.Load().Log, Committer: s.env.Committer, Now: s.clock.now, Observer: r,
 	})
 }
 
@@ -190,8 +191,13 @@ func (s *Set) RemoveStrays() error {
 	return nil
 }
 
-// EnforceRetention deletes what the topics' retention says, in every open log.
+// EnforceRetention deletes what the topics' retention says, in every open log. It does not follow a wall clock that
+// leaps forward (E4).
 func (s *Set) EnforceRetention(ctx context.Context) {
+	if _, ahead := s.clock.look(); ahead > 0 {
+		s.env.Log.Error("the wall clock has leapt forward; retention by time goes on by the time from before, so that nothing is deleted too early. "+
+			"Set the clock right, or restart the server if it is right now", "ahead", ahead.String())
+	}
 	for r := range s.All {
 		l := r.log.Load()
 		if l == nil || ctx.Err() != nil {
