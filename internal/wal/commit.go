@@ -11,16 +11,33 @@ import (
 // commit writes and syncs the next group and tells its waiters. The caller has the turn. It reports
 // whether there was a group.
 func (l *Log) commit() bool {
+	p, ok := l.writeNext()
+	if p.group != nil {
+		l.syncPart(p)
+	}
+	return ok
+}
+
+// part is a group between its write and its sync.
+type part struct {
+	group    *group
+	file     *file // with a reference
+	mustSync bool  // else it is complete as it is, and the sync is left to a later one
+}
+
+// writeNext forms the next group and writes it. It reports whether there was one; the part is empty if there was none or it
+// failed. The caller has the turn.
+func (l *Log) writeNext() (p part, ok bool) {
 	l.mu.Lock()
 	g := l.core.formGroup()
 	l.mu.Unlock()
 	if g == nil {
-		return false
+		return part{}, false
 	}
 	f, err := l.write(g)
 	if err != nil {
 		l.failGroup(f, err)
-		return true
+		return part{}, true
 	}
 	l.mu.Lock()
 	l.core.onWritten(g)
@@ -30,7 +47,13 @@ func (l *Log) commit() bool {
 	if g.relaxed {
 		l.groupDone(g)
 	}
-	if mustSync {
+	return part{g, f, mustSync}, true
+}
+
+// syncPart syncs what writeNext has written, and ends it. The caller has the turn still.
+func (l *Log) syncPart(p part) {
+	g, f := p.group, p.file
+	if p.mustSync {
 		err := f.Sync()
 		if err == nil {
 			err = l.spaceFailed()
@@ -42,7 +65,7 @@ func (l *Log) commit() bool {
 			if told {
 				g.recycle()
 			}
-			return true
+			return
 		}
 		l.settled()
 		l.mu.Lock()
@@ -55,7 +78,6 @@ func (l *Log) commit() bool {
 	l.afterGroup(f, g)
 	f.release()
 	g.recycle()
-	return true
 }
 
 // groupDone publishes a group's end and tells those who wait for it: the waiters first, in offset order.

@@ -1,0 +1,57 @@
+package wal
+
+import (
+	"testing"
+
+	"chronik/internal/model"
+	"chronik/internal/vfs/crashfs"
+)
+
+// TestStepper: between write and sync nobody is told and a power cut takes the batch; after the sync it stays.
+func TestStepper(t *testing.T) {
+	disk := crashfs.New(1)
+	if err := disk.MkdirAll("/data/wal/partitions"); err != nil {
+		t.Fatal(err)
+	}
+	open := func(disk *crashfs.FS) (*Stepper, *Log) {
+		s := NewStepper(CommitterOptions{FS: disk})
+		l, _, err := Open(Options{FS: disk, Dir: "/data/wal/partitions/topic-3", Partition: model.TopicPartition{Topic: "topic", Partition: 3},
+			TopicID: model.TopicID{1}, Config: DefaultConfig(), Committer: s.Committer()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s, l
+	}
+	s, l := open(disk)
+	if err := l.BeginEpoch(0); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := s.Write(); ok {
+		t.Error("something was written where nothing was appended")
+	}
+	told := make(chan error, 1)
+	if _, err := l.Append(Append{Batch: batch(3, 30, 1, nil), Waiter: waiter{told}}); err != nil {
+		t.Fatal(err)
+	}
+	flight, ok := s.Write()
+	if !ok || flight == nil || flight.Log() != l || len(told) != 0 || l.DurableEnd() != 0 {
+		t.Fatalf("after the write: %v, %v, %d told, durable up to %d", flight, ok, len(told), l.DurableEnd())
+	}
+	if _, after := open(disk.CrashClone(crashfs.Lose)); after.End() != 0 {
+		t.Errorf("a power cut before the sync left offsets up to %d", after.End())
+	}
+	flight.Sync()
+	if len(told) != 1 || <-told != nil || l.DurableEnd() != 3 {
+		t.Errorf("after the sync the waiter was not told, or durable is %d", l.DurableEnd())
+	}
+	if _, after := open(disk.CrashClone(crashfs.Lose)); after.End() != 3 {
+		t.Errorf("a power cut after the sync left offsets up to %d", after.End())
+	}
+	for _, l := range s.Tick() {
+		s.Upkeep(l)
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	s.Close()
+}
