@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"time"
 
+	"chronik/internal/metadata/image"
+	"chronik/internal/model"
 	"chronik/internal/vfs"
 	"chronik/internal/vfs/crashfs"
 	"chronik/internal/vfs/faultfs"
@@ -25,20 +27,26 @@ type disk struct {
 	files *faultfs.FS // over cells; what the node sees
 	slow  time.Duration
 	stall time.Duration // until when no sync completes
-	age   int           // new at each wipe
-	torn  bool          // something that was not synced when the power failed is there, and something is not
 	bad   int           // syncs and writes that were made to fail
+	id    image.UUID    // of the data directory (R7)
+	// What a node writes down beside its logs.
+	image        *image.Image // the newest metadata that it has applied
+	stoppedClean bool
+	shadows      map[partitionKey]*shadow
 }
 
 func newDisk(w *world, owner nodeID) *disk {
-	d := &disk{w: w, owner: owner}
+	d := &disk{w: w, owner: owner, shadows: make(map[partitionKey]*shadow)}
 	d.wipe()
 	return d
 }
 
 // wipe puts an empty disk in the place of this one.
 func (d *disk) wipe() {
-	d.age++
+	d.id, d.image, d.stoppedClean = d.w.uuid(), nil, false
+	for _, s := range d.shadows {
+		*s = shadow{excused: true}
+	}
 	d.install(crashfs.New(d.w.rng.Uint64()))
 	if err := d.files.MkdirAll(logsDir); err != nil {
 		panic(err) // a disk in memory
@@ -52,6 +60,21 @@ func (d *disk) install(cells *crashfs.FS) {
 
 // crash cuts the power. What was not synced stays, goes or tears, as mode says.
 func (d *disk) crash(mode crashfs.Mode) { d.install(d.cells.Crash(mode)) }
+
+// partitionKey names a partition for good.
+type partitionKey struct {
+	id  model.TopicID
+	num int32
+}
+
+// shadow returns what is known of a replica that lies on the disk.
+func (d *disk) shadow(id model.TopicID, num int32) *shadow {
+	k := partitionKey{id, num}
+	if d.shadows[k] == nil {
+		d.shadows[k] = new(shadow)
+	}
+	return d.shadows[k]
+}
 
 // syncTime draws how long a sync takes.
 func (d *disk) syncTime() time.Duration {

@@ -1,5 +1,7 @@
 package sim
 
+import "fmt"
+
 // stats is what a run exercised.
 type stats [numExercises]int
 
@@ -16,3 +18,31 @@ const (
 )
 
 var exerciseNames = [numExercises]string{"election", "truncation", "torn crash", "ISR shrink", "ISR expand"}
+
+// summary adds up what many schedules exercised.
+type summary struct {
+	schedules, failed, events int
+	in                        stats // in how many schedules at least once
+}
+
+func (s *summary) add(w *world) {
+	s.schedules++
+	s.events += w.ran
+	if w.failed != nil {
+		s.failed++
+	}
+	for i, n := range w.stats {
+		if n > 0 {
+			s.in[i]++
+		}
+	}
+}
+
+// String says in which share of the schedules each thing happened.
+func (s *summary) String() string {
+	text := fmt.Sprintf("%d schedules, %d events each on average, %d failed", s.schedules, s.events/max(s.schedules, 1), s.failed)
+	for i, n := range s.in {
+		text += fmt.Sprintf("; %s in %.1f %%", exerciseNames[i], 100*float64(n)/float64(max(s.schedules, 1)))
+	}
+	return text
+}

@@ -1,9 +1,16 @@
 package sim
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"chronik/internal/metadata/image"
+	"chronik/internal/model"
+	"chronik/internal/record"
+	"chronik/internal/replication"
+	"chronik/internal/wal"
 )
 
 // world is one run: its time, its randomness and all that happens in it.
@@ -17,6 +24,22 @@ type world struct {
 	trace  trace
 	failed *violation // the first one
 	stats  stats
+	bugs   bugs
+
+	nodes     []*node // by ID; the first one is nil
+	truth     *image.Image
+	office    *endpointFunc // the controller, where there is no quorum
+	ledgers   map[partitionKey]*ledger
+	order     []*ledger // as they were made
+	producers []*producer
+	consumers []*consumer
+	builder   record.Builder
+	made      int64 // records, requests and the like
+	lastAck   time.Duration
+
+	logConfig   wal.Config
+	replication replication.Config
+	unclean     bool // elections may lose records
 }
 
 // epochStart is the wall clock's time at the start of every run.
@@ -31,7 +54,7 @@ type violation struct {
 func (v *violation) Error() string { return v.name + ": " + v.text }
 
 func newWorld(seed uint64) *world {
-	w := &world{seed: seed, rng: rand.New(rand.NewPCG(seed, 0x73696d))}
+	w := &world{seed: seed, rng: rand.New(rand.NewPCG(seed, 0x73696d)), ledgers: make(map[partitionKey]*ledger)}
 	w.net = network{w: w, special: make(map[direction]weather)}
 	return w
 }
@@ -49,6 +72,16 @@ func (w *world) chance(p float64) bool { return w.rng.Float64() < p }
 func (w *world) between(lo, hi time.Duration) time.Duration {
 	return lo + time.Duration(w.rng.Int64N(int64(max(hi-lo, 1))))
 }
+
+// uuid draws an identity.
+func (w *world) uuid() (id image.UUID) {
+	binary.BigEndian.PutUint64(id[:], w.rng.Uint64())
+	binary.BigEndian.PutUint64(id[8:], w.rng.Uint64())
+	return id
+}
+
+// wall is the clock of the clients.
+func (w *world) wall() time.Time { return epochStart.Add(w.now) }
 
 func (w *world) note(who nodeID, what string, args ...int64) {
 	l := line{at: w.now, who: who, what: what}
@@ -84,4 +117,44 @@ func (w *world) until(limit time.Duration, holds func() bool) bool {
 		}
 	}
 	return true
+}
+
+// endpointFunc is an endpoint that always is there.
+type endpointFunc func(from nodeID, req any, reply func(any))
+
+func (f *endpointFunc) serve(from nodeID, req any, reply func(any)) { (*f)(from, req, reply) }
+
+// endpoint returns who is at an address, nil if nobody is.
+func (w *world) endpoint(id nodeID) endpoint {
+	if id == office && w.office != nil {
+		return w.office
+	}
+	if int(id) < len(w.nodes) && id > 0 && w.nodes[id].up {
+		return w.nodes[id]
+	}
+	return nil
+}
+
+// someNode draws a node.
+func (w *world) someNode() nodeID { return nodeID(1 + w.rng.IntN(len(w.nodes)-1)) }
+
+// ledger returns what is known of a partition.
+func (w *world) ledger(id model.TopicID, num int32, topic string) *ledger {
+	k := partitionKey{id, num}
+	l := w.ledgers[k]
+	if l == nil {
+		l = newLedger(w, k, fmt.Sprintf("%s-%d of %v", topic, num, id))
+		w.ledgers[k] = l
+		w.order = append(w.order, l)
+	}
+	return l
+}
+
+// acknowledged holds a promise against what is committed (D2).
+func (w *world) acknowledged(id model.TopicID, who nodeID, base model.Offset, s *sending, producer model.ProducerID) {
+	l := w.ledger(id, 0, "")
+	b, ok := l.find(base)
+	if !ok || b.crc != s.crc || b.producer != producer {
+		w.fail("D2", "%s: %v was told that its batch %08x is at %d; there is %v", l.name, who, s.crc, base, b)
+	}
 }

@@ -1,0 +1,18 @@
+package sim
+
+import "chronik/internal/replication"
+
+// bugs are rules that are broken on purpose, to see that it is found out. The cores are not told: their shell lies to them, or
+// does not do what they say.
+type bugs struct {
+	skipTruncation bool // R2: a follower does not cut its log
+	ackBeforeSync  bool // D1: a follower acknowledges as durable what it has only appended
+}
+
+// ack is a follower's acknowledgement on its way.
+func (b *bugs) ack(a replication.Ack) replication.Ack {
+	if b.ackBeforeSync {
+		a.Own.Synced = a.Own.End
+	}
+	return a
+}

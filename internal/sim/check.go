@@ -1,0 +1,183 @@
+package sim
+
+import (
+	"chronik/internal/model"
+)
+
+// ledger is what is known of one partition of one topic by who sees everything: what was committed, and by whom.
+type ledger struct {
+	w         *world
+	key       partitionKey
+	name      string
+	committed []stored // that a watermark has passed, on the leader that went furthest
+	start     model.Offset
+	writers   map[model.LeaderEpoch]writer
+	producers map[model.ProducerID]sequence
+}
+
+// writer is the one that appends in an epoch (R1).
+type writer struct {
+	node  nodeID
+	birth int // of its process
+}
+
+// sequence is what comes next of an idempotent producer.
+type sequence struct {
+	epoch int16
+	next  int32
+}
+
+func newLedger(w *world, key partitionKey, name string) *ledger {
+	return &ledger{w: w, key: key, name: name, writers: make(map[model.LeaderEpoch]writer), producers: make(map[model.ProducerID]sequence)}
+}
+
+func (l *ledger) end() model.Offset {
+	if n := len(l.committed); n > 0 {
+		return l.committed[n-1].last + 1
+	}
+	return l.start
+}
+
+// wrote is told of every append by a leader.
+func (l *ledger) wrote(by writer, b stored) {
+	first, ok := l.writers[b.epoch]
+	if !ok {
+		l.writers[b.epoch] = by
+		return
+	}
+	if first != by {
+		l.w.fail("R1", "%s: %v of process %d appends in epoch %d, in which %v of process %d has appended",
+			l.name, by.node, by.birth, b.epoch, first.node, first.birth)
+	}
+}
+
+// index returns where in committed an offset is.
+func (l *ledger) index(off model.Offset) int {
+	s := shadow{batches: l.committed}
+	return s.at(off)
+}
+
+// passed is told that a replica's watermark has reached hw. What it passed is committed: it is the same everywhere and
+// stays so (D2, R2).
+func (l *ledger) passed(who nodeID, s *shadow, hw model.Offset) {
+	if hw > s.end() {
+		l.w.fail("R2", "%s: the watermark of %v is %d, its log ends at %d", l.name, who, hw, s.end())
+		return
+	}
+	from := max(s.agreed, s.start)
+	if from >= hw {
+		return
+	}
+	k := l.index(from)
+	for _, b := range s.batches[s.at(from):] {
+		if b.last >= hw {
+			if b.base < hw {
+				l.w.fail("D5", "%s: the watermark %d of %v lies inside of %v", l.name, hw, who, b)
+			}
+			break
+		}
+		for k < len(l.committed) && l.committed[k].base < b.base {
+			k++
+		}
+		switch {
+		case k < len(l.committed):
+			if l.committed[k] != b {
+				l.w.fail("R2", "%s: %v has %v below its watermark %d, committed is %v", l.name, who, b, hw, l.committed[k])
+				return
+			}
+		case b.base != l.end():
+			l.w.fail("R2", "%s: %v commits %v, the committed log ends at %d", l.name, who, b, l.end())
+			return
+		default:
+			l.commit(b)
+		}
+		k++
+	}
+	s.agreed = max(s.agreed, hw)
+}
+
+// commit adds a batch to what is committed, and looks whether a producer's batches stand there once and in order (T1).
+func (l *ledger) commit(b stored) {
+	l.committed = append(l.committed, b)
+	if b.producer < 0 {
+		return
+	}
+	seq, ok := l.producers[b.producer]
+	switch {
+	case !ok || b.producerEpoch > seq.epoch:
+		if b.first != 0 && ok {
+			l.w.fail("T1", "%s: %v begins an epoch of its producer not with 0", l.name, b)
+		}
+	case b.producerEpoch < seq.epoch:
+		l.w.fail("T1", "%s: %v is of a fenced producer, whose epoch is %d", l.name, b, seq.epoch)
+	case b.first < seq.next:
+		l.w.fail("T1", "%s: %v is there twice: its producer has come to %d", l.name, b, seq.next)
+	case b.first > seq.next:
+		l.w.fail("T1", "%s: %v leaves out sequences from %d on", l.name, b, seq.next)
+	}
+	l.producers[b.producer] = sequence{b.producerEpoch, b.lastSeq + 1}
+}
+
+// holds tells whether a replica has everything committed on its disk.
+func (l *ledger) holds(s *shadow) bool {
+	if s.durable < l.end() {
+		return false
+	}
+	if s.agreed >= l.end() {
+		return true
+	}
+	from := max(s.agreed, s.start)
+	k := l.index(from)
+	for _, b := range s.batches[s.at(from):] {
+		if k >= len(l.committed) {
+			break
+		}
+		if l.committed[k].base < b.base && k == l.index(from) {
+			k++
+		}
+		if k < len(l.committed) && l.committed[k] != b {
+			return false
+		}
+		k++
+	}
+	s.agreed = max(s.agreed, l.end())
+	return true
+}
+
+// find returns the committed batch that begins at an offset.
+func (l *ledger) find(base model.Offset) (stored, bool) {
+	if k := l.index(base); k < len(l.committed) && l.committed[k].base == base {
+		return l.committed[k], true
+	}
+	return stored{}, false
+}
+
+// covered looks whether everyone who may be elected has all that is committed on its disk (D1, R3, R4): the members of the ISR
+// and the eligible leader replicas, as the metadata has them at this moment.
+func (l *ledger) covered() {
+	im := l.w.truth
+	if im == nil {
+		return
+	}
+	t := im.TopicByID(l.key.id)
+	if t == nil {
+		return
+	}
+	p := t.Partitions[l.key.num]
+	for _, id := range p.ISR {
+		l.coveredBy(nodeID(id), "the ISR")
+	}
+	for _, id := range p.ELR {
+		l.coveredBy(nodeID(id), "the ELR")
+	}
+}
+
+func (l *ledger) coveredBy(id nodeID, as string) {
+	s := l.w.nodes[id].disk.shadow(l.key.id, l.key.num)
+	switch holds := l.holds(s); {
+	case holds:
+		s.excused = false
+	case !s.excused:
+		l.w.fail("R3", "%s: %v is in %s; committed is up to %d, it has %d, durable %d", l.name, id, as, l.end(), s.end(), s.durable)
+	}
+}

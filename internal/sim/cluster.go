@@ -1,0 +1,184 @@
+package sim
+
+import (
+	"strconv"
+	"time"
+
+	"chronik/internal/metadata/command"
+	"chronik/internal/metadata/controller"
+	"chronik/internal/metadata/image"
+	"chronik/internal/model"
+	"chronik/internal/replication"
+	"chronik/internal/wal"
+)
+
+const topicName = "orders"
+
+// cluster fills a world with nodes, and with one controller that never fails and that all of them can lose sight of.
+func (w *world) cluster(size int) {
+	w.net.calm = weather{delay: 200 * time.Microsecond, jitter: time.Duration(1+w.rng.IntN(5)) * time.Millisecond / 2}
+	w.logConfig = wal.DefaultConfig()
+	w.logConfig.SegmentBytes = int64(8<<10 + w.rng.IntN(32<<10))
+	w.logConfig.IndexIntervalBytes = int64(256 + w.rng.IntN(4096))
+	w.logConfig.RetentionMs, w.logConfig.ProducerExpiryMs = -1, 0
+	minISR := 1 + w.rng.IntN(2)
+	w.replication = replication.Config{MinISR: minISR, LagTime: lagTime, Retry: retryEvery}
+	if w.one(4) {
+		w.replication.LagEntries = int64(5 + w.rng.IntN(40))
+	}
+	w.nodes = make([]*node, 1, size+1)
+	for i := range size {
+		w.nodes = append(w.nodes, newNode(w, nodeID(i+1)))
+	}
+	w.openOffice(minISR)
+	for _, n := range w.nodes[1:] {
+		n.start()
+	}
+}
+
+// openOffice makes the controller.
+func (w *world) openOffice(minISR int) {
+	a := &authority{
+		w: w, self: office, sessions: controller.NewSessions(sessionTimeout, controlTick),
+		static: map[string]string{"min.insync.replicas": strconv.Itoa(minISR)},
+		image:  func() *image.Image { return w.truth },
+		now:    func() time.Time { return epochStart.Add(w.now) },
+	}
+	w.truth = image.New(clusterID)
+	a.propose = func(commands []*command.Command, done func(uint64)) {
+		im, _, err := image.Apply(w.truth, commands, 1, w.truth.Index()+1)
+		if err != nil {
+			w.fail("M4", "the controller's commands do not fit its own image: %v", err)
+			return
+		}
+		w.committed(im)
+		done(im.Index())
+		for _, n := range w.nodes[1:] {
+			w.net.send(office, n.id, func() { n.guard(func() { n.adopt(im) })() })
+		}
+	}
+	commands, err := controller.FormCluster(a.inputs())
+	a.decided(commands, err, func(_ uint64, err error) {
+		if err != nil {
+			w.fail("M4", "forming the cluster: %v", err)
+		}
+	})
+	serve := endpointFunc(func(_ nodeID, req any, reply func(any)) {
+		a.serve(req, func(answer controlAnswer) { reply(answer) })
+	})
+	w.office = &serve
+	var tick func()
+	tick = func() { a.tick(); w.after(controlTick, tick) }
+	tick()
+}
+
+// controllerNode is who the node takes for the active controller.
+func (n *node) controllerNode() nodeID { return office }
+
+func (n *node) handleControl(any, func(any)) {}
+
+// committed notes a new state of the metadata, and looks whether everybody who may be elected by it can be.
+func (w *world) committed(im *image.Image) {
+	old := w.truth
+	w.truth = im
+	for _, l := range w.order {
+		t := im.TopicByID(l.key.id)
+		if t == nil {
+			continue
+		}
+		p := t.Partitions[l.key.num]
+		if o := old.TopicByID(l.key.id); o != nil {
+			q := o.Partitions[l.key.num]
+			if p == q {
+				continue
+			}
+			w.note(0, "partition epoch %d: leader %d, epoch %d, %d in sync", int64(p.PartitionEpoch), int64(p.Leader), int64(p.LeaderEpoch), int64(len(p.ISR)))
+			if len(p.ISR) < len(q.ISR) {
+				w.stats[isrShrinks]++
+			}
+			if len(p.ISR) > len(q.ISR) {
+				w.stats[isrExpands]++
+			}
+		}
+		l.covered()
+	}
+}
+
+// createTopic asks for the topic until it is there.
+func (w *world) createTopic(name string) {
+	if w.truth.Topic(name) != nil {
+		return
+	}
+	active := 0
+	for _, n := range w.truth.Nodes() {
+		if n.Active() {
+			active++
+		}
+	}
+	retry := func() { w.after(100*time.Millisecond, func() { w.createTopic(name) }) }
+	if active < min(3, len(w.nodes)-1) {
+		retry()
+		return
+	}
+	req := topicRequest{create: []controller.NewTopic{{Name: name, Partitions: 1, ReplicationFactor: int16(min(3, len(w.nodes)-1))}}}
+	w.call(firstClient, office, req, callPatience, func(any) { retry() })
+}
+
+// dropGone closes and removes the partitions that an image no longer has on this node.
+func (n *node) dropGone(im *image.Image) {
+	keep := n.replicas[:0]
+	for _, r := range n.replicas {
+		if t := im.TopicByID(r.id); t != nil && holdsReplica(t.Partitions[r.num], n.broker()) {
+			keep = append(keep, r)
+			continue
+		}
+		r.stopRoles()
+		r.discard()
+	}
+	n.replicas = keep
+}
+
+// discard takes the log of a partition that is gone off the disk (L5).
+func (r *replica) discard() {
+	if r.log == nil {
+		return
+	}
+	n := r.n
+	if s := n.flights[r.log]; s != nil {
+		delete(n.flights, r.log)
+		s.Sync()
+	}
+	r.log.Abandon(nil)
+	dir := logsDir + "/" + model.TopicPartition{Topic: r.topic, Partition: r.num}.String()
+	if err := n.disk.files.RemoveAll(dir); err == nil {
+		_ = n.disk.files.SyncDir(logsDir)
+	}
+	delete(n.disk.shadows, partitionKey{r.id, r.num})
+	r.log = nil
+}
+
+// workload starts clients.
+func (w *world) workload() {
+	w.createTopic(topicName)
+	id := firstClient
+	for i := range 2 + w.rng.IntN(3) {
+		p := &producer{client: client{w: w, id: id, topic: topicName}, idempotent: model.NoProducer,
+			acks: []int8{-1, -1, 1, 0}[w.rng.IntN(4)], window: 1, pause: w.between(2*time.Millisecond, 40*time.Millisecond),
+			patience: w.between(300*time.Millisecond, 2*time.Second)}
+		if i == 0 {
+			p.acks = -1
+		}
+		if p.acks != 0 && w.one(2) || i == 0 {
+			p.idempotent, p.window = model.ProducerID(1000+i), 1+w.rng.IntN(5)
+		}
+		id++
+		w.producers = append(w.producers, p)
+		p.start()
+	}
+	for range 1 + w.rng.IntN(2) {
+		c := &consumer{client: client{w: w, id: id, topic: topicName}, pause: w.between(time.Millisecond, 100*time.Millisecond)}
+		id++
+		w.consumers = append(w.consumers, c)
+		c.start()
+	}
+}

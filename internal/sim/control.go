@@ -1,0 +1,175 @@
+package sim
+
+import (
+	"time"
+
+	"chronik/internal/metadata/controller"
+	"chronik/internal/metadata/image"
+	"chronik/internal/model"
+	"chronik/internal/replication"
+)
+
+// The times of a cluster, as Chronik sets them.
+const (
+	sessionTimeout = 600 * time.Millisecond
+	heartbeatEvery = 100 * time.Millisecond
+	controlTick    = 50 * time.Millisecond
+	tickEvery      = 50 * time.Millisecond
+	retryEvery     = 100 * time.Millisecond
+	lagTime        = 2 * time.Second
+	callPatience   = 300 * time.Millisecond
+)
+
+// What brokers ask the active controller for. Each is answered by a controlAnswer.
+type (
+	registerRequest  struct{ registration controller.Registration }
+	heartbeatRequest struct{ heartbeat controller.Heartbeat }
+	alterRequest     struct {
+		leader model.BrokerID
+		epoch  int64
+		change controller.ISRChange
+	}
+	resignRequest struct {
+		leader model.BrokerID
+		epoch  int64
+		item   controller.Resignation
+	}
+)
+
+// controlAnswer is what the active controller says.
+type controlAnswer struct {
+	inactive bool // somebody else is
+	err      error
+	epoch    model.BrokerEpoch // of a registration
+	beat     controller.HeartbeatReply
+	altered  controller.AlteredPartition
+	image    *image.Image // the newest, for who has fallen behind
+}
+
+// control keeps a node in touch with the active controller.
+func (n *node) control() {
+	if n.epoch == 0 {
+		n.register()
+	} else {
+		n.heartbeat()
+	}
+	n.after(heartbeatEvery, n.control)
+}
+
+// ask sends a request to the active controller, as far as the node knows which that is. then runs in this process, with nil if
+// no answer came.
+func (n *node) ask(req any, then func(*controlAnswer)) {
+	birth := n.birth
+	n.w.call(n.id, n.controllerNode(), req, callPatience, func(answer any) {
+		if n.birth != birth {
+			return
+		}
+		n.guard(func() {
+			if a, ok := answer.(controlAnswer); ok && !a.inactive {
+				then(&a)
+				return
+			}
+			then(nil)
+		})()
+	})
+}
+
+func (n *node) register() {
+	if n.registering {
+		return
+	}
+	n.registering = true
+	r := controller.Registration{
+		ClusterID: clusterID, ID: n.broker(), Incarnation: n.incarnation, Directory: n.disk.id,
+		Features: controller.Inputs{}.Supported(), CleanStop: n.clean,
+	}
+	for _, c := range n.cuts {
+		r.Cuts = append(r.Cuts, controller.Cut{Topic: c.id, Partition: c.num, End: c.end})
+	}
+	n.ask(registerRequest{r}, func(a *controlAnswer) {
+		n.registering = false
+		if a == nil || a.err != nil || n.epoch != 0 {
+			return
+		}
+		n.epoch = a.epoch
+		n.w.note(n.id, "is registered with epoch %d", int64(n.epoch))
+		n.heartbeat()
+	})
+}
+
+func (n *node) heartbeat() {
+	h := controller.Heartbeat{ID: n.broker(), Epoch: int64(n.epoch), WantStop: n.stopping}
+	if n.image != nil {
+		h.Applied = n.image.Index()
+	}
+	sent := n.w.now
+	n.ask(heartbeatRequest{h}, func(a *controlAnswer) {
+		if a == nil || a.err != nil {
+			return
+		}
+		n.heard = max(n.heard, sent)
+		if a.image != nil {
+			n.adopt(a.image)
+		}
+		if a.beat.MayStop && n.stopping {
+			n.close()
+		}
+	})
+}
+
+// propose takes a leader's proposal to the active controller.
+func (n *node) propose(r *replica, p replication.Proposal) {
+	leader := r.leader
+	c := controller.ISRChange{Topic: r.id, Partition: r.num, LeaderEpoch: p.LeaderEpoch, PartitionEpoch: p.PartitionEpoch}
+	for _, m := range p.ISR {
+		c.ISR = append(c.ISR, controller.Member{ID: m.Broker, Epoch: int64(m.Epoch)})
+	}
+	n.w.note(n.id, "proposes an ISR of %d in epoch %d, partition epoch %d", int64(len(p.ISR)), int64(p.LeaderEpoch), int64(p.PartitionEpoch))
+	n.ask(alterRequest{n.broker(), int64(n.epoch), c}, func(a *controlAnswer) {
+		switch {
+		case r.leader != leader:
+		case a == nil:
+			leader.ProposalAnswered(p.Number, replication.Unanswered, replication.State{}, n.now())
+		case a.err != nil || a.altered.Err != nil:
+			leader.ProposalAnswered(p.Number, replication.Declined, replication.State{}, n.now())
+		default:
+			leader.ProposalAnswered(p.Number, replication.Committed, stateOf(&a.altered.State), n.now())
+		}
+	})
+}
+
+func stateOf(p *image.Partition) replication.State {
+	return replication.State{Leader: p.Leader, LeaderEpoch: p.LeaderEpoch, PartitionEpoch: p.PartitionEpoch, Replicas: p.Replicas, ISR: p.ISR}
+}
+
+func (n *node) resign(r *replica, epoch model.LeaderEpoch) {
+	item := controller.Resignation{Topic: r.id, Partition: r.num, LeaderEpoch: epoch, Failed: r.failed != nil}
+	n.ask(resignRequest{n.broker(), int64(n.epoch), item}, func(*controlAnswer) {})
+}
+
+// adopt takes a newer image: roles follow it once it knows the present incarnation (R1).
+func (n *node) adopt(im *image.Image) {
+	if n.image != nil && im.Index() < n.image.Index() {
+		return
+	}
+	n.image, n.disk.image = im, im
+	me := im.Node(n.broker())
+	if me == nil || n.epoch == 0 || model.BrokerEpoch(me.Epoch) != n.epoch {
+		return
+	}
+	n.dropGone(im)
+	for _, t := range sortedTopics(im) {
+		for num, p := range t.Partitions {
+			if holdsReplica(p, n.broker()) {
+				if r := n.open(t, int32(num)); r != nil && r.log != nil {
+					r.take(p)
+				}
+			}
+		}
+	}
+	for _, r := range n.replicas {
+		if r.leader != nil {
+			r.leader.BrokersChanged(liveIn(im), n.now())
+		}
+	}
+}

@@ -1,0 +1,218 @@
+package sim
+
+import (
+	"time"
+
+	"chronik/internal/vfs/crashfs"
+	"chronik/internal/vfs/faultfs"
+)
+
+// fault is one thing that goes wrong. weight is how often, beside the others; each schedule has its own.
+type fault struct {
+	name   string
+	weight int
+	strike func(w *world)
+}
+
+var faults = []fault{
+	{"crash", 10, (*world).crashOne},
+	{"kill", 6, func(w *world) { w.down(w.draw(), crashfs.Keep) }},
+	{"all lose power", 4, (*world).crashAll},
+	{"clean stop", 5, (*world).stopOne},
+	{"pause", 8, func(w *world) { w.draw().pause(w.between(10*time.Millisecond, 3*time.Second)) }},
+	{"partition", 8, (*world).isolate},
+	{"one way", 8, (*world).oneWay},
+	{"rain", 8, (*world).rain},
+	{"slow disk", 6, func(w *world) { w.draw().disk.slow = w.between(time.Millisecond, 100*time.Millisecond) }},
+	{"stalled disk", 6, func(w *world) { w.draw().disk.stall = w.now + w.between(100*time.Millisecond, 5*time.Second) }},
+	{"failing sync", 3, func(w *world) { w.draw().disk.failNext(faultfs.OpSync) }},
+	{"failing write", 3, func(w *world) { w.draw().disk.failNext(faultfs.OpWrite) }},
+	{"full disk", 5, (*world).fillOne},
+	{"healing", 12, (*world).heal},
+}
+
+// schedule is one run: a workload under faults for so many events, then time to heal, then the last questions.
+func (w *world) schedule(events int) {
+	w.cluster(3)
+	w.workload()
+	weights := make([]int, len(faults))
+	for i, f := range faults {
+		if !w.one(4) { // most kinds in each schedule, not all
+			weights[i] = 1 + w.rng.IntN(2*f.weight)
+		}
+	}
+	pace := w.between(50*time.Millisecond, 800*time.Millisecond)
+	calm := false
+	var next func()
+	next = func() {
+		if calm {
+			return
+		}
+		if i, ok := w.weighted(weights); ok {
+			w.note(0, "fault: "+faults[i].name)
+			faults[i].strike(w)
+		}
+		w.after(w.between(0, 2*pace), next)
+	}
+	w.until(5*time.Second, func() bool { return w.lastAck > 0 })
+	w.after(pace, next)
+	for w.ran < events && w.step() {
+	}
+	calm = true
+	w.recover()
+}
+
+func (w *world) weighted(weights []int) (int, bool) {
+	sum := 0
+	for _, n := range weights {
+		sum += n
+	}
+	if sum == 0 {
+		return 0, false
+	}
+	k := w.rng.IntN(sum)
+	for i, n := range weights {
+		if k -= n; k < 0 {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+// draw picks a node.
+func (w *world) draw() *node { return w.nodes[w.someNode()] }
+
+// down crashes a node and lets it come back after a while.
+func (w *world) down(n *node, mode crashfs.Mode) {
+	if !n.up {
+		return
+	}
+	n.crash(mode)
+	w.after(w.between(time.Millisecond, 3*time.Second), n.start)
+}
+
+func (w *world) crashMode() crashfs.Mode {
+	return []crashfs.Mode{crashfs.Random, crashfs.Random, crashfs.Lose, crashfs.Keep}[w.rng.IntN(4)]
+}
+
+func (w *world) crashOne() { w.down(w.draw(), w.crashMode()) }
+
+// crashAll cuts the power of all nodes at the same moment (D2).
+func (w *world) crashAll() {
+	mode := w.crashMode()
+	for _, n := range w.nodes[1:] {
+		w.down(n, mode)
+	}
+}
+
+func (w *world) stopOne() {
+	n := w.draw()
+	if !n.up {
+		return
+	}
+	if w.one(2) {
+		n.stopping = true // a controlled shutdown, as long as the controller lets it
+		w.after(2*time.Second, n.start)
+		return
+	}
+	n.close()
+	w.after(w.between(time.Millisecond, 2*time.Second), n.start)
+}
+
+// others are all that a node talks to.
+func (w *world) others(id nodeID) (out []nodeID) {
+	for _, n := range w.nodes[1:] {
+		if n.id != id {
+			out = append(out, n.id)
+		}
+	}
+	out = append(out, office)
+	for _, p := range w.producers {
+		out = append(out, p.id)
+	}
+	return out
+}
+
+// isolate cuts a node off: from all, from the other nodes, or from the controller alone.
+func (w *world) isolate() {
+	n := w.draw()
+	who := w.others(n.id)
+	switch w.rng.IntN(3) {
+	case 0:
+		who = []nodeID{office}
+	case 1:
+		who = who[:len(w.nodes)-2]
+	}
+	for _, o := range who {
+		w.net.set(direction{n.id, o}, weather{cut: true})
+		w.net.set(direction{o, n.id}, weather{cut: true})
+	}
+}
+
+func (w *world) oneWay() {
+	n := w.draw()
+	who := w.others(n.id)
+	o := who[w.rng.IntN(len(who))]
+	d := direction{n.id, o}
+	if w.one(2) {
+		d = direction{o, n.id}
+	}
+	w.net.set(d, weather{cut: true})
+}
+
+// rain makes one direction bad.
+func (w *world) rain() {
+	n := w.draw()
+	who := w.others(n.id)
+	o := who[w.rng.IntN(len(who))]
+	wt := weather{delay: w.between(0, 20*time.Millisecond), jitter: w.between(0, 50*time.Millisecond), drop: w.rng.Float64() / 3, duplicate: w.rng.Float64() / 3}
+	w.net.set(direction{n.id, o}, wt)
+	if w.one(2) {
+		w.net.set(direction{o, n.id}, wt)
+	}
+}
+
+func (w *world) fillOne() {
+	d := w.draw().disk
+	d.fill(w.rng.Int64N(32 << 10))
+}
+
+// heal ends all that goes on; what is down comes back by itself.
+func (w *world) heal() {
+	w.net.clear()
+	for _, n := range w.nodes[1:] {
+		n.disk.slow, n.disk.stall = 0, 0
+		n.disk.free()
+		n.resume()
+		for _, r := range n.replicas {
+			if r.failed != nil { // somebody looks after the disk, and starts the process again
+				w.down(n, crashfs.Keep)
+				break
+			}
+		}
+	}
+}
+
+// patience is how long a healed cluster may take until producers go on and all replicas are in sync.
+const patience = 20 * time.Second
+
+// recover heals the cluster, and looks whether it works again and has kept its word.
+func (w *world) recover() {
+	if w.failed != nil {
+		return
+	}
+	w.note(0, "all is well again")
+	w.heal()
+	w.after(4*time.Second, w.heal) // a restart may have met a fault that was still to come
+	w.after(9*time.Second, w.heal)
+	from := w.now
+	if !w.until(patience, func() bool { return w.whole(from + 5*time.Second) }) && w.failed == nil {
+		w.fail("progress", "%v after all faults were healed: %s", patience, w.missing(from+5*time.Second))
+	}
+	if w.failed == nil {
+		w.compare()
+	}
+}
+
+// whole tells whether all is as it should be: everyone in sync, and every producer answered since a moment.
+func (w *world) whole(since time.Duration) bool { return w.missing(since) == "" }

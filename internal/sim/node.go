@@ -1,0 +1,333 @@
+package sim
+
+import (
+	"fmt"
+	"time"
+
+	"chronik/internal/metadata/image"
+	"chronik/internal/model"
+	"chronik/internal/replication"
+	"chronik/internal/vfs/crashfs"
+	"chronik/internal/wal"
+)
+
+// node is one broker: a disk, and a process that comes and goes.
+type node struct {
+	w       *world
+	id      nodeID
+	disk    *disk
+	up      bool
+	birth   int           // of the process: how many there have been
+	paused  bool          // stopped by a signal: nothing runs
+	parked  []func()      // what would have run meanwhile
+	skew    time.Duration // of its wall clock
+	process               // dies with the power
+}
+
+// process is what a node knows while it runs.
+type process struct {
+	incarnation image.UUID
+	stepper     *wal.Stepper
+	flights     map[*wal.Log]*wal.InFlight
+	image       *image.Image // the newest that it has heard of
+	epoch       model.BrokerEpoch
+	registering bool
+	heard       time.Duration // when the controller last answered
+	session     bool
+	stopping    bool
+	replicas    []*replica
+	links       map[nodeID]*conn // to the leaders that it follows
+	callers     map[nodeID]*conn // from its followers
+	asked       replication.Subscription
+	clean       bool // the process before had closed its logs
+	cuts        []cutLog
+}
+
+// cutLog is a log that recovery had to cut.
+type cutLog struct {
+	id  model.TopicID
+	num int32
+	end model.Offset
+}
+
+// workers is how many groups a node has in flight at a time.
+const workers = 4
+
+func newNode(w *world, id nodeID) *node {
+	return &node{w: w, id: id, disk: newDisk(w, id)}
+}
+
+func (n *node) broker() model.BrokerID { return model.BrokerID(n.id) }
+
+// now is the monotonic clock, as the cores are given it.
+func (n *node) now() time.Time { return epochStart.Add(n.w.now) }
+
+// wall is the wall clock.
+func (n *node) wall() time.Time { return epochStart.Add(n.w.now + n.skew) }
+
+// guard makes an event of the present process of f: it does not run after that has died, and runs late if it is paused.
+func (n *node) guard(f func()) func() {
+	birth := n.birth
+	return func() {
+		switch {
+		case !n.up || n.birth != birth:
+		case n.paused:
+			n.parked = append(n.parked, f)
+		default:
+			f()
+			n.settle()
+		}
+	}
+}
+
+func (n *node) after(d time.Duration, f func()) { n.w.after(d, n.guard(f)) }
+
+// settle does what follows from an event: disk work, messages.
+func (n *node) settle() {
+	for more := true; more && n.up; {
+		n.pump()
+		more = false
+		for _, r := range n.replicas {
+			more = r.act() || more
+		}
+	}
+}
+
+// start begins a process.
+func (n *node) start() {
+	if n.up {
+		return
+	}
+	n.birth++
+	n.up, n.paused, n.parked = true, false, nil
+	n.w.note(n.id, "starts, process %d", int64(n.birth))
+	n.process = process{
+		incarnation: n.w.uuid(), flights: make(map[*wal.Log]*wal.InFlight),
+		links: make(map[nodeID]*conn), callers: make(map[nodeID]*conn), clean: n.disk.stoppedClean,
+	}
+	n.disk.stoppedClean = false
+	n.stepper = wal.NewStepper(wal.CommitterOptions{FS: n.disk.files, OpenFiles: 16, Now: n.wall})
+	if im := n.disk.image; im != nil {
+		n.openLogs(im)
+	}
+	n.guard(n.upkeep)()
+	n.guard(n.tick)()
+	n.guard(n.control)()
+}
+
+// crash ends the process with the power, or, with crashfs.Keep, without.
+func (n *node) crash(mode crashfs.Mode) {
+	if !n.up {
+		return
+	}
+	n.w.note(n.id, "crashes, mode %d", int64(mode))
+	n.die()
+	n.disk.crash(mode)
+}
+
+func (n *node) die() {
+	n.up = false
+	n.parked = nil
+	n.w.net.breakOf(n.id)
+	n.process = process{}
+}
+
+// pause stops the process, as SIGSTOP does.
+func (n *node) pause(d time.Duration) {
+	if !n.up || n.paused {
+		return
+	}
+	n.w.note(n.id, "is paused for %d ms", d.Milliseconds())
+	n.paused = true
+	birth := n.birth
+	n.w.after(d, func() {
+		if n.birth == birth {
+			n.resume()
+		}
+	})
+}
+
+func (n *node) resume() {
+	if !n.up || !n.paused {
+		return
+	}
+	n.w.note(n.id, "goes on")
+	n.paused = false
+	late := n.parked
+	n.parked = nil
+	for _, f := range late {
+		n.guard(f)()
+	}
+}
+
+// pump begins the disk work that waits, as far as there are workers for it.
+func (n *node) pump() {
+	for len(n.flights) < workers {
+		s, ok := n.stepper.Write()
+		if !ok {
+			return
+		}
+		if s == nil {
+			continue
+		}
+		l := s.Log()
+		n.flights[l] = s
+		n.after(n.disk.syncTime(), func() {
+			delete(n.flights, l)
+			s.Sync()
+		})
+	}
+}
+
+// idle runs f when no group of the log is in flight: f does disk work of its own, for which a real shell would wait.
+func (n *node) idle(l *wal.Log, f func()) {
+	if n.flights[l] == nil {
+		f()
+		return
+	}
+	n.after(200*time.Microsecond, func() { n.idle(l, f) })
+}
+
+// upkeep is each second's work on marks, indexes and space made ahead.
+func (n *node) upkeep() {
+	for n.stepper.Zero() {
+	}
+	for _, l := range n.stepper.Tick() {
+		n.idle(l, func() { n.stepper.Upkeep(l) })
+	}
+	n.after(time.Second, n.upkeep)
+}
+
+// tick lets the replicas see time pass.
+func (n *node) tick() {
+	alive := n.w.now-n.heard < sessionTimeout
+	if alive != n.session {
+		n.session = alive
+	}
+	for _, r := range n.replicas {
+		r.tick()
+	}
+	n.after(tickEvery, n.tick)
+}
+
+// openLogs opens the logs of the partitions that the node had when it last heard of them.
+func (n *node) openLogs(im *image.Image) {
+	for _, t := range sortedTopics(im) {
+		for num, p := range t.Partitions {
+			if holdsReplica(p, n.broker()) {
+				n.open(t, int32(num))
+			}
+		}
+	}
+}
+
+// open opens a partition's log.
+func (n *node) open(t *image.Topic, num int32) *replica {
+	for _, r := range n.replicas {
+		if r.id == t.ID && r.num == num {
+			return r
+		}
+	}
+	r := &replica{n: n, topic: t.Name, id: t.ID, num: num, book: n.w.ledger(t.ID, num, t.Name)}
+	r.shadow = n.disk.shadow(t.ID, num)
+	n.replicas = append(n.replicas, r)
+	r.openLog()
+	return r
+}
+
+// close ends the process as a clean stop does.
+func (n *node) close() {
+	if !n.up || n.paused {
+		return
+	}
+	n.w.note(n.id, "is stopped")
+	clean := true
+	for _, r := range n.replicas {
+		if s := n.flights[r.log]; s != nil {
+			delete(n.flights, r.log)
+			s.Sync()
+		}
+		r.stopRoles()
+		if err := r.log.Close(); err != nil {
+			clean = false
+		}
+		r.account()
+	}
+	n.stepper.Close()
+	n.die()
+	n.disk.cells = n.disk.cells.Crash(crashfs.Keep)
+	n.disk.install(n.disk.cells)
+	n.disk.stoppedClean = clean
+}
+
+// link returns the connection to a leader, made if there is none.
+func (n *node) link(to nodeID) *conn {
+	if c := n.links[to]; c != nil {
+		return c
+	}
+	peer := n.w.nodes[to]
+	var c *conn
+	mine := n.birth
+	c = n.w.net.dial(n.id, to, func(end nodeID, msg any) {
+		switch {
+		case end == n.id && n.birth == mine:
+			n.guard(func() { n.fromLeader(to, msg.(streamed)) })()
+		case end == to && peer.up:
+			peer.guard(func() { peer.callers[n.id] = c; peer.fromFollower(n.id, msg.(streamed)) })()
+		default:
+			c.breakOff()
+		}
+	}, func(end nodeID) {
+		if end == n.id && n.birth == mine {
+			n.guard(func() { n.linkLost(to, c) })()
+		} else if end == to {
+			peer.guard(func() { peer.callerLost(n.id, c) })()
+		}
+	})
+	n.links[to] = c
+	return c
+}
+
+func (n *node) linkLost(to nodeID, c *conn) {
+	if n.links[to] != c {
+		return
+	}
+	delete(n.links, to)
+	for _, r := range n.replicas {
+		if r.follower != nil {
+			if leader, _ := r.follower.Leader(); nodeID(leader) == to {
+				r.follower.LinkLost(n.now())
+			}
+		}
+	}
+}
+
+func (n *node) callerLost(from nodeID, c *conn) {
+	if n.callers[from] != c {
+		return
+	}
+	delete(n.callers, from)
+	for _, r := range n.replicas {
+		if r.leader != nil {
+			r.leader.LinkLost(model.BrokerID(from))
+		}
+	}
+}
+
+// streamed is a message of a partition's stream.
+type streamed struct {
+	id  model.TopicID
+	num int32
+	msg any
+}
+
+func (n *node) find(id model.TopicID, num int32) *replica {
+	for _, r := range n.replicas {
+		if r.id == id && r.num == num {
+			return r
+		}
+	}
+	return nil
+}
+
+func (n *node) String() string { return fmt.Sprintf("node %d", n.id) }

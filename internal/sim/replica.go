@@ -1,0 +1,244 @@
+package sim
+
+import (
+	"errors"
+
+	"chronik/internal/metadata/image"
+	"chronik/internal/model"
+	"chronik/internal/record"
+	"chronik/internal/replication"
+	"chronik/internal/wal"
+)
+
+// replica is one partition on one node: the shell around its log and the cores that decide about it.
+type replica struct {
+	n     *node
+	topic string
+	id    model.TopicID
+	num   int32
+
+	log    *wal.Log
+	shadow *shadow
+	book   *ledger
+	failed error // why the log cannot be used
+
+	epoch    model.LeaderEpoch // of the role
+	leader   *replication.Leader
+	follower *replication.Follower
+	known    model.Offset // watermark of the role before
+
+	waits   []*wait
+	fresh   []fresh // appended and perhaps not durable: what is streamed from memory
+	cutting bool    // the log is about to be cut
+	dirty   bool    // something has happened that the cores must hear of
+}
+
+// fresh is a batch in memory.
+type fresh struct {
+	base, next model.Offset
+	bytes      record.Batch
+}
+
+func (r *replica) String() string { return r.n.String() + " " + r.topic }
+
+func (r *replica) openLog() {
+	n := r.n
+	l, found, err := wal.Open(wal.Options{
+		FS: n.disk.files, Dir: logsDir + "/" + model.TopicPartition{Topic: r.topic, Partition: r.num}.String(),
+		Partition: model.TopicPartition{Topic: r.topic, Partition: r.num}, TopicID: r.id,
+		Config: n.w.logConfig, Committer: n.stepper.Committer(), Now: n.wall, Observer: observer{r},
+	})
+	r.epoch = model.NoEpoch
+	if err != nil {
+		r.n.w.fail("L1", "%v: opening its log: %v", r, err)
+		return
+	}
+	r.log = l
+	if found.TruncatedBytes > 0 {
+		n.w.stats[tornCrashes]++
+	}
+	if found.Corruption != nil {
+		r.damaged(found.Corruption)
+	}
+	if !found.Clean && found.TruncatedBytes > 0 || found.Corruption != nil {
+		n.cuts = append(n.cuts, cutLog{r.id, r.num, found.End})
+	}
+	n.w.note(n.id, "opens its log: %d to %d, %d bytes cut off", int64(found.Start), int64(found.End), found.TruncatedBytes)
+	if r.failed != nil {
+		return
+	}
+	content, err := r.readAll()
+	if err != nil {
+		r.damaged(err)
+		return
+	}
+	if err := r.shadow.recovered(l.Start(), content); err != nil && !r.shadow.excused {
+		n.w.fail("L1", "%v: %v", r, err)
+	}
+}
+
+// readAll lists the batches in the log.
+func (r *replica) readAll() (all []stored, err error) {
+	for at := r.log.Start(); at < r.log.DurableEnd(); {
+		bytes, next, err := r.read(at, r.log.DurableEnd(), 1<<20)
+		if err != nil {
+			return all, err
+		}
+		for rest := bytes; len(rest) > 0; {
+			b, more, err := record.Next(rest)
+			if err != nil {
+				return all, err
+			}
+			all, rest = append(all, storedOf(b)), more
+		}
+		at = next
+	}
+	return all, nil
+}
+
+// read returns durable batches from an offset on.
+func (r *replica) read(from, limit model.Offset, most int) ([]byte, model.Offset, error) {
+	region, err := r.log.Read(from, limit, most, true)
+	if err != nil {
+		return nil, from, err
+	}
+	defer region.Release()
+	bytes, err := region.ReadAll(nil)
+	return bytes, region.Next(), err
+}
+
+// damaged notes that the log's bytes are not what was written. Only a bit that was flipped on purpose explains that.
+func (r *replica) damaged(err error) {
+	r.n.w.note(r.n.id, "finds its log damaged")
+	if !r.shadow.excused && (errors.Is(err, wal.ErrCorrupt) || errors.Is(err, record.ErrCRC)) {
+		r.n.w.fail("L2", "%v is damaged: %v", r, err)
+	}
+	r.fail(err)
+}
+
+// fail ends the use of the log until it is opened again (D3).
+func (r *replica) fail(err error) {
+	if r.failed == nil {
+		r.failed = err
+		if r.leader != nil {
+			r.leader.OwnFailed(r.n.now())
+		}
+	}
+}
+
+// observer tells a replica of its log.
+type observer struct{ r *replica }
+
+// EndAdvanced implements wal.Observer.
+func (o observer) EndAdvanced(model.Offset) { o.r.dirty = true }
+
+// Fenced implements wal.Observer.
+func (o observer) Fenced(err error) { o.r.dirty = true; o.r.fail(err) }
+
+func (r *replica) own() replication.Own {
+	return replication.Own{Start: r.log.Start(), End: r.log.End(), Synced: r.log.DurableEnd()}
+}
+
+// account brings the shadow to where the log says that it is.
+func (r *replica) account() {
+	if r.log == nil {
+		return
+	}
+	if end := r.log.End(); end < r.shadow.end() && r.failed == nil && !r.cutting {
+		if end < r.shadow.durable {
+			r.n.w.fail("D3", "%v: the log fell back to %d, it was durable up to %d", r, end, r.shadow.durable)
+		}
+		r.shadow.cut(end)
+	}
+	r.shadow.durable = max(r.shadow.durable, min(r.log.DurableEnd(), r.shadow.end()))
+	for len(r.fresh) > 0 && (r.fresh[0].next <= r.log.DurableEnd() || r.fresh[0].base >= r.log.End()) {
+		r.fresh = r.fresh[1:]
+	}
+}
+
+// act lets the cores hear of the log, and does what they want. It reports whether there was anything.
+func (r *replica) act() bool {
+	if r.log == nil {
+		return false
+	}
+	did := r.dirty
+	r.dirty = false
+	r.account()
+	switch {
+	case r.leader != nil:
+		if did && r.failed == nil {
+			r.leader.OwnMoved(r.own(), r.n.now())
+		}
+		did = r.lead() || did
+	case r.follower != nil:
+		if did && r.failed == nil {
+			r.follower.OwnMoved(r.own(), r.n.now())
+		}
+		did = r.follow() || did
+	}
+	return did
+}
+
+func (r *replica) tick() {
+	switch {
+	case r.leader != nil:
+		r.leader.SessionChanged(r.n.session)
+		r.leader.Tick(r.n.now())
+	case r.follower != nil:
+		r.follower.Tick(r.n.now())
+	}
+}
+
+// take gives the replica the role that the metadata has for it.
+func (r *replica) take(p *image.Partition) {
+	if r.failed != nil && p.Leader != r.n.broker() {
+		r.stopRoles()
+		return
+	}
+	state := replication.State{Leader: p.Leader, LeaderEpoch: p.LeaderEpoch, PartitionEpoch: p.PartitionEpoch, Replicas: p.Replicas, ISR: p.ISR}
+	if p.Leader != r.n.broker() {
+		r.beFollower(state)
+		return
+	}
+	if r.leader != nil && r.leader.Epoch() == p.LeaderEpoch {
+		r.leader.PartitionChanged(state, r.n.now())
+		return
+	}
+	if p.LeaderEpoch <= r.epoch {
+		return
+	}
+	if r.cutting {
+		r.n.after(tickEvery/10, func() { r.n.adopt(r.n.image) })
+		return
+	}
+	r.beLeader(state)
+}
+
+// stopRoles ends the role: who waits is told to look elsewhere (D5).
+func (r *replica) stopRoles() {
+	if r.leader != nil {
+		r.known = r.leader.HighWatermark()
+		r.leader = nil
+	}
+	if r.follower != nil {
+		r.known = r.follower.Watermark()
+		r.follower = nil
+	}
+	r.failWaits(notLeader)
+}
+
+// history is a log as the cores ask it about epochs.
+type history struct{ log *wal.Log }
+
+// EpochEnd implements replication.History.
+func (h history) EpochEnd(e model.LeaderEpoch) (model.LeaderEpoch, model.Offset) {
+	return h.log.EpochEnd(e)
+}
+
+// LastEpoch implements replication.History.
+func (h history) LastEpoch() model.LeaderEpoch {
+	if h.log.End() == h.log.Start() {
+		return model.NoEpoch
+	}
+	return h.log.EpochAt(h.log.End() - 1)
+}

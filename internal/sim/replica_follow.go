@@ -1,0 +1,145 @@
+package sim
+
+import (
+	"chronik/internal/model"
+	"chronik/internal/record"
+	"chronik/internal/replication"
+	"chronik/internal/wal"
+	producers "chronik/internal/wal/producer"
+)
+
+// window is the credit of a stream, small enough to run out.
+const window = 64 << 10
+
+func (r *replica) beFollower(s replication.State) {
+	n := r.n
+	if s.LeaderEpoch < r.epoch {
+		return
+	}
+	if r.leader != nil {
+		r.stopRoles()
+	}
+	r.epoch = s.LeaderEpoch
+	if r.follower == nil {
+		r.follower = replication.NewFollower(replication.FollowerOptions{
+			TopicID: r.id, Partition: r.num, Broker: n.broker(), BrokerEpoch: n.epoch, History: history{r.log},
+			Number: func() replication.Subscription { n.asked++; return n.asked },
+			Window: window, Retry: retryEvery, Watermark: r.known,
+		})
+	}
+	r.follower.Follow(s.Leader, s.LeaderEpoch, r.own(), n.now())
+}
+
+// follow does what the follower wants.
+func (r *replica) follow() bool {
+	f, n := r.follower, r.n
+	did := false
+	e := f.Take()
+	leader, _ := f.Leader()
+	if e.Subscribe != nil {
+		did = true
+		n.w.note(n.id, "subscribes to %d in epoch %d from %d", int64(leader), int64(e.Subscribe.LeaderEpoch), int64(e.Subscribe.Own.End))
+		r.send(n.link(nodeID(leader)), *e.Subscribe)
+	}
+	if e.Truncate != nil {
+		did = true
+		r.cutting = true
+		n.idle(r.log, func() { r.truncate(*e.Truncate) })
+	}
+	if e.DeleteTo > 0 {
+		did = true
+		n.idle(r.log, func() { r.deleteTo(e.DeleteTo) })
+	}
+	if a, ok := f.Ack(); ok {
+		did = true
+		if c := n.links[nodeID(leader)]; c != nil {
+			r.send(c, r.n.w.bugs.ack(a))
+		}
+	}
+	if c, ok := f.Credit(); ok {
+		did = true
+		if link := n.links[nodeID(leader)]; link != nil {
+			r.send(link, c)
+		}
+	}
+	r.book.passed(n.id, r.shadow, f.Watermark())
+	return did
+}
+
+func (r *replica) send(c *conn, msg any) { c.send(r.n.id, streamed{r.id, r.num, msg}) }
+
+// truncate cuts the log to where it parts from the leader's.
+func (r *replica) truncate(t replication.Truncate) {
+	n := r.n
+	n.w.stats[truncations]++
+	n.w.note(n.id, "cuts its log from %d to %d", int64(r.log.End()), int64(t.To))
+	if t.Committed && !r.shadow.excused && !n.w.unclean {
+		n.w.fail("R2", "%v is to cut committed records, from %d on, of %d", r, t.To, r.log.End())
+	}
+	if !r.n.w.bugs.skipTruncation {
+		if err := r.log.Truncate(t.To); err != nil {
+			r.cutting = false
+			r.fail(err)
+			return
+		}
+		if t.All {
+			r.shadow.restart(r.log.End())
+		} else {
+			r.shadow.cut(r.log.End())
+		}
+		r.fresh = nil
+	}
+	r.cutting = false
+	r.account()
+	r.book.covered()
+	if r.follower != nil {
+		r.follower.Truncated(r.own(), n.now())
+	}
+}
+
+func (r *replica) deleteTo(to model.Offset) {
+	if _, err := r.log.DeleteBefore(to); err != nil {
+		r.dirty = true
+		return
+	}
+	r.dirty = true
+}
+
+// fromLeader takes a message on a stream.
+func (n *node) fromLeader(from nodeID, s streamed) {
+	r := n.find(s.id, s.num)
+	if r == nil || r.follower == nil || r.failed != nil {
+		return
+	}
+	switch m := s.msg.(type) {
+	case replication.Batches:
+		r.appendReplicated(m)
+	case replication.Watermark:
+		r.follower.HearWatermark(m)
+	case replication.Answer:
+		r.follower.Answer(m, n.now())
+	}
+}
+
+func (r *replica) appendReplicated(m replication.Batches) {
+	n := r.n
+	if !r.follower.Batches(m, n.now()) {
+		return
+	}
+	for rest := m.Bytes; len(rest) > 0; {
+		b, more, err := record.Next(rest)
+		if err == nil {
+			_, err = r.log.Append(wal.Append{Batch: b, Epoch: b.LeaderEpoch(), Origin: producers.Replication})
+		}
+		if err != nil {
+			n.w.note(n.id, "cannot append what it was sent, from %d on", int64(m.From))
+			r.account()
+			r.follower.AppendFailed(r.own(), n.now())
+			return
+		}
+		r.shadow.append(storedOf(b))
+		r.fresh = append(r.fresh, fresh{b.BaseOffset(), b.LastOffset() + 1, b})
+		rest = more
+	}
+	r.dirty = true
+}

@@ -1,0 +1,251 @@
+package sim
+
+import (
+	"errors"
+	"time"
+
+	"chronik/internal/model"
+	"chronik/internal/record"
+	"chronik/internal/replication"
+	"chronik/internal/wal"
+	producers "chronik/internal/wal/producer"
+)
+
+// appendTimeout is how long a producer's acks=-1 waits.
+const appendTimeout = 1500 * time.Millisecond
+
+// wait is a producer that waits with acks=-1.
+type wait struct {
+	base, last model.Offset
+	answer     func(code)
+	done       bool
+}
+
+// serve implements endpoint.
+func (n *node) serve(from nodeID, req any, reply func(any)) {
+	n.guard(func() { n.handle(req, reply) })()
+}
+
+func (n *node) handle(req any, reply func(any)) {
+	switch m := req.(type) {
+	case whereRequest:
+		reply(n.where(m))
+	case produceRequest:
+		n.produce(m, func(c code, base model.Offset) {
+			if m.acks != 0 {
+				reply(produceReply{m.number, c, base})
+			}
+		})
+	case fetchRequest:
+		reply(n.fetch(m))
+	case latestRequest:
+		reply(n.latest(m))
+	default:
+		n.handleControl(req, reply)
+	}
+}
+
+func (n *node) where(m whereRequest) whereAnswer {
+	if n.image == nil {
+		return whereAnswer{code: notAvailable}
+	}
+	t := n.image.Topic(m.topic)
+	if t == nil {
+		return whereAnswer{code: unknownTopic}
+	}
+	p := t.Partitions[0]
+	a := whereAnswer{id: t.ID, epoch: p.LeaderEpoch}
+	if p.Leader != model.NoBroker {
+		a.leader = nodeID(p.Leader)
+	}
+	return a
+}
+
+// led finds the partition that the request is for, if this node leads it in the epoch that the client knows.
+func (n *node) led(id model.TopicID, epoch model.LeaderEpoch) (*replica, code) {
+	r := n.find(id, 0)
+	switch {
+	case n.image == nil || n.image.TopicByID(id) == nil:
+		return nil, unknownTopic
+	case r == nil || r.leader == nil || r.leader.Epoch() != epoch:
+		return nil, notLeader
+	case r.failed != nil:
+		return nil, storageError
+	}
+	return r, okay
+}
+
+func (n *node) produce(m produceRequest, answer func(code, model.Offset)) {
+	r, c := n.led(m.id, m.epoch)
+	if c == okay {
+		c = codeOf(r.leader.MayAppend(int16(m.acks)))
+	}
+	if c != okay {
+		answer(c, model.NoOffset)
+		return
+	}
+	a := &appending{r: r, acks: m.acks, epoch: m.epoch, answer: answer}
+	out, err := r.log.Append(wal.Append{Batch: m.batch, Epoch: m.epoch, Waiter: a, Origin: producers.Client})
+	if err != nil {
+		answer(codeOf(err), model.NoOffset)
+		return
+	}
+	a.at = out
+	if !out.Duplicate {
+		s := storedOf(m.batch)
+		r.shadow.append(s)
+		r.fresh = append(r.fresh, fresh{s.base, s.last + 1, m.batch})
+		r.book.wrote(writer{n.id, n.birth}, s)
+	}
+	n.w.note(n.id, "appends %d to %d in epoch %d, acks %d", int64(out.BaseOffset), int64(out.LastOffset), int64(m.epoch), int64(m.acks))
+	r.dirty = true
+	if m.acks == -1 {
+		a.wait = &wait{base: out.BaseOffset, last: out.LastOffset, answer: func(c code) { answer(c, out.BaseOffset) }}
+		r.waits = append(r.waits, a.wait)
+		n.after(appendTimeout, func() { r.end(a.wait, timedOut) })
+		r.answerWaits()
+	}
+	a.returned = true
+	a.finish()
+}
+
+// appending is an append as the log's waiter.
+type appending struct {
+	r        *replica
+	acks     int8
+	epoch    model.LeaderEpoch
+	at       wal.Appended
+	wait     *wait
+	answer   func(code, model.Offset)
+	told     bool
+	err      error
+	returned bool // Append has
+}
+
+// Done implements wal.Waiter.
+func (a *appending) Done(err error) {
+	a.told, a.err = true, err
+	a.finish()
+}
+
+func (a *appending) finish() {
+	if !a.told || !a.returned {
+		return
+	}
+	r := a.r
+	if a.err != nil {
+		r.n.w.note(r.n.id, "append of %d failed", int64(a.at.BaseOffset))
+	}
+	switch {
+	case a.acks == -1 && a.err != nil:
+		r.end(a.wait, codeOf(a.err))
+	case a.acks == 1 && a.err != nil:
+		a.answer(codeOf(a.err), model.NoOffset)
+	case a.acks == 1:
+		r.account()
+		if r.shadow.durable <= a.at.LastOffset {
+			r.n.w.fail("D2", "%v answers acks=1 for %d, durable is %d", r, a.at.LastOffset, r.shadow.durable)
+		}
+		a.answer(okay, a.at.BaseOffset)
+	}
+}
+
+// answerWaits answers those whose records are below the watermark.
+func (r *replica) answerWaits() {
+	for _, w := range append([]*wait(nil), r.waits...) {
+		if w.done {
+			continue
+		}
+		ok, err := r.leader.Acknowledge(w.last)
+		switch {
+		case err != nil:
+			r.end(w, codeOf(err))
+		case ok:
+			r.book.passed(r.n.id, r.shadow, r.leader.HighWatermark())
+			if r.book.end() <= w.last {
+				r.n.w.fail("D2", "%v answers acks=-1 for %d, committed is up to %d", r, w.last, r.book.end())
+			}
+			r.end(w, okay)
+		}
+	}
+}
+
+func (r *replica) end(w *wait, c code) {
+	if w.done {
+		return
+	}
+	w.done = true
+	for i, o := range r.waits {
+		if o == w {
+			r.waits = append(r.waits[:i:i], r.waits[i+1:]...)
+			break
+		}
+	}
+	w.answer(c)
+}
+
+func (r *replica) failWaits(c code) {
+	for _, w := range append([]*wait(nil), r.waits...) {
+		r.end(w, c)
+	}
+}
+
+func (n *node) fetch(m fetchRequest) fetchReply {
+	r, c := n.led(m.id, m.epoch)
+	if c != okay {
+		return fetchReply{code: c}
+	}
+	hw := r.leader.HighWatermark()
+	out := fetchReply{hw: hw, start: r.log.Start(), settled: r.leader.Settled()}
+	switch {
+	case m.from < r.log.Start() || m.from > r.log.End():
+		out.code = outOfRange
+	case m.from < hw:
+		bytes, _, err := r.read(m.from, hw, 4<<10)
+		if err != nil {
+			r.damaged(err)
+			return fetchReply{code: storageError}
+		}
+		for len(bytes) > 0 {
+			b, rest, err := record.Next(bytes)
+			if err != nil {
+				n.w.fail("E2", "%v serves bytes that are no batches: %v", r, err)
+				break
+			}
+			out.batches, bytes = append(out.batches, storedOf(b)), rest
+		}
+	}
+	return out
+}
+
+func (n *node) latest(m latestRequest) fetchReply {
+	r, c := n.led(m.id, m.epoch)
+	switch {
+	case c != okay:
+		return fetchReply{code: c}
+	case !r.leader.Settled():
+		return fetchReply{code: notAvailable}
+	}
+	return fetchReply{hw: r.leader.HighWatermark(), start: r.log.Start(), settled: true}
+}
+
+// codeOf is what a client is told of an error.
+func codeOf(err error) code {
+	var few *replication.NotEnoughReplicasError
+	switch {
+	case err == nil:
+		return okay
+	case errors.As(err, &few) && few.Appended:
+		return notEnoughAfterAppend
+	case errors.As(err, &few):
+		return notEnoughReplicas
+	case errors.Is(err, replication.ErrNotLeading), errors.Is(err, replication.ErrNoController), errors.Is(err, wal.ErrEpoch),
+		errors.Is(err, wal.ErrTruncated):
+		return notLeader
+	case errors.Is(err, producers.ErrOutOfOrderSequence), errors.Is(err, producers.ErrInvalidProducerEpoch):
+		return outOfSequence
+	case errors.Is(err, wal.ErrNoSpace):
+		return diskFull
+	}
+	return storageError
+}

@@ -1,0 +1,95 @@
+package sim
+
+import (
+	"fmt"
+	"sort"
+
+	"chronik/internal/model"
+	"chronik/internal/record"
+)
+
+// stored is a batch as it stands in a log: where, and a fingerprint of what.
+type stored struct {
+	base, last     model.Offset
+	epoch          model.LeaderEpoch
+	crc            uint32
+	producer       model.ProducerID
+	producerEpoch  int16
+	first, lastSeq int32
+}
+
+func storedOf(b record.Batch) stored {
+	return stored{
+		base: b.BaseOffset(), last: b.LastOffset(), epoch: b.LeaderEpoch(), crc: b.CRC(),
+		producer: b.ProducerID(), producerEpoch: b.ProducerEpoch(), first: b.BaseSequence(), lastSeq: b.LastSequence(),
+	}
+}
+
+func (s stored) String() string {
+	return fmt.Sprintf("[%d..%d epoch %d crc %08x producer %d/%d seq %d]", s.base, s.last, s.epoch, s.crc, s.producer, s.producerEpoch, s.first)
+}
+
+// shadow is what a replica's log must hold, kept beside it by who drives it. It outlives crashes, as the disk does.
+type shadow struct {
+	start   model.Offset
+	batches []stored
+	durable model.Offset // the log said that it is synced up to here
+	agreed  model.Offset // held against what is committed up to here
+	excused bool         // the disk was wiped, or damaged on purpose, since it last held all that is committed
+}
+
+func (s *shadow) end() model.Offset {
+	if n := len(s.batches); n > 0 {
+		return s.batches[n-1].last + 1
+	}
+	return s.start
+}
+
+// at returns the index of the batch that holds an offset, or of the first one after it.
+func (s *shadow) at(off model.Offset) int {
+	return sort.Search(len(s.batches), func(i int) bool { return s.batches[i].last >= off })
+}
+
+func (s *shadow) append(b stored) { s.batches = append(s.batches, b) }
+
+// cut removes what ends above an offset.
+func (s *shadow) cut(to model.Offset) {
+	s.batches = s.batches[:s.at(to)]
+	if to < s.start {
+		s.start = to
+	}
+	s.durable, s.agreed = min(s.durable, s.end()), min(s.agreed, s.end())
+}
+
+// restart empties it.
+func (s *shadow) restart(at model.Offset) {
+	*s = shadow{start: at, durable: at, excused: s.excused}
+}
+
+// recovered compares what a log holds after a crash with what it must hold: a prefix, and all that was durable (L1).
+func (s *shadow) recovered(start model.Offset, found []stored) error {
+	if len(found) == 0 && start >= s.durable && s.durable == s.start {
+		s.batches, s.durable, s.agreed = nil, start, min(s.agreed, start)
+		s.start = start
+		return nil
+	}
+	i := s.at(start)
+	for k, b := range found {
+		if i+k >= len(s.batches) {
+			return fmt.Errorf("found %v past the end at %d", b, s.end())
+		}
+		if s.batches[i+k] != b {
+			return fmt.Errorf("found %v where %v was written", b, s.batches[i+k])
+		}
+	}
+	end := start
+	if n := len(found); n > 0 {
+		end = found[n-1].last + 1
+	}
+	if end < s.durable {
+		return fmt.Errorf("found offsets up to %d, synced was up to %d", end, s.durable)
+	}
+	s.start, s.batches = start, s.batches[i:i+len(found)]
+	s.durable, s.agreed = end, min(s.agreed, end)
+	return nil
+}
