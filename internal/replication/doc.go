@@ -19,6 +19,9 @@
 // the present state of the log, read under that mutex, and not what a late callback carries: a sync that was begun before a
 // truncation says nothing about the bytes that are there now.
 //
+// Whatever arrives, late, twice or in another order, does no harm. To make progress, both need LinkLost when the connection between
+// them has ended, and nothing of it after that; between two links, messages arrive in order and none is missing.
+//
 // A leader epoch has one Leader for its whole life, made when the epoch was granted to this incarnation of the broker
 // and before anything was appended in it. A partition has one Follower for as long as the broker follows, over many epochs.
 //

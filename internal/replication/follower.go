@@ -36,7 +36,8 @@ const (
 
 // Follower follows one partition's leaders, one after the other.
 type Follower struct {
-	opts FollowerOptions
+	opts   FollowerOptions
+	broken broken
 
 	phase   phase
 	epoch   model.LeaderEpoch

@@ -111,7 +111,7 @@ func (f *Follower) HearWatermark(m Watermark) {
 }
 
 func (f *Follower) streams(n Subscription, epoch model.LeaderEpoch) bool {
-	return f.phase == streaming && n == f.number && epoch == f.epoch
+	return f.phase == streaming && (n == f.number && epoch == f.epoch || f.broken.batchesByOffset)
 }
 
 func (f *Follower) hear(watermark, start model.Offset) {

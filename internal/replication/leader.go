@@ -66,7 +66,7 @@ type Leader struct {
 	peers     []peer // the other replicas, in replica order
 	own       Own
 	watermark model.Offset
-	sent      model.Offset // the furthest that any follower was sent in this epoch
+	shared    model.Offset // the furthest that any follower has, or was sent, in this epoch
 
 	ended    bool // another leader epoch has begun
 	lost     Resignation
@@ -153,14 +153,16 @@ func (l *Leader) OwnMoved(own Own, now time.Time) {
 }
 
 // cut: appends failed, for want of space, and left the log. Nothing of them was durable, so the watermark is not above. But if a
-// follower has been sent some of it, other bytes would now get the same offset and epoch (R2): this epoch appends no more.
+// follower has some of it, this log would part from the follower's where they were found to agree (R2): this epoch appends no more.
 func (l *Leader) cut(own Own) {
 	if own.End < l.watermark {
 		invariant.Failf("D1: the log was cut to %d, below the watermark %d", own.End, l.watermark)
 	}
-	if l.sent > own.End {
+	if l.shared > own.End {
 		l.resign(LogCut)
 	}
+	// What this log had not synced when the epoch began was not committed: its broker was in the ISR, or eligible.
+	l.start = min(l.start, own.End)
 	for i := range l.peers {
 		l.peers[i].mark = min(l.peers[i].mark, own.End)
 	}

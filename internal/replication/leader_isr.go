@@ -114,7 +114,10 @@ func (l *Leader) lags(p *peer) bool {
 // mayJoin tells whether a peer outside of the ISR can be elected without loss: it holds, durably, all that is committed, which for a
 // new leader may be anything up to its epoch's start (R3). One that would be shrunk away at once is not let in.
 func (l *Leader) mayJoin(p *peer) bool {
-	return p.live && p.stream.open && p.own.Synced >= l.watermark && (p.own.Synced >= l.start || l.broken.noEpochStart) && !l.lags(p)
+	if !p.live || !p.stream.open || p.own.Synced < l.watermark {
+		return false
+	}
+	return p.own.Synced >= l.start && !l.lags(p) || l.broken.noEpochStart
 }
 
 // reconsider proposes the ISR that should be, if it is not the one that is. One proposal is on its way at a time. If the last one may still

@@ -34,7 +34,7 @@ func (l *Leader) Subscribe(m Subscribe, now time.Time) Answer {
 		return answer
 	}
 	p.stream = stream{number: m.Subscription, open: true, next: m.Own.End, credit: m.Credit, toldWatermark: l.watermark, toldStart: l.own.Start}
-	p.own.End = m.Own.End
+	p.own.End, l.shared = m.Own.End, max(l.shared, m.Own.End)
 	l.progress(p, m.Own) // its log agrees with ours up to its end, so what it has synced counts
 	return Accepted{Reply: about, From: m.Own.End, HighWatermark: l.watermark, LogStart: l.own.Start}
 }
@@ -108,7 +108,7 @@ func (l *Leader) Send(to model.BrokerID, from, end model.Offset, batches []byte)
 	p := l.peer(to)
 	p.stream.next, p.stream.credit = end, p.stream.credit-len(batches)
 	p.stream.toldWatermark, p.stream.toldStart = l.watermark, l.own.Start
-	l.sent = max(l.sent, end)
+	l.shared = max(l.shared, end)
 	return Batches{
 		Subscription: p.stream.number, LeaderEpoch: l.epoch, From: from, End: end, Bytes: batches,
 		HighWatermark: l.watermark, LogStart: l.own.Start,
