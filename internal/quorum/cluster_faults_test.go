@@ -70,7 +70,7 @@ func (w *world) fault() {
 
 // load has proposals made now and then, for ever.
 func (w *world) load() {
-	w.in(w.between(5*time.Millisecond, 60*time.Millisecond), func() {
+	w.in(w.between(2*time.Millisecond, 30*time.Millisecond), func() {
 		w.propose()
 		w.load()
 	})
@@ -139,6 +139,26 @@ func TestCluster(t *testing.T) {
 		if n := total["runs with "+k]; n*20 < int(seeds) {
 			t.Errorf("only %d runs of %d had a %s: the test shows little", n, seeds, k)
 		}
+	}
+}
+
+// TestClusterFindsBrokenRules: a test that finds nothing shows nothing.
+func TestClusterFindsBrokenRules(t *testing.T) {
+	const most = 3000
+	for name, broken := range map[string]Broken{
+		"votes and acknowledgements before the sync": {SendBeforeSync: true},
+		"a leader in a term that is not durable":     {SendBeforeTerm: true},
+		"a configuration without its commit index":   {ForgetCommit: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for seed := range uint64(most) {
+				if w := play(t, seed, broken); w.failed != nil {
+					t.Log(w.failed)
+					return
+				}
+			}
+			t.Errorf("%d seeds found nothing", most)
+		})
 	}
 }
 

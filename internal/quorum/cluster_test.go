@@ -17,7 +17,6 @@ import (
 	"chronik/internal/metadata/command"
 	"chronik/internal/metadata/image"
 	"chronik/internal/model"
-	"chronik/internal/vfs"
 	"chronik/internal/vfs/crashfs"
 	"chronik/internal/wal"
 )
@@ -43,6 +42,7 @@ type world struct {
 	value  int               // of the next proposal
 	stats  map[string]int
 	failed error
+	trace  bool
 }
 
 // station is one node of it.
@@ -58,7 +58,8 @@ type station struct {
 	stall  time.Duration // how long the disk takes more than usual
 	found  bool
 	every  uint64 // entries between snapshots
-	wait   map[uint64]uint64
+	term   uint64            // that its disk knows
+	wait   map[uint64]uint64 // index -> term of what was proposed
 }
 
 type event struct {
@@ -135,6 +136,12 @@ func (w *world) run(d time.Duration, until func() bool) bool {
 	return false
 }
 
+func (w *world) tracef(format string, args ...any) {
+	if w.trace {
+		fmt.Printf("%v "+format+"\n", append([]any{w.now.Sub(time.Unix(1_700_000_000, 0))}, args...)...)
+	}
+}
+
 func (w *world) fail(format string, args ...any) {
 	if w.failed == nil {
 		w.failed = fmt.Errorf("seed %d, %v: %s", w.seed, w.now.Sub(time.Unix(1_700_000_000, 0)), fmt.Sprintf(format, args...))
@@ -165,7 +172,8 @@ func (s *station) up() {
 		w.fail("node %d does not start: %v", s.self.Node, err)
 		return
 	}
-	s.disk, s.member, s.wait = disk, m, make(map[uint64]uint64)
+	w.tracef("n%d starts: vote %+v, log %d-%d, config %v", s.self.Node, state.vote, state.entries.first, state.entries.last, state.config.state)
+	s.disk, s.member, s.term, s.wait = disk, m, state.vote.term, make(map[uint64]uint64)
 	s.life++
 	s.took()
 	s.tick(s.life, w.between(0, TickInterval))
@@ -213,6 +221,7 @@ func (s *station) crash() {
 	s.fs, s.member, s.disk, s.paused = after, nil, nil, false
 	s.life++
 	w.stats["crash"]++
+	w.tracef("n%d crashes", s.self.Node)
 }
 
 // took does what a member asks for, and checks it.
@@ -223,6 +232,7 @@ func (s *station) took() {
 		return
 	}
 	for _, c := range e.Applied {
+		w.tracef("n%d applied %d term %d", s.self.Node, c.Index, c.Term)
 		s.check(c)
 	}
 	if r := s.member.role; r.leading {
@@ -245,7 +255,12 @@ func (s *station) took() {
 			if len(e.Save.entries) > 0 && offsetOf(e.Save.entries[0].GetIndex()) < s.disk.log.End() {
 				w.stats["truncation"]++
 			}
-			s.member.Saved(s.disk.Save(e.Save))
+			w.tracef("n%d saves %v %d entries, snapshot %v, log end %d", s.self.Node, e.Save.vote, len(e.Save.entries), e.Save.snapshot != nil, s.disk.log.End())
+			err := s.disk.Save(e.Save)
+			if e.Save.vote != nil {
+				s.term = e.Save.vote.term
+			}
+			s.member.Saved(err)
 		})
 	}
 	if e.Compact != nil {
@@ -259,9 +274,10 @@ func (s *station) took() {
 
 func (s *station) later(life int, d time.Duration, do func()) {
 	s.w.in(d, func() {
-		if life == s.life {
-			do()
-			s.took()
+		if life == s.life && s.member != nil {
+			if do(); s.member != nil {
+				s.took()
+			}
 		}
 	})
 }
@@ -291,6 +307,9 @@ func (s *station) check(c Change) {
 // send puts a message on the network.
 func (s *station) send(m *pb.Message) {
 	w := s.w
+	if !w.broken.SendBeforeSync && m.GetTerm() > s.term && m.GetType() != pb.MsgPreVote && m.GetType() != pb.MsgPreVoteResp {
+		w.fail("M1: node %d sends %v of term %d, its disk knows %d", s.self.Node, m.GetType(), m.GetTerm(), s.term)
+	}
 	copies := 1
 	if w.lossy {
 		switch w.rng.IntN(40) {
@@ -303,6 +322,9 @@ func (s *station) send(m *pb.Message) {
 	for _, to := range w.nodes {
 		if to.self.id() != m.GetTo() {
 			continue
+		}
+		if copies == 0 {
+			s.sent(m, false)
 		}
 		for range copies {
 			d := w.between(100*time.Microsecond, 3*time.Millisecond)
@@ -319,17 +341,23 @@ func (s *station) deliver(to *station, d time.Duration, m *pb.Message) {
 	w.in(d, func() {
 		switch {
 		case to.member == nil || w.cut[[2]int{s.n, to.n}]:
+			s.sent(m, false)
 		case to.paused:
 			s.deliver(to, 20*time.Millisecond, m) // it waits in a buffer
 		default:
+			w.tracef("n%d to n%d: %v", s.self.Node, to.self.Node, m)
 			to.member.Step(w.now, m)
 			to.took()
-			if m.GetType() == pb.MsgSnap && s.member != nil {
-				s.member.Snapshotted(m.GetTo(), true)
-				s.took()
-			}
+			s.sent(m, true)
 		}
 	})
+}
+
+// sent tells a sender what has become of a snapshot, as a transport does.
+func (s *station) sent(m *pb.Message, ok bool) {
+	if m.GetType() == pb.MsgSnap {
+		s.later(s.life, 2*time.Millisecond, func() { s.member.Snapshotted(m.GetTo(), ok) })
+	}
 }
 
 // propose has the active controllers, or who think they are, decide something.
@@ -414,5 +442,3 @@ func (w *world) join(s *station) {
 		return ConfigChange{Learn: []Replica{s.self}}, false
 	})
 }
-
-var _ vfs.FS = (*crashfs.FS)(nil)

@@ -36,6 +36,7 @@ const (
 type Broken struct {
 	SendBeforeSync bool // M1: votes and acknowledgements leave before what they promise is durable
 	SendBeforeTerm bool // M1: a leader speaks in a term that its disk does not know yet
+	ForgetCommit   bool // M1: a change of the configuration is saved without how far the one before has come
 }
 
 // MemberOptions says which replica it is and what its disk holds.
@@ -64,6 +65,7 @@ type Member struct {
 	config  configuration
 	named   bool // an entry or a snapshot says what the configuration is
 	durable voteState
+	hard    voteState // as far as orders to the disk were made
 	now     time.Time
 	err     error // nothing advances any more (M3)
 
@@ -133,7 +135,7 @@ func NewMember(o MemberOptions) (*Member, error) {
 	}
 	s := o.State
 	m := &Member{opts: o, id: o.Self.id(), log: s.entries, image: s.image, config: s.config, named: s.named,
-		durable: s.vote, contacts: make(map[uint64]*contact), tried: s.image.Index()}
+		durable: s.vote, hard: s.vote, contacts: make(map[uint64]*contact), tried: s.image.Index()}
 	m.log.older, m.log.limit = o.Older, o.CacheBytes
 	m.log.evict()
 	if err := m.start(); err != nil {

@@ -1,6 +1,8 @@
 package quorum
 
 import (
+	"slices"
+
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
 
@@ -19,8 +21,7 @@ type Save struct {
 	entries   []*pb.Entry
 	responses []*pb.Message // leave afterwards
 	raw       *pb.Snapshot
-	hard      voteState // as far as the messages in it say
-	hasHard   bool
+	hard      voteState // as of its last message
 }
 
 // snapshot is one that was received.
@@ -48,19 +49,20 @@ func (m *Member) nextSave() bool {
 	if m.compaction != nil && !raft.IsEmptySnap(m.queue[0].Snapshot) {
 		return false // both write the snapshot's file
 	}
-	s := &Save{hard: m.durable}
+	s := &Save{hard: m.hard}
 	for len(m.queue) > 0 && s.absorb(m.queue[0]) {
 		m.queue[0] = nil
 		m.queue = m.queue[1:]
 	}
-	if s.hasHard && (s.hard.term != m.durable.term || s.hard.vote != m.durable.vote || s.raw != nil) {
+	m.hard = s.hard
+	if s.hard.term != m.durable.term || s.hard.vote != m.durable.vote || s.raw != nil || s.reconfigures() && !m.opts.Broken.ForgetCommit {
 		s.vote = &s.hard
 	}
 	if s.raw != nil {
 		s.snapshot = &snapshot{index: s.raw.GetMetadata().GetIndex(), term: s.raw.GetMetadata().GetTerm(), data: s.raw.GetData()}
 	}
 	if s.vote == nil && s.snapshot == nil && len(s.entries) == 0 {
-		// A commit index alone: nothing relies on it, so it waits for the next vote.
+		// A commit index alone waits for what needs it.
 		m.finish(s)
 		return true
 	}
@@ -82,12 +84,19 @@ func (s *Save) absorb(msg *pb.Message) bool {
 		s.raw = msg.Snapshot
 	}
 	s.entries = append(s.entries, es...)
-	if msg.Term != nil { // else the message says nothing of it
-		s.hasHard = true
+	if msg.Term != nil { // else it is as it was
 		s.hard.term, s.hard.vote, s.hard.commit = msg.GetTerm(), msg.GetVote(), msg.GetCommit()
 	}
 	s.responses = append(s.responses, msg.Responses...)
 	return true
+}
+
+// reconfigures tells whether the entries change the configuration. Then the commit index goes to disk before them. It counts
+// at least the change before, because a leader makes one at a time, and says how far it has come along with the
+// next. So a member that finds two changes in its log after a crash knows that the first one is in force. If it
+// did not, it might hold an election among voters who are none any more.
+func (s *Save) reconfigures() bool {
+	return slices.ContainsFunc(s.entries, func(e *pb.Entry) bool { return e.GetType() == pb.EntryConfChangeV2 })
 }
 
 func (s *Save) bytes() (n int) {

@@ -18,7 +18,7 @@ const stateName = "raft_state"
 // voteState is what the file holds.
 type voteState struct {
 	term, vote uint64
-	commit     uint64 // a hint: at least this much is committed. It may lag
+	commit     uint64 // at least this much is committed. It lags, but for changes of the configuration: see Save
 	// founder says that the log's first voter is this replica, until an entry says otherwise. Without it a log
 	// that names no configuration is that of a replica which waits to be taken in.
 	founder   bool
