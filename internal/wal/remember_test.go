@@ -2,6 +2,8 @@ package wal
 
 import (
 	"bytes"
+	"slices"
+	"syscall"
 	"testing"
 
 	"chronik/internal/model"
@@ -82,4 +84,108 @@ func TestT1DeletedProducersAreRemembered(t *testing.T) {
 			l.Abandon(nil)
 		})
 	}
+}
+
+// TestT2AbortedAreRemembered: more aborted transactions than fit beside a mark, and producers that are known further
+// than the file of transactions: what was deleted is gone, the rest is named after a crash as before it.
+func TestT2AbortedAreRemembered(t *testing.T) {
+	e, disk, _, _ := onDisks(t)
+	e.cfg.SegmentBytes = 4000
+	l, _ := e.open()
+	data := func(id model.ProducerID, seq int32) {
+		b := record.NewBuilder(record.Options{Producer: &record.Producer{ID: id, Sequence: seq}, Transactional: true})
+		b.Add(1, nil, []byte("a record of a transaction"))
+		out, err := b.Build()
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := newWaiter()
+		if _, err := l.Append(Append{Batch: out, Epoch: l.epochForTest(), Verified: true, Waiter: w}); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-w.ch; err != nil {
+			t.Fatal(err)
+		}
+	}
+	abort := func(id model.ProducerID) {
+		must(t, l, record.EndTxn(record.Marker{Type: record.Abort, Producer: id, TimestampMs: 1}))
+	}
+	const open, busy, deleted = 1, 2, 3
+	data(deleted, 0)
+	for n := range int32(2 * maxInlineTxns) {
+		if n == 10 {
+			data(open, 0)
+		}
+		data(busy, n)
+		abort(busy)
+		if n == maxInlineTxns {
+			l.keepUp()
+			l.keepUp()
+		}
+	}
+	check := func(l, want *Log, when string) {
+		t.Helper()
+		got := l.AbortedIn(l.Start(), l.End())
+		if w := want.AbortedIn(want.Start(), want.End()); !slices.EqualFunc(got, w, func(a, b AbortedTxn) bool {
+			return a.Producer == b.Producer && a.LastOffset == b.LastOffset && a.FirstOffset >= b.FirstOffset
+		}) {
+			t.Errorf("%s: aborted are\n%v, want\n%v", when, got, w)
+		}
+		if got, want := l.LastStable(l.DurableEnd()), want.LastStable(want.DurableEnd()); got != want {
+			t.Errorf("%s: last stable offset %d, want %d", when, got, want)
+		}
+		for i := 1; i < len(got); i++ {
+			if got[i].LastStable < got[i-1].LastStable {
+				t.Errorf("%s: %v after %v", when, got[i], got[i-1])
+			}
+		}
+	}
+	crash := func(when string) {
+		for _, m := range []crashfs.Mode{crashfs.Lose, crashfs.Keep, crashfs.Random} {
+			again := newEnv(t, disk.CrashClone(m), e.dir)
+			again.cfg = e.cfg
+			l2, _ := again.open()
+			check(l2, l, when)
+			l2.Abandon(nil)
+		}
+	}
+	crash("before the deletion")
+	if _, err := l.DeleteBefore(l.End() / 2); err != nil {
+		t.Fatal(err)
+	}
+	crash("after the deletion")
+	abort(open)
+	crash("with the open one aborted")
+	abort(deleted)
+	crash("with one aborted of which nothing is left")
+	l.Abandon(nil)
+}
+
+// TestE3AFullDiskIsEmptied: deleting helps a full disk also where producers must be remembered in a file first.
+func TestE3AFullDiskIsEmptied(t *testing.T) {
+	e, _, faults, _ := onDisks(t)
+	e.cfg.SegmentBytes = 20_000
+	l, _ := e.open()
+	for id := range model.ProducerID(crowd) {
+		must(t, l, batch(1, 500, 1, &record.Producer{ID: id}))
+	}
+	l.keepUp()
+	l.keepUp()
+	for range 50 {
+		must(t, l, batch(1, 1000, 1, nil))
+	}
+	faults.LimitSpace(0, syscall.ENOSPC)
+	if _, err := l.DeleteBefore(l.End() - 1); err != nil {
+		t.Errorf("deleting on a full disk: %v", err)
+	}
+	if n := len(l.Producers()); n != crowd {
+		t.Errorf("%d producers are remembered of %d", n, crowd)
+	}
+	faults.UnlimitSpace()
+	l.Abandon(nil)
+	l, _ = e.open()
+	if n := len(l.Producers()); n != crowd {
+		t.Errorf("reopened: %d producers are remembered of %d", n, crowd)
+	}
+	l.Abandon(nil)
 }
