@@ -160,6 +160,7 @@ var reasonCodes = map[controller.Reason]*kerr.Error{
 	controller.ElectionNotNeeded:           kerr.ElectionNotNeeded,
 	controller.NoReassignmentInProgress:    kerr.NoReassignmentInProgress,
 	controller.FeatureUpdateFailed:         kerr.FeatureUpdateFailed,
+	controller.Settling:                    kerr.CoordinatorLoadInProgress,
 }
 
 func reasonCode(r controller.Reason) int16 {

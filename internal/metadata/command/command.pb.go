@@ -1331,7 +1331,7 @@ func (x *PartitionChange) GetUnclean() bool {
 	return false
 }
 
-// CutLog is a member of the ISR whose log lost its tail when its node stopped uncleanly (L2).
+// CutLog is a member of ISR or ELR whose log lost its tail when its node stopped uncleanly (L2).
 type CutLog struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	NodeId        int32                  `protobuf:"varint,1,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`

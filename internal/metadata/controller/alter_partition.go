@@ -103,7 +103,7 @@ func (r *roster) checkProposal(leader model.BrokerID, c ISRChange) (*image.Topic
 			continue // it stays; if it is fenced, that decision takes it out
 		}
 		if why := r.ineligible(m); why != "" {
-			return nil, refuse(IneligibleReplica, "Node %d cannot join the ISR of partition %s-%d: it is %s.", m.ID, t.Name, c.Partition, why)
+			return nil, refuse(IneligibleReplica, "Node %d cannot join the ISR of partition %s-%d: it %s.", m.ID, t.Name, c.Partition, why)
 		}
 	}
 	if !slices.ContainsFunc(c.ISR, func(m Member) bool { return m.ID == leader }) {
@@ -117,13 +117,13 @@ func (r *roster) ineligible(m Member) string {
 	n := r.in.Image.Node(m.ID)
 	switch {
 	case n == nil:
-		return "not registered"
+		return "is not registered"
 	case n.Stopping:
-		return "shutting down"
+		return "is shutting down"
 	case n.Fenced:
-		return "fenced"
+		return "is fenced"
 	case m.Epoch != -1 && m.Epoch != n.Epoch:
-		return "registered again since it caught up"
+		return "has registered again since it caught up"
 	}
 	return ""
 }
@@ -178,6 +178,11 @@ func (r *roster) resign(out *changes, t *image.Topic, item Resignation, leader m
 		return refuse(EligibleLeadersNotAvailable, "No other in-sync replica of partition %s-%d is in service.", t.Name, item.Partition)
 	}
 	return nil
+}
+
+// othersLead tells whether another member of the ISR may lead.
+func (v *revision) othersLead(id model.BrokerID) bool {
+	return slices.ContainsFunc(v.next.ISR, func(m model.BrokerID) bool { return m != id && v.mayLead(m) })
 }
 
 // partitionByID finds a partition that a broker means.

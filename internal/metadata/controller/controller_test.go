@@ -19,10 +19,11 @@ import (
 
 // world is a cluster whose decisions are applied at once, through the bytes of the log.
 type world struct {
-	t      *testing.T
+	t      testing.TB
 	image  *image.Image
 	static map[string]string
 	ids    byte
+	clock
 }
 
 func (w *world) inputs() Inputs {
@@ -44,15 +45,17 @@ func (w *world) commit(cs []*command.Command) string {
 	if cs, err = command.Decode(w.image.ClusterID(), entry); err != nil {
 		w.t.Fatal(err)
 	}
-	next, _, err := image.Apply(w.image, cs, 1, w.image.Index()+1)
+	next, d, err := image.Apply(w.image, cs, 1, w.image.Index()+1)
 	if err != nil {
 		return fmt.Sprintf("not applied: %v\n", err)
 	}
+	checkStep(w.t, w.image, next, d)
 	w.image = next
 	return ""
 }
 
-// TestScripts runs the scripts in testdata. A line of input is one item of a request: its name, then key=value.
+// TestScripts runs the scripts in testdata. A line of input is one item of a request: its name, then key=value. Those about
+// clusters are explained at clusterScripts.
 //
 //	cluster [key=value]    a new cluster with these static broker keys
 //	node                   id [fenced]: register, or register again
@@ -80,10 +83,12 @@ func TestScripts(t *testing.T) {
 }
 
 func (w *world) scripts() map[string]func(*datadriven.TestData, []item) string {
-	return map[string]func(*datadriven.TestData, []item) string{
+	all := w.clusterScripts()
+	maps.Copy(all, map[string]func(*datadriven.TestData, []item) string{
 		"cluster": w.cluster, "node": w.nodes, "create": w.create, "delete": w.delete, "partitions": w.more,
 		"alter": w.alter, "replace": w.replace, "describe": w.describe, "producer-ids": w.producerIDs,
-	}
+	})
+	return all
 }
 
 // item is one line: words, and key=value in order.
@@ -111,7 +116,7 @@ func parseItems(input string) []item {
 	return items
 }
 
-func (it item) number(t *testing.T, key string, absent int) int {
+func (it item) number(t testing.TB, key string, absent int) int {
 	v, ok := it.value[key]
 	if !ok {
 		return absent
@@ -131,7 +136,7 @@ func text(v string) *string {
 	return &v
 }
 
-func numbers(t *testing.T, list string) []int32 {
+func numbers(t testing.TB, list string) []int32 {
 	out := []int32{}
 	for _, s := range config.SplitList(list) {
 		n, err := strconv.Atoi(s)
@@ -155,7 +160,7 @@ func verdict(err error) string {
 }
 
 func (w *world) cluster(_ *datadriven.TestData, items []item) string {
-	w.image, w.static, w.ids = image.New("cluster"), map[string]string{}, 0
+	w.image, w.static, w.ids, w.clock = image.New("cluster"), map[string]string{}, 0, clock{}
 	for _, it := range items {
 		maps.Copy(w.static, it.value)
 	}
@@ -365,7 +370,7 @@ func TestTenThousandPartitionsAtOnce(t *testing.T) {
 }
 
 func TestEveryReasonHasAName(t *testing.T) {
-	for r := InvalidRequest; r <= FeatureUpdateFailed; r++ {
+	for r := InvalidRequest; r <= Settling; r++ {
 		if strings.HasPrefix(r.String(), "Reason(") || r.String() == "" {
 			t.Errorf("reason %d has no name", r)
 		}

@@ -12,13 +12,11 @@ import (
 //
 //  1. the first replica, in order, that is active and in the ISR, and whose log was not cut;
 //  2. the present one, if it is stopping: nobody who could follow holds all that it has;
-//  3. an active ISR member whose log was cut, if every other ISR member has reported a log that is no longer (L2). One that
+//  3. the first replica that is active and eligible (KIP-966), and whose log was not cut;
+//  4. an active member of ISR or ELR whose log was cut, if every other member has reported a log that is no longer (L2). One that
 //     has not reported counts as longer: only the comparison tells a torn tail from lost records;
-//  4. the first replica that is active and eligible (KIP-966);
 //  5. with unclean elections allowed, the active replica that holds most; what the others had more is lost;
 //  6. nobody.
-//
-// Whoever is elected leads an ISR without the other members whose logs were cut: they come back by catching up.
 func (v *revision) elect() {
 	p := &v.next
 	stays := slices.Contains(p.ISR, p.Leader) && v.roster.active[p.Leader]
@@ -26,18 +24,22 @@ func (v *revision) elect() {
 		return
 	}
 	if id, ok := v.first(v.mayLead); ok {
-		v.lead(id)
+		p.Leader = id
 		return
 	}
 	if slices.Contains(p.ISR, p.Leader) && v.roster.up[p.Leader] {
 		return
 	}
-	if id, ok := v.longestCut(); ok {
-		v.lead(id)
+	if id, ok := v.first(v.mayBePromoted); ok {
+		v.promote(id)
 		return
 	}
-	if id, ok := v.first(func(id model.BrokerID) bool { return slices.Contains(p.ELR, id) && v.roster.active[id] }); ok {
-		v.promote(id)
+	if id, ok := v.longestCut(); ok {
+		if slices.Contains(p.ISR, id) {
+			p.Leader = id
+		} else {
+			v.promote(id)
+		}
 		return
 	}
 	if id, ok := v.mostLikely(); ok && v.unclean {
@@ -69,30 +71,34 @@ func (v *revision) cut(id model.BrokerID) (model.Offset, bool) {
 	return v.next.Cut[i].End, true
 }
 
-// longestCut finds an active ISR member with a cut log that no other member's log can be longer than.
-func (v *revision) longestCut() (model.BrokerID, bool) {
-	return v.first(func(id model.BrokerID) bool {
-		end, cut := v.cut(id)
-		if !cut || !v.roster.active[id] {
-			return false
-		}
-		return !slices.ContainsFunc(v.next.ISR, func(other model.BrokerID) bool {
-			theirs, reported := v.cut(other)
-			return other != id && (!reported || theirs > end || theirs == model.NoOffset && end != model.NoOffset)
-		})
-	})
+// mayBePromoted tells the same of an eligible replica.
+func (v *revision) mayBePromoted(id model.BrokerID) bool {
+	_, cut := v.cut(id)
+	return slices.Contains(v.next.ELR, id) && v.roster.active[id] && !cut
 }
 
-// lead gives the partition to a member of the ISR.
-func (v *revision) lead(id model.BrokerID) {
-	p := &v.next
-	p.Leader = id
-	if len(p.Cut) > 0 {
-		p.ISR = slices.DeleteFunc(slices.Clone(p.ISR), func(m model.BrokerID) bool {
-			_, cut := v.cut(m)
-			return cut && m != id
+// longestCut finds an active member with a cut log that no other member's log can be longer than; in the ISR rather than in the ELR.
+func (v *revision) longestCut() (model.BrokerID, bool) {
+	members := slices.Concat(v.next.ISR, v.next.ELR)
+	for _, among := range [][]model.BrokerID{v.next.ISR, v.next.ELR} {
+		id, ok := v.first(func(id model.BrokerID) bool {
+			end, cut := v.cut(id)
+			return cut && slices.Contains(among, id) && v.roster.active[id] && !slices.ContainsFunc(members, func(other model.BrokerID) bool {
+				theirs, reported := v.cut(other)
+				return !reported || longer(theirs, end)
+			})
 		})
+		if ok {
+			return id, true
+		}
 	}
+	return model.NoBroker, false
+}
+
+// longer compares what two nodes have left. A log whose end is not known was not cut: its node only stopped
+// uncleanly, and the topic is relaxed.
+func longer(a, b model.Offset) bool {
+	return b != model.NoOffset && (a == model.NoOffset || a > b)
 }
 
 // promote gives the partition to an eligible replica. The members of the ISR, none of which is there, hold what it holds

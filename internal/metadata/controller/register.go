@@ -98,16 +98,16 @@ func partitionsOf(m *image.Image, id model.BrokerID) (epochs []*command.Command,
 //
 //   - with a new directory it leaves every ISR and ELR (R7), also as the last member: then nobody leads, unless unclean elections are
 //     allowed, until it is known what to do about the loss;
-//   - where its log was cut, or might have been because the topic is relaxed (D2) and the stop was not clean, it leaves the ELR, and the ISR if
-//     another member can lead. As a last resort it stays, marked, and is elected only as far as L2 allows;
+//   - where its log was cut, or might have been because the topic is relaxed (D2) and the stop was not clean, it leaves ISR and ELR
+//     if the partition has a leader. If nobody leads it stays, marked, and is elected only as far as L2 allows;
 //   - elsewhere it stays in the ISR: what it acknowledged is on its disk. After a power loss of all nodes every member is
 //     still a candidate.
 func reregister(in Inputs, old *image.Node, r Registration, add *command.AddNode) ([]*command.Command, error) {
-	if old != nil && in.Live != nil && in.Live(r.ID) {
+	if stopped := old != nil && old.Fenced && old.Stopping; old != nil && !stopped && in.Live != nil && in.Live(r.ID) {
 		return nil, refuse(DuplicateBroker, "Another process is registered as node %d and alive: give this one another node ID, or wait until the "+
 			"other one's session of broker.session.timeout.ms ends.", r.ID)
 	}
-	if refusal := checkFeatures(in, r); refusal != nil {
+	if refusal := cmp.Or(checkFeatures(in, r), checkHeard(in, old, r)); refusal != nil {
 		return nil, refusal
 	}
 	roster, err := newRoster(in)
@@ -130,6 +130,21 @@ func reregister(in Inputs, old *image.Node, r Registration, add *command.AddNode
 	return append(out.commands(), command.Add(add)), nil
 }
 
+// checkHeard has a node that stopped uncleanly wait until the controller has heard of the others, or fenced them. A new controller
+// takes everybody for alive who was; after a power loss of all it would drop one member after the other for
+// the sake of those that are not there either, and compare no logs.
+func checkHeard(in Inputs, old *image.Node, r Registration) *Refusal {
+	if old == nil || r.CleanStop || in.Live == nil {
+		return nil
+	}
+	for _, n := range in.Image.Nodes() {
+		if n.ID != r.ID && !n.Fenced && !in.Live(n.ID) {
+			return refuse(Settling, "The controller is new and has not heard of node %d yet: ask again.", n.ID)
+		}
+	}
+	return nil
+}
+
 // arrival is a new incarnation of a node.
 type arrival struct {
 	id           model.BrokerID
@@ -146,26 +161,16 @@ func (a *arrival) revise(v *revision) {
 	if !cut && !a.clean && v.roster.of(v.topic).relaxed {
 		end, cut = model.NoOffset, true
 	}
-	if !cut {
-		return
-	}
 	p := &v.next
-	inISR := slices.Contains(p.ISR, a.id)
-	if !inISR || v.othersLead(a.id) {
-		v.lost = []model.BrokerID{a.id}
+	if !cut || !slices.Contains(p.ISR, a.id) && !slices.Contains(p.ELR, a.id) {
 		return
 	}
-	if was, already := v.cut(a.id); already {
-		end = min(was, end)
+	if was, already := v.cut(a.id); already && longer(end, was) {
+		end = was
 	}
 	p.Cut = slices.DeleteFunc(slices.Clone(p.Cut), func(c image.CutLog) bool { return c.Node == a.id })
 	p.Cut = append(p.Cut, image.CutLog{Node: a.id, End: end})
 	slices.SortFunc(p.Cut, func(a, b image.CutLog) int { return cmp.Compare(a.Node, b.Node) })
-}
-
-// othersLead tells whether another member of the ISR may lead.
-func (v *revision) othersLead(id model.BrokerID) bool {
-	return slices.ContainsFunc(v.next.ISR, func(m model.BrokerID) bool { return m != id && v.mayLead(m) })
 }
 
 // registered finds a node at the registration that is meant.

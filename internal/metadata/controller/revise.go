@@ -82,12 +82,13 @@ func (v *revision) eligible() {
 	p.ELR = elr
 }
 
-// settle drops what no longer has a meaning once it is known who leads. With a leader and a sufficient ISR
-// the watermark moves on, and the eligible replicas fall behind it.
+// settle drops what has no meaning once it is known who leads. With a leader the members whose logs were cut come
+// back by catching up; and if the ISR suffices the watermark moves on, and the eligible replicas fall behind it.
 func (v *revision) settle() {
 	p := &v.next
 	if p.Leader == model.NoBroker {
-		p.Cut = slices.DeleteFunc(slices.Clone(p.Cut), func(c image.CutLog) bool { return !slices.Contains(p.ISR, c.Node) })
+		member := func(id model.BrokerID) bool { return slices.Contains(p.ISR, id) || slices.Contains(p.ELR, id) }
+		p.Cut = slices.DeleteFunc(slices.Clone(p.Cut), func(c image.CutLog) bool { return !member(c.Node) })
 		if v.old.Leader != model.NoBroker {
 			p.LastKnownLeader = v.old.Leader
 		}
@@ -95,6 +96,11 @@ func (v *revision) settle() {
 			p.LastKnownLeader = model.NoBroker
 		}
 		return
+	}
+	for _, c := range p.Cut {
+		if c.Node != p.Leader {
+			p.ISR, p.ELR = without(p.ISR, []model.BrokerID{c.Node}), without(p.ELR, []model.BrokerID{c.Node})
+		}
 	}
 	p.Cut, p.LastKnownLeader = nil, model.NoBroker
 	if len(p.ISR) >= p.EffectiveMinISR(v.roster.of(v.topic).minISR) {

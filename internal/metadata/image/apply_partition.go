@@ -47,7 +47,7 @@ func (b *builder) updateISR(c *command.UpdateISR) error {
 	}
 	p := *old
 	p.ISR, p.ELR = ids(c.Isr), ids(c.Elr)
-	p.Cut = slices.DeleteFunc(slices.Clone(p.Cut), func(c CutLog) bool { return !slices.Contains(p.ISR, c.Node) })
+	p.Cut = slices.DeleteFunc(slices.Clone(p.Cut), func(c CutLog) bool { return !p.member(c.Node) })
 	return b.replace(t, c.Partition, &p)
 }
 
@@ -125,8 +125,8 @@ func (p *Partition) check() error {
 		return bad("adding %v and removing %v of replicas %v", p.Adding, p.Removing, p.Replicas)
 	case len(p.Removing) > 0 && len(p.Removing) == len(p.Replicas):
 		return bad("all replicas %v are removed", p.Replicas)
-	case slices.ContainsFunc(p.Cut, func(c CutLog) bool { return !slices.Contains(p.ISR, c.Node) }):
-		return bad("cut logs %v outside of ISR %v", p.Cut, p.ISR)
+	case slices.ContainsFunc(p.Cut, func(c CutLog) bool { return !p.member(c.Node) }):
+		return bad("cut logs %v outside of ISR %v and ELR %v", p.Cut, p.ISR, p.ELR)
 	case p.Leader == model.NoBroker:
 		return nil
 	case !slices.Contains(p.ISR, p.Leader):
@@ -135,6 +135,11 @@ func (p *Partition) check() error {
 		return bad("it has a leader, and remembers what only an election needs")
 	}
 	return nil
+}
+
+// member tells whether a replica holds all that was acknowledged, as far as the metadata knows.
+func (p *Partition) member(id model.BrokerID) bool {
+	return slices.Contains(p.ISR, id) || slices.Contains(p.ELR, id)
 }
 
 // subset tells whether a list without repetitions has only members of all.

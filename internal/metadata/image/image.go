@@ -30,7 +30,7 @@ type Partition struct {
 	Adding          []model.BrokerID // replicas that an ongoing reassignment adds; they are among Replicas
 	Removing        []model.BrokerID // replicas that it removes once the others are in the ISR; still among Replicas
 	LastKnownLeader model.BrokerID   // of a partition without a leader; else model.NoBroker
-	Cut             []CutLog         // of a partition without a leader: ISR members whose logs lost their tails (L2)
+	Cut             []CutLog         // of a partition without a leader: members of ISR and ELR whose logs lost their tails (L2)
 }
 
 // CutLog is a replica whose log was cut when its node stopped uncleanly. What was cut may have been acknowledged: only a

@@ -1,0 +1,89 @@
+package controller
+
+import (
+	"bytes"
+	"slices"
+	"testing"
+
+	"chronik/internal/metadata/image"
+	"chronik/internal/model"
+)
+
+// checkStep checks what must hold of every image, and between two that follow each other.
+func checkStep(t testing.TB, before, after *image.Image, d *image.Delta) {
+	t.Helper()
+	each(after, func(topic *image.Topic, n int32, p *image.Partition) {
+		tp := model.TopicPartition{Topic: topic.Name, Partition: n}
+		checkPartition(t, after, topic, tp, p)
+		if old := before.TopicByID(topic.ID); old != nil && int(n) < len(old.Partitions) {
+			checkChange(t, tp, old.Partitions[n], p, slices.Contains(d.Unclean, tp))
+		}
+	})
+	data, err := image.EncodeSnapshot(after)
+	if err != nil {
+		t.Fatal(err)
+	}
+	restored, err := image.DecodeSnapshot(after.ClusterID(), data)
+	if err != nil {
+		t.Fatalf("the image's snapshot cannot be read: %v", err)
+	}
+	if again, err := image.EncodeSnapshot(restored); err != nil || !bytes.Equal(data, again) {
+		t.Fatalf("the snapshot leads to another image (M2): %v", err)
+	}
+}
+
+func checkPartition(t testing.TB, m *image.Image, topic *image.Topic, tp model.TopicPartition, p *image.Partition) {
+	t.Helper()
+	if p.Leader != model.NoBroker {
+		switch n := m.Node(p.Leader); {
+		case n == nil || n.Fenced:
+			t.Fatalf("%s: leader %d is not in service (R1): %+v", tp, p.Leader, *p)
+		case !slices.Contains(p.ISR, p.Leader):
+			t.Fatalf("%s: leader %d is not in the ISR: %+v", tp, p.Leader, *p)
+		case len(p.ELR) > 0 && len(p.ISR) >= minISR(m, topic, p):
+			t.Fatalf("%s: the watermark moves without the ELR (R4): %+v", tp, *p)
+		}
+	}
+	for _, id := range p.ISR {
+		if !slices.Contains(p.Replicas, id) || slices.Contains(p.ELR, id) {
+			t.Fatalf("%s: ISR member %d is no replica, or in the ELR: %+v", tp, id, *p)
+		}
+	}
+	if !p.Reassigning() {
+		return
+	}
+	if slices.ContainsFunc(p.Removing, func(id model.BrokerID) bool { return slices.Contains(p.Adding, id) }) {
+		t.Fatalf("%s: added and removed: %+v", tp, *p)
+	}
+}
+
+func minISR(m *image.Image, topic *image.Topic, p *image.Partition) int {
+	c, err := m.Layers(nil, 1).Topic()
+	if err == nil {
+		c, err = c.With(topic.Configs)
+	}
+	if err != nil {
+		return 0
+	}
+	return p.EffectiveMinISR(c.MinInsyncReplicas)
+}
+
+func checkChange(t testing.TB, tp model.TopicPartition, old, p *image.Partition, unclean bool) {
+	t.Helper()
+	if old == p {
+		return
+	}
+	if p.PartitionEpoch <= old.PartitionEpoch || p.LeaderEpoch < old.LeaderEpoch {
+		t.Fatalf("%s: epochs do not grow: %+v after %+v", tp, *p, *old)
+	}
+	if p.Leader != old.Leader && p.LeaderEpoch == old.LeaderEpoch {
+		t.Fatalf("%s: two leaders in one epoch (R1): %+v after %+v", tp, *p, *old)
+	}
+	if p.Leader == old.Leader || p.Leader == model.NoBroker {
+		return
+	}
+	// R4: a new leader held everything, unless it was elected uncleanly on purpose.
+	if !slices.Contains(old.ISR, p.Leader) && !slices.Contains(old.ELR, p.Leader) && !unclean {
+		t.Fatalf("%s: %d was elected from outside of ISR and ELR (R4): %+v after %+v", tp, p.Leader, *p, *old)
+	}
+}
