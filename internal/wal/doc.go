@@ -18,6 +18,12 @@
 // writes into it (space). Quiet logs get none of it, and big groups extend the file: there the journal is
 // the small part.
 //
+// One sync for many logs. While more than a few logs are busy, a round takes the small groups of all of
+// them: each is written into its own segment, and one record in the device's journal makes them all durable. What
+// only the journal holds counts as synced, because OpenJournal puts it back before any log is opened. A
+// segment's next sync, at the latest the settler's, frees the journal of it. Before a log's files change so that
+// those bytes would be wrong, the journal is told that they are void (L3). See journal.go and docs/design/0002.
+//
 // Fair workers. Past a few files in flight, more of them at once make a device slower. The Committer has a
 // fixed number of workers. A log goes on with its next group while nobody else waits, and else queues
 // again at the end.
@@ -41,6 +47,8 @@
 //	core.go, group.go, state.go   what goes where, and what is durable: no I/O, no clock, no goroutine
 //	log.go                        the API: a mutex around the core
 //	committer.go, commit.go       the device's workers, and one group's way to the disk
+//	round.go, settle.go           groups of many logs with one sync, and how the journal gets free of them
+//	journal.go, journalreplay.go  a log's side of the journal; putting back what only it holds
 //	roll.go, zeroer.go, upkeep.go new segments; space ahead; index, marks and snapshots, behind the commits
 //	read.go, region.go, scan.go   finding and checking batches; lookup.go by time
 //	recover.go, restore.go,
