@@ -143,7 +143,7 @@ func (r *recovery) loadState(kind int, body []byte, empty model.Offset) model.Of
 }
 
 // loadFile takes over a snapshot file. One that is missing or damaged only means a longer walk (T1).
-func (r *recovery) loadFile(kind int) (end model.Offset) {
+func (r *recovery) loadFile(kind int) model.Offset {
 	if !r.c.marks.files[kind] {
 		return 0
 	}
@@ -152,9 +152,8 @@ func (r *recovery) loadFile(kind int) (end model.Offset) {
 		return 0
 	}
 	// A file may be newer than the mark, and know batches past it that were synced: they are skipped then.
-	end = r.loadState(kind, body, 0)
-	r.c.marks.reach[kind] = end
-	return end
+	// It counts for this recovery only: a process that died may have left its name in the page cache.
+	return r.loadState(kind, body, 0)
 }
 
 func readFile(fsys vfs.FS, name string) ([]byte, error) {

@@ -93,7 +93,7 @@ type marks struct {
 	onDisk  model.Offset
 	wanted  [stateKinds]bool         // the kinds that do not fit into a mark
 	files   [stateKinds]bool         // those that have a snapshot file
-	reach   [stateKinds]model.Offset // up to where that file knows the log; 0: perhaps nowhere
+	reach   [stateKinds]model.Offset // up to where that file knows the log, durably; 0: perhaps nowhere
 	spillAt int64                    // bytes grouped since the snapshot files were written
 }
 
