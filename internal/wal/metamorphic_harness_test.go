@@ -107,7 +107,7 @@ func newHarness(t reporter, seed uint64) *harness {
 		h.cfg.FlushMessages = int64(2 + h.rng.IntN(20))
 	}
 	if h.one(2) {
-		h.halfBytes = int64(4+h.rng.IntN(8)) * 4096
+		h.halfBytes = int64(4+h.rng.IntN(4)) * 4096
 	}
 	if h.one(25) {
 		h.big = true

@@ -37,7 +37,8 @@ type rounds struct {
 	alone     fifo        // logs whose next group a round has left to the workers
 	busy      atomic.Int32
 	order     chan struct{} // to the settler: something to prepare, or to settle
-	joined    []joined      // of the round under way
+	taken     []*Log        // by the round under way
+	joined    []joined      // and what of them takes part in it
 	ranges    []journal.Range
 }
 
@@ -118,13 +119,12 @@ func (c *Committer) admit() bool {
 
 // takeAll empties the queue, as far as one round goes. The caller holds the mutex.
 func (c *Committer) takeAll() []*Log {
-	n := min(c.queue.len(), maxRoundLogs)
-	logs := make([]*Log, n)
-	for i := range logs {
-		logs[i] = c.queue.pop()
+	c.taken = c.taken[:0]
+	for c.queue.len() > 0 && len(c.taken) < maxRoundLogs {
+		c.taken = append(c.taken, c.queue.pop())
 	}
-	c.waiting.Add(int32(-n))
-	return logs
+	c.waiting.Add(-int32(len(c.taken)))
+	return c.taken
 }
 
 // pushAlone hands a log, whose turn the committer has, to the workers for a commit of its own.
@@ -152,6 +152,7 @@ func (c *Committer) round(logs []*Log) {
 	if len(c.joined) > 0 {
 		c.commitJoined()
 	}
+	clear(logs)
 	clear(c.joined)
 	small := len(c.joined) <= c.limit
 	c.joined = c.joined[:0]
@@ -163,7 +164,9 @@ func (c *Committer) round(logs []*Log) {
 	}
 	if c.calm >= calmRounds && c.limit > 0 || !c.shareable.Load() {
 		c.sharing.Store(false)
-		c.wake.Broadcast()
+	}
+	if c.closed || !c.sharing.Load() {
+		c.wake.Broadcast() // nobody was woken for what was queued meanwhile
 	}
 }
 

@@ -150,7 +150,7 @@ func (u *unsettled) end() (settled bool) {
 // settled follows a sync of a log's active segment: what the journal holds of it is durable there too. The
 // caller has the turn.
 func (l *Log) settled() {
-	if l.journaled {
+	if l.journaled && l.spaceFailed() == nil { // the zeroer's failed sync may have taken this one's pages (D3)
 		l.journaled = false
 		l.committer.settled(l, false)
 	}

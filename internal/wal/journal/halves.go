@@ -62,10 +62,10 @@ func (j *Journal) zeroed(name string) (vfs.File, error) {
 		return nil, err
 	}
 	for at := int64(0); at < j.size && err == nil; at += zeroChunk {
-		_, err = f.WriteAt(zeros[:min(zeroChunk, j.size-at)], at)
-	}
-	if err == nil {
-		if err = f.Sync(); err != nil {
+		if _, err = f.WriteAt(zeros[:min(zeroChunk, j.size-at)], at); err != nil {
+			break
+		}
+		if err = f.Sync(); err != nil { // piece by piece: commits that meet a sync wait for it
 			err = fmt.Errorf("syncing %s: %v", name, err) // not wrapped: whatever it is, it is final (D3)
 		}
 	}
