@@ -24,6 +24,8 @@ type world struct {
 	static map[string]string
 	ids    byte
 	clock
+
+	unclean []model.TopicPartition // elections of the last entry that were
 }
 
 func (w *world) inputs() Inputs {
@@ -50,7 +52,7 @@ func (w *world) commit(cs []*command.Command) string {
 		return fmt.Sprintf("not applied: %v\n", err)
 	}
 	checkStep(w.t, w.image, next, d)
-	w.image = next
+	w.image, w.unclean = next, d.Unclean
 	return ""
 }
 
