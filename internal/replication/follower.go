@@ -107,6 +107,15 @@ func (f *Follower) Follow(leader model.BrokerID, epoch model.LeaderEpoch, own Ow
 	}
 }
 
+// Registered tells that this broker has registered again, without having restarted.
+func (f *Follower) Registered(epoch model.BrokerEpoch, now time.Time) {
+	f.opts.BrokerEpoch = epoch
+	if f.phase == streaming || f.phase == subscribing {
+		f.forget()
+		f.subscribe(now)
+	}
+}
+
 // forget drops what was heard in a subscription. The watermark stays what it was proved to be.
 func (f *Follower) forget() {
 	f.watermark = min(f.watermark, f.own.End)

@@ -100,7 +100,7 @@ type peer struct {
 
 // LeaderEffects is what a Leader wants done.
 type LeaderEffects struct {
-	// Moved: the high watermark is higher than before; waiters and followers want to know.
+	// Moved: the high watermark is higher than before, or acknowledgements are possible again. Waiters, readers and followers want to know.
 	Moved bool
 	// Proposal, if not nil, goes to the active controller once, and its outcome to ProposalAnswered.
 	Proposal *Proposal
@@ -263,7 +263,10 @@ func (l *Leader) BrokersChanged(live func(model.BrokerID) (model.BrokerEpoch, bo
 }
 
 // SessionChanged tells whether the broker has heard of an active controller within its session (R6).
-func (l *Leader) SessionChanged(alive bool) { l.session = alive }
+func (l *Leader) SessionChanged(alive bool) {
+	l.out.Moved = l.out.Moved || alive && !l.session
+	l.session = alive
+}
 
 // Configure changes the configuration.
 func (l *Leader) Configure(c Config, now time.Time) {

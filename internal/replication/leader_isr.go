@@ -1,7 +1,6 @@
 package replication
 
 import (
-	"slices"
 	"time"
 
 	"chronik/internal/model"
@@ -176,9 +175,12 @@ func (l *Leader) stalled() bool {
 	if l.own.Synced >= l.own.End || l.now.Sub(l.movedAt) <= l.cfg.LagTime {
 		return false
 	}
-	return slices.ContainsFunc(l.peers, func(p peer) bool {
-		return p.isr && p.live && p.own.Synced >= l.watermark
-	})
+	for i := range l.peers {
+		if p := &l.peers[i]; p.isr && p.live && p.own.Synced >= l.watermark {
+			return true
+		}
+	}
+	return false
 }
 
 // resign gives up appending in this epoch.
@@ -204,7 +206,10 @@ func (l *Leader) Watchful() bool {
 	if l.lost != 0 || l.own.Synced < l.own.End {
 		return true
 	}
-	return slices.ContainsFunc(l.peers, func(p peer) bool {
-		return p.own.Synced < l.own.End || p.doubtful() || !p.isr && p.stream.open
-	})
+	for i := range l.peers {
+		if p := &l.peers[i]; p.own.Synced < l.own.End || p.doubtful() || !p.isr && p.stream.open {
+			return true
+		}
+	}
+	return false
 }

@@ -86,7 +86,7 @@ func (l *Leader) compare(about Reply, m *Subscribe) Answer {
 }
 
 // Next tells what a follower is to be sent: batches from that offset on, if there is credit left. It is false for a follower
-// without a stream, and for one that has everything.
+// without a stream, for one that was sent everything, and for one that retention has overtaken.
 func (l *Leader) Next(to model.BrokerID) (from model.Offset, credit int, ok bool) {
 	p := l.peer(to)
 	if p == nil || l.ended || !p.stream.open || p.stream.next >= l.own.End || p.stream.next < l.own.Start || p.stream.credit <= 0 {

@@ -12,7 +12,7 @@ var (
 	// ErrNotLeading: the leader epoch is over, or the log cannot take appends in it any more. The caller must find the leader anew.
 	ErrNotLeading = errors.New("this broker does not lead the partition any more")
 	// ErrNoController: no active controller was heard of for a whole session, so another leader may have been elected (R6).
-	ErrNoController = errors.New("this broker has lost the controller and must not acknowledge for the replicas: check its network")
+	ErrNoController = errors.New("this broker has lost the controller and cannot promise anything for the replicas: check its network")
 )
 
 // NotEnoughReplicasError: acks=-1 is refused because too few replicas are in sync (D2).
@@ -92,7 +92,10 @@ func (l *Leader) MayAppend(acks int16) error {
 	if acks != -1 {
 		return nil
 	}
-	return l.mayPromise(false)
+	if !l.session {
+		return ErrNoController
+	}
+	return l.enough(false)
 }
 
 // Acknowledge tells whether a producer that waits with acks=-1 can be answered, for a batch whose last offset is last: (true, nil) is a
@@ -108,16 +111,16 @@ func (l *Leader) Acknowledge(last model.Offset) (bool, error) {
 		}
 		return false, nil
 	}
-	if err := l.mayPromise(true); err != nil {
+	if !l.session {
+		return false, nil // R6: it may still lead, and be told so
+	}
+	if err := l.enough(true); err != nil {
 		return false, err
 	}
 	return true, nil
 }
 
-func (l *Leader) mayPromise(appended bool) error {
-	if !l.session {
-		return ErrNoController
-	}
+func (l *Leader) enough(appended bool) error {
 	if n := l.inSync(); n < l.cfg.MinISR {
 		return &NotEnoughReplicasError{InSync: n, Need: l.cfg.MinISR, Appended: appended}
 	}
