@@ -57,7 +57,7 @@ type station struct {
 	paused bool
 	stall  time.Duration // how long the disk takes more than usual
 	found  bool
-	every  uint64 // entries between snapshots
+	every  uint64            // entries between snapshots
 	term   uint64            // that its disk knows
 	wait   map[uint64]uint64 // index -> term of what was proposed
 }

@@ -260,6 +260,12 @@ func (m *Member) Leader() (leader Replica, term uint64, known bool) {
 	return r, m.role.term, ok
 }
 
+// replica finds who Raft means.
+func (m *Member) replica(id uint64) (Replica, bool) {
+	r, ok := m.config.replicas[id]
+	return r, ok
+}
+
 func (m *Member) notController() error {
 	if m.err != nil {
 		return m.err

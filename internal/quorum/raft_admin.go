@@ -1,0 +1,147 @@
+package quorum
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"chronik/internal/model"
+)
+
+// catchUpEntries is how far behind the commit index a learner may be to become a voter.
+const catchUpEntries = 64
+
+// Status describes the quorum. Only the leader's says how far the others are.
+func (r *Raft) Status(ctx context.Context) (s Status, err error) {
+	err = r.do(ctx, func() { s = r.member.Status() })
+	return s, err
+}
+
+// Change changes who takes part, and returns when that is committed. It waits for a change that is under way.
+func (r *Raft) Change(ctx context.Context, c ConfigChange) error {
+	return r.retry(ctx, func() (done bool, err error) {
+		o := r.await(ctx, func() (uint64, uint64, error) { return r.member.ProposeChange(c) })
+		if errors.Is(o.err, ErrBusy) {
+			return false, nil
+		}
+		return true, o.err
+	})
+}
+
+// retry tries something again after each tick until it is done.
+func (r *Raft) retry(ctx context.Context, try func() (done bool, err error)) error {
+	t := time.NewTicker(TickInterval)
+	defer t.Stop()
+	for {
+		if done, err := try(); done || err != nil {
+			return err
+		}
+		select {
+		case <-t.C:
+		case <-r.done:
+			return r.stopped()
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// Learn takes a replica in as a learner: it gets the log and has no vote. To take in a member again changes nothing.
+func (r *Raft) Learn(ctx context.Context, who Replica) error {
+	s, err := r.leading(ctx)
+	if err != nil || s.has(who) {
+		return err
+	}
+	return r.Change(ctx, ConfigChange{Learn: []Replica{who}})
+}
+
+// Admit makes a replica a voter: it is taken in as a learner, and promoted when it has caught up (KIP-853). To admit a
+// voter changes nothing.
+func (r *Raft) Admit(ctx context.Context, who Replica) error {
+	if err := r.Learn(ctx, who); err != nil {
+		return err
+	}
+	err := r.retry(ctx, func() (bool, error) {
+		s, err := r.leading(ctx)
+		if err != nil {
+			return false, err
+		}
+		st, voter := s.find(who)
+		return voter || st.LogEnd > 0 && st.LogEnd+catchUpEntries >= s.HighWatermark, nil
+	})
+	if err != nil {
+		return fmt.Errorf("%s is to become a voter, and is a learner: %w", who, err)
+	}
+	if s, err := r.leading(ctx); err != nil || slices.ContainsFunc(s.Voters, func(v ReplicaStatus) bool { return v.Replica == who }) {
+		return err
+	}
+	return r.Change(ctx, ConfigChange{Promote: []Replica{who}})
+}
+
+// Remove takes a replica out. The leader cannot be: TransferTo comes first.
+func (r *Raft) Remove(ctx context.Context, who Replica) error {
+	s, err := r.leading(ctx)
+	if err != nil || !s.has(who) {
+		return err
+	}
+	if who == r.opts.Self {
+		return refused("%s leads it: let another voter lead first", who)
+	}
+	return r.Change(ctx, ConfigChange{Remove: []Replica{who}})
+}
+
+// TransferTo has another voter lead, and returns when it does.
+func (r *Raft) TransferTo(ctx context.Context, node model.BrokerID) error {
+	asked := false
+	return r.retry(ctx, func() (bool, error) {
+		var err error
+		var there bool
+		failed := r.do(ctx, func() {
+			leader, _, known := r.member.Leader()
+			there = known && leader.Node == node
+			if to, ok := r.member.config.replicas.ofNode(node); there || asked && !known {
+				return // it has come to that, or there is an election
+			} else if ok {
+				err = r.member.TransferTo(to)
+			} else {
+				err = refused("node %d does not belong to it", node)
+			}
+			asked = true
+		})
+		return there, errors.Join(failed, err)
+	})
+}
+
+// leading is the status, on the active controller only.
+func (r *Raft) leading(ctx context.Context) (s Status, err error) {
+	var refusal error
+	err = r.do(ctx, func() {
+		if s = r.member.Status(); !r.member.Active() {
+			refusal = r.member.notController()
+		}
+	})
+	return s, errors.Join(err, refusal)
+}
+
+// has tells whether a replica takes part.
+func (s *Status) has(who Replica) bool {
+	st, _ := s.find(who)
+	return st.Replica == who
+}
+
+// find finds a replica, and whether it is a voter.
+func (s *Status) find(who Replica) (st ReplicaStatus, voter bool) {
+	for _, v := range s.Voters {
+		if v.Replica == who {
+			return v, true
+		}
+	}
+	for _, o := range s.Observers {
+		if o.Replica == who {
+			return o, false
+		}
+	}
+	return ReplicaStatus{}, false
+}
