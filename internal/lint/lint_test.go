@@ -57,6 +57,7 @@ func TestRules(t *testing.T) {
 		"clock":               {"internal/metadata/controller/a.go", src("import \"time\"\nvar t = time.Now()"), "must not use time.Now"},
 		"time as a value":     {"internal/metadata/controller/a.go", src("import \"time\"\nvar t time.Time"), ""},
 		"wal in replication":  {"internal/replication/a.go", src(`import "chronik/internal/wal"`), "replication must not import chronik/internal/wal"},
+		"net in its stream":   {"internal/replication/stream/a.go", src(`import "net"`), ""},
 		"goroutine":           {"internal/metadata/image/a.go", src("func f() { go f() }"), "must not start a goroutine"},
 		"lock":                {"internal/metadata/image/a.go", src("import \"sync\"\nvar mu sync.Mutex"), "must not use sync.Mutex"},
 		"long file":           {"internal/model/a.go", long, "more than 500 lines"},

@@ -73,7 +73,7 @@ func checkBans(files []source, report report) {
 			continue
 		}
 		for _, b := range bans {
-			if s.pkg == "" || !below(s.pkg, b.path) {
+			if s.pkg == "" || !below(s.pkg, b.path) || b.but != "" && below(s.pkg, b.but) {
 				continue
 			}
 			for p := range s.imports() {
