@@ -47,7 +47,7 @@
 //	core.go, group.go, state.go   what goes where, and what is durable: no I/O, no clock, no goroutine
 //	log.go                        the API: a mutex around the core
 //	committer.go, commit.go       the device's workers, and one group's way to the disk
-//	round.go, settle.go           groups of many logs with one sync, and how the journal gets free of them
+//	round.go, join.go, settle.go  groups of many logs with one sync, and how the journal gets free of them
 //	journal.go, journalreplay.go  a log's side of the journal; putting back what only it holds
 //	roll.go, zeroer.go, upkeep.go new segments; space ahead; index, marks and snapshots, behind the commits
 //	read.go, region.go, scan.go   finding and checking batches; lookup.go by time
