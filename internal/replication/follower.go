@@ -175,7 +175,7 @@ func (f *Follower) AppendFailed(own Own, now time.Time) {
 	}
 }
 
-// LinkLost tells that the connection to the leader is gone.
+// LinkLost tells that the connection to the leader is gone, before anything is sent over the next one.
 func (f *Follower) LinkLost(now time.Time) {
 	if f.phase == streaming || f.phase == subscribing {
 		f.later(now)

@@ -205,7 +205,8 @@ func (l *Leader) progress(p *peer, own Own) {
 	l.reconsider()
 }
 
-// PartitionChanged tells a state out of the metadata. One that is not newer than what is known changes nothing.
+// PartitionChanged tells a state out of the metadata. One that is not newer than what is known changes nothing. After one with other
+// replicas, BrokersChanged tells of them.
 func (l *Leader) PartitionChanged(s State, now time.Time) {
 	l.clock(now)
 	if l.ended || s.LeaderEpoch < l.epoch || s.PartitionEpoch <= l.state.PartitionEpoch {

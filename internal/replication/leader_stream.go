@@ -142,9 +142,10 @@ func (l *Leader) Grant(from model.BrokerID, m Credit) {
 	}
 }
 
-// LinkLost tells that the connection to a follower is gone. What it acknowledged stays true.
-func (l *Leader) LinkLost(to model.BrokerID) {
-	if p := l.peer(to); p != nil {
+// LinkLost tells that the connection is gone over which a follower had that subscription. What it acknowledged stays true. The
+// follower may have come back over another one in the meantime: a newer subscription goes on.
+func (l *Leader) LinkLost(to model.BrokerID, n Subscription) {
+	if p := l.peer(to); p != nil && p.stream.number == n {
 		p.stream.open = false
 	}
 }

@@ -133,7 +133,11 @@ func TestSubscriptionsOnlyGrow(t *testing.T) {
 	if from, credit, ok := b.Next(1); from != 0 || credit != 1000 || !ok {
 		t.Errorf("Next = %d, %d, %v", from, credit, ok)
 	}
-	b.LinkLost(1)
+	b.LinkLost(1, b.subs[1]-1) // the link before this one; the follower has come back over another
+	if _, _, ok := b.Next(1); !ok {
+		t.Error("the loss of an older link ends the stream")
+	}
+	b.LinkLost(1, b.subs[1])
 	if a := b.Subscribe(old, b.now); a != nil {
 		t.Errorf("after the link was lost, question %d is answered %+v", old.Subscription, a)
 	}
@@ -210,7 +214,7 @@ func TestOvertaken(t *testing.T) {
 	b.subscribe(1, 0, 0)
 	b.ProposalAnswered(b.Take().Proposal.Number, Declined, State{}, b.now)
 	b.commit(0)
-	b.LinkLost(1)
+	b.LinkLost(1, b.subs[1])
 	b.subscribe(1, 0, 0)
 	b.commit(0)
 	b.write(10, 10)

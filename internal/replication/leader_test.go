@@ -191,7 +191,7 @@ func TestD1WatermarkStandsBelowMinISR(t *testing.T) {
 	b.wantWatermark(0) // proposed is not committed
 	b.commit(0, 1)
 	b.wantWatermark(5)
-	b.LinkLost(1)
+	b.LinkLost(1, b.subs[1])
 	b.commit(0)
 	b.write(1, 6)
 	b.wantWatermark(5)

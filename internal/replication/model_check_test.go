@@ -104,12 +104,14 @@ func (w *world) acknowledged(p waiter) {
 			holders++
 		}
 	}
-	if holders < w.ctl.minISR {
+	// A disk that was wiped held it when it said so: its broker has left the ISR, and the leader has not heard yet.
+	if holders < w.ctl.minISR && w.count.wiped == 0 {
 		w.fail("D2: payload %d was acknowledged and is durable on %d of %d", p.payload, holders, w.ctl.minISR)
 	}
 }
 
-// heal ends all trouble. Within a bound the partition has to work again: a settled leader, all in sync, equal logs.
+// heal ends all trouble but one: a broker may stay down. Within a bound the partition has to work again: a settled leader, all that are alive in
+// sync, equal logs, and a producer that is answered.
 func (w *world) heal() {
 	w.drop, w.double, w.mix, w.late, w.lagEntries = 0, 0, 0, 0, 0
 	w.say("peace")
@@ -121,14 +123,41 @@ func (w *world) heal() {
 		}
 		w.restart(n)
 	}
-	done := false
-	for round := 0; round < 150 && w.failure == "" && !done; round++ {
-		w.peace()
-		done = w.healthy()
+	if w.rng.IntN(2) == 0 {
+		w.bury(w.any())
 	}
-	if !done && w.failure == "" {
+	if !w.within(150, w.healthy) {
 		w.fail(noProgress+": %s", w.describe())
+		return
 	}
+	acked := w.count.acked
+	w.node(w.ctl.last().state.Leader).produce(-1)
+	if !w.within(10, func() bool { return w.count.acked > acked }) {
+		w.fail(noProgress+": a producer is not answered: %s", w.describe())
+	}
+}
+
+// bury takes a broker away for good, if the others can do without it.
+func (w *world) bury(n *node) {
+	v := w.ctl.last()
+	left := slices.DeleteFunc(slices.Concat(v.state.ISR, v.elr), func(id model.BrokerID) bool { return id == n.id })
+	if len(left) == 0 || len(w.nodes)-1 < w.ctl.minISR {
+		return
+	}
+	w.say("%d dies", n.id)
+	n.crash()
+	w.ctl.fence(n.id)
+}
+
+// within lets rounds of peace pass until something is so.
+func (w *world) within(rounds int, so func() bool) bool {
+	for i := 0; i < rounds && w.failure == ""; i++ {
+		w.peace()
+		if so() {
+			return true
+		}
+	}
+	return w.failure != "" // which is what will be told
 }
 
 // relink makes all connections new. Until here a message may have come over one that was lost already, which safety has to bear; to go on, an
@@ -150,6 +179,9 @@ func (w *world) relink() {
 // peace is a round in which everything is done that can be.
 func (w *world) peace() {
 	for _, n := range w.nodes {
+		if !n.up {
+			continue
+		}
 		for n.seen < len(w.ctl.versions) {
 			n.learn()
 		}
@@ -184,14 +216,14 @@ func (w *world) peace() {
 func (w *world) healthy() bool {
 	v := w.ctl.last()
 	l := w.node(v.state.Leader)
-	if l == nil || l.leader == nil || l.leader.Epoch() != v.state.LeaderEpoch || !l.leader.Settled() {
-		return false
-	}
-	if len(v.state.ISR) != len(w.nodes) || l.leader.HighWatermark() != l.log.end() {
+	if l == nil || l.leader == nil || l.leader.Epoch() != v.state.LeaderEpoch || !l.leader.Settled() || l.leader.HighWatermark() != l.log.end() {
 		return false
 	}
 	for _, n := range w.nodes {
-		if n.log.end() != l.log.end() || n != l && n.follower.Watermark() != l.leader.HighWatermark() {
+		if !n.up {
+			continue
+		}
+		if !slices.Contains(v.state.ISR, n.id) || n.log.end() != l.log.end() || n != l && n.follower.Watermark() != l.leader.HighWatermark() {
 			return false
 		}
 	}

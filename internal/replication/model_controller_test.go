@@ -31,6 +31,7 @@ type toyController struct {
 	minISR   int
 	versions []version
 	count    *counts
+	reuse    bool // broken: a broker that comes back leads on in its old epoch
 }
 
 func newController(rng *rand.Rand, brokers, minISR int, c *counts) *toyController {
@@ -53,12 +54,17 @@ func (c *toyController) change(edit func(v *version)) {
 	c.versions = append(c.versions, v)
 }
 
-// register gives a broker that has started a new epoch, and whatever it led a new leader epoch (R1).
-func (c *toyController) register(id model.BrokerID) model.BrokerEpoch {
+// register gives a broker that has started a new epoch, and whatever it led a new leader epoch (R1). One whose disk is new leaves ISR and ELR (R7).
+func (c *toyController) register(id model.BrokerID, wiped bool) model.BrokerEpoch {
 	epoch := model.BrokerEpoch(len(c.versions) + len(c.last().brokers))
 	c.change(func(v *version) {
 		v.brokers[id] = registration{epoch, true}
-		if v.state.Leader == id || v.state.Leader == model.NoBroker {
+		if wiped {
+			is := func(o model.BrokerID) bool { return o == id }
+			v.state.ISR, v.elr = slices.DeleteFunc(v.state.ISR, is), slices.DeleteFunc(v.elr, is)
+			v.state.PartitionEpoch++
+		}
+		if v.state.Leader == id && !c.reuse || v.state.Leader == model.NoBroker {
 			c.elect(v)
 		}
 	})

@@ -74,7 +74,7 @@ func (n *node) learn() {
 
 func (n *node) lead(v *version) {
 	w := n.w
-	if w.led[v.state.LeaderEpoch] {
+	if w.led[v.state.LeaderEpoch] && !w.ctl.reuse {
 		w.fail("R1: a second leader in epoch %d", v.state.LeaderEpoch)
 	}
 	w.led[v.state.LeaderEpoch] = true
@@ -235,7 +235,9 @@ func (n *node) receive(from model.BrokerID, body any) {
 		case outcome:
 			n.leader.ProposalAnswered(m.number, m.outcome, m.state, now)
 		case linkLost:
-			n.leader.LinkLost(from)
+			if p := n.leader.peer(from); p != nil {
+				n.leader.LinkLost(from, p.stream.number)
+			}
 		}
 		return
 	}

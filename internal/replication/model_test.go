@@ -23,7 +23,7 @@ const (
 func TestModel(t *testing.T) {
 	if *oneSeed != 0 {
 		var trace strings.Builder
-		w := newWorld(*oneSeed, broken{}, &trace)
+		w := newWorld(*oneSeed, nil, &trace)
 		failure := w.run(modelSteps)
 		t.Logf("%s\n%+v\n%s", trace.String(), w.count, w.describe())
 		if failure != "" {
@@ -35,9 +35,9 @@ func TestModel(t *testing.T) {
 	if testing.Short() {
 		seeds = min(seeds, modelSeeds/10)
 	}
-	var in [12]int
+	var in [len(countNames)]int
 	for seed := uint64(1); seed <= seeds; seed++ {
-		w := newWorld(seed, broken{}, nil)
+		w := newWorld(seed, nil, nil)
 		if failure := w.run(modelSteps); failure != "" {
 			t.Fatalf("seed %d: %s\n%s\ngo test ./internal/replication -run TestModel -seed %d -v", seed, failure, w.describe(), seed)
 		}
@@ -54,33 +54,35 @@ func TestModel(t *testing.T) {
 	}
 }
 
-var countNames = [12]string{
+var countNames = [...]string{
 	"elections", "elections of an eligible replica", "truncations", "restarts at the log start", "torn crashes", "ISR shrinks", "ISR expansions",
-	"proposals to keep the ISR", "refused proposals", "resignations", "acknowledgements", "commits",
+	"proposals to keep the ISR", "refused proposals", "resignations", "wiped disks", "acknowledgements", "commits",
 }
 
-func (c counts) list() [12]int {
-	return [12]int{
-		c.elections, c.eligible, c.truncations, c.restarts, c.torn, c.shrinks, c.expands, c.kept, c.conflicts, c.resigned, c.acked, c.committed,
+func (c counts) list() [len(countNames)]int {
+	return [...]int{
+		c.elections, c.eligible, c.truncations, c.restarts, c.torn, c.shrinks, c.expands, c.kept, c.conflicts, c.resigned, c.wiped, c.acked, c.committed,
 	}
 }
 
 // TestBrokenRulesAreCaught switches one rule off at a time. The model must notice each: else it would not notice a mistake there either.
 func TestBrokenRulesAreCaught(t *testing.T) {
-	for name, b := range map[string]broken{
-		"D1 watermark from the log end":          {watermarkFromEnd: true},
-		"D1 watermark below the minimum ISR":     {belowMinISR: true},
-		"R3 no maximal ISR":                      {noMaximalISR: true},
-		"R3 joins below the epoch's start":       {noEpochStart: true},
-		"R2 no truncation":                       {skipTruncation: true},
-		"D5 acknowledgements bound to an offset": {ackByOffset: true},
-		"D5 batches bound to an offset":          {batchesByOffset: true},
+	rule := func(b broken) func(*world) { return func(w *world) { w.broken = b } }
+	for name, breakIt := range map[string]func(*world){
+		"D1 watermark from the log end":          rule(broken{watermarkFromEnd: true}),
+		"D1 watermark below the minimum ISR":     rule(broken{belowMinISR: true}),
+		"R3 no maximal ISR":                      rule(broken{noMaximalISR: true}),
+		"R3 joins below the epoch's start":       rule(broken{noEpochStart: true}),
+		"R2 no truncation":                       rule(broken{skipTruncation: true}),
+		"D5 acknowledgements bound to an offset": rule(broken{ackByOffset: true}),
+		"D5 batches bound to an offset":          rule(broken{batchesByOffset: true}),
+		"R1 epoch used again after a restart":    func(w *world) { w.ctl.reuse = true },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for seed := uint64(1); seed <= 1000; seed++ {
 				// What stands still is wrong, too, but not what the rules are there to prevent.
-				if failure := newWorld(seed, b, nil).run(modelSteps); failure != "" && !strings.HasPrefix(failure, noProgress) {
+				if failure := newWorld(seed, breakIt, nil).run(modelSteps); failure != "" && !strings.HasPrefix(failure, noProgress) {
 					first, _, _ := strings.Cut(failure, "\n")
 					t.Logf("seed %d: %s", seed, first)
 					return

@@ -44,7 +44,7 @@ type (
 
 // counts says what a run exercised.
 type counts struct {
-	elections, eligible, truncations, restarts, torn, shrinks, expands, kept, conflicts, resigned, acked, committed int
+	elections, eligible, truncations, restarts, torn, shrinks, expands, kept, conflicts, resigned, wiped, acked, committed int
 }
 
 // world is one seed's cluster: a partition, its replicas, the controller and the network between them.
@@ -73,10 +73,11 @@ type world struct {
 	trace   *strings.Builder // nil: not wanted
 }
 
-func newWorld(seed uint64, b broken, trace *strings.Builder) *world {
+// newWorld makes the world of a seed. breakIt, if not nil, breaks a rule in it.
+func newWorld(seed uint64, breakIt func(*world), trace *strings.Builder) *world {
 	rng := rand.New(rand.NewPCG(seed, 0x9e3779b97f4a7c15))
 	w := &world{
-		rng: rng, now: time.Unix(1_700_000_000, 0), broken: b, trace: trace,
+		rng: rng, now: time.Unix(1_700_000_000, 0), trace: trace,
 		bytes: map[place]uint32{}, led: map[model.LeaderEpoch]bool{}, highest: map[model.LeaderEpoch]model.Offset{},
 		drop: rng.Float64() * 0.04, double: rng.Float64() * 0.1, mix: rng.Float64() * 0.2, late: rng.Float64() * 0.05, trouble: rng.Float64(),
 	}
@@ -86,6 +87,9 @@ func newWorld(seed uint64, b broken, trace *strings.Builder) *world {
 	}
 	brokers := 3 + rng.IntN(3)
 	w.ctl = newController(rng, brokers, 1+rng.IntN(3), &w.count)
+	if breakIt != nil {
+		breakIt(w)
+	}
 	for id := range model.BrokerID(brokers) {
 		w.nodes = append(w.nodes, &node{w: w, id: id, epoch: model.BrokerEpoch(id)})
 	}
@@ -385,7 +389,13 @@ func (w *world) full(n *node) {
 
 func (w *world) restart(n *node) {
 	if !n.up {
-		w.say("%d starts", n.id)
-		n.boot(w.ctl.register(n.id))
+		v := w.ctl.last()
+		wiped := w.rng.IntN(12) == 0 && !slices.Equal(v.state.ISR, []model.BrokerID{n.id}) && !w.ctl.reuse
+		if wiped {
+			n.log, n.kept = toyLog{}, 0
+			w.count.wiped++
+		}
+		w.say("%d starts, wiped %v", n.id, wiped)
+		n.boot(w.ctl.register(n.id, wiped))
 	}
 }
