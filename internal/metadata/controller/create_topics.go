@@ -13,6 +13,8 @@ type NewTopic struct {
 	ReplicationFactor int16 // -1: default.replication.factor, or as the assignments say
 	Assignments       []Assignment
 	Configs           []NewConfig
+	// Internal topics take as many replicas as there are registered nodes, if that is fewer; Rebalance adds the rest (M4).
+	Internal bool
 }
 
 // Assignment places one partition by hand.
@@ -70,6 +72,7 @@ type creation struct {
 	claimed  map[string]string // collision keys of the topics before, to their names
 	left     int               // partitions that may still be created
 	placed   int               // partitions placed so far
+	ring     *ring             // once it is needed
 	plain    []config.Entry    // describe's answer for a topic without values of its own
 	commands []*command.Command
 }
@@ -88,7 +91,7 @@ func (c *creation) create(t NewTopic) CreatedTopic {
 		return refused(r)
 	}
 	rf := len(assignments[0].Replicas)
-	if r := checkMinISR(configs, topic, rf); r != nil {
+	if r := checkMinISR(configs, topic, rf); r != nil && !t.Internal {
 		return refused(r)
 	}
 	entries, err := c.describe(configs)
@@ -194,11 +197,17 @@ func (c *creation) assignments(t NewTopic) ([]*command.Assignment, *Refusal) {
 	if r := c.checkCount(partitions); r != nil {
 		return nil, r
 	}
-	nodes := c.in.Image.Nodes()
-	if r := checkFactor(nodes, rf); r != nil {
+	if t.Internal {
+		rf = min(rf, len(c.in.Image.Nodes()))
+	}
+	if c.ring == nil {
+		r := ringOf(c.in.Image.Nodes())
+		c.ring = &r
+	}
+	if r := checkFactor(c.in.Image, *c.ring, rf); r != nil {
 		return nil, r
 	}
-	return place(inService(nodes), c.in.Image.PartitionCount()+c.placed, 0, partitions, rf), nil
+	return c.ring.place(c.in.Image.PartitionCount()+c.placed, 0, partitions, rf), nil
 }
 
 func (c *creation) checkCount(partitions int) *Refusal {

@@ -127,12 +127,12 @@ func morePartitions(in Inputs, r NewPartitions, left int) (*image.Topic, []*comm
 	}
 	nodes, rf := in.Image.Nodes(), t.ReplicationFactor()
 	if r.Assignments == nil {
-		if refusal := checkFactor(nodes, rf); refusal != nil {
+		ring := ringOf(nodes)
+		if refusal := checkFactor(in.Image, ring, rf); refusal != nil {
 			return nil, nil, refusal
 		}
-		up := inService(nodes)
-		first := slices.IndexFunc(up, func(n *image.Node) bool { return n.ID == t.Partitions[0].Replicas[0] })
-		return t, place(up, max(first, 0), have, more, rf), nil
+		first := slices.IndexFunc(ring.nodes, func(n *image.Node) bool { return n.ID == t.Partitions[0].Replicas[0] })
+		return t, ring.place(max(first, 0), have, more, rf), nil
 	}
 	as := make([]*command.Assignment, more)
 	for i, replicas := range r.Assignments {
