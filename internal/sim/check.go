@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"fmt"
+
 	"chronik/internal/model"
 )
 
@@ -126,22 +128,24 @@ func (l *ledger) holds(s *shadow) bool {
 	if s.agreed >= l.end() {
 		return true
 	}
-	from := max(s.agreed, s.start)
-	k := l.index(from)
-	for _, b := range s.batches[s.at(from):] {
-		if k >= len(l.committed) {
-			break
-		}
-		if l.committed[k].base < b.base && k == l.index(from) {
-			k++
-		}
-		if k < len(l.committed) && l.committed[k] != b {
-			return false
-		}
-		k++
+	if k, at := l.parts(s); k < len(l.committed) && at >= 0 {
+		return false
 	}
 	s.agreed = max(s.agreed, l.end())
 	return true
+}
+
+// parts finds where a replica parts from what is committed: the index there, and in the replica; -1 if it does not.
+func (l *ledger) parts(s *shadow) (committed, replica int) {
+	from := max(s.agreed, s.start)
+	k := l.index(from)
+	for i := s.at(from); i < len(s.batches) && k < len(l.committed); i++ {
+		if l.committed[k] != s.batches[i] {
+			return k, i
+		}
+		k++
+	}
+	return k, -1
 }
 
 // find returns the committed batch that begins at an offset.
@@ -178,6 +182,10 @@ func (l *ledger) coveredBy(id nodeID, as string) {
 	case holds:
 		s.excused = false
 	case !s.excused:
-		l.w.fail("R3", "%s: %v is in %s; committed is up to %d, it has %d, durable %d", l.name, id, as, l.end(), s.end(), s.durable)
+		differs := ""
+		if k, i := l.parts(s); i >= 0 {
+			differs = fmt.Sprintf("; %v where %v is committed", s.batches[i], l.committed[k])
+		}
+		l.w.fail("R3", "%s: %v is in %s; committed is up to %d, it has %d, durable %d%s", l.name, id, as, l.end(), s.end(), s.durable, differs)
 	}
 }

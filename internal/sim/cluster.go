@@ -144,10 +144,7 @@ func (r *replica) discard() {
 		return
 	}
 	n := r.n
-	if s := n.flights[r.log]; s != nil {
-		delete(n.flights, r.log)
-		s.Sync()
-	}
+	n.free(r.log)
 	r.log.Abandon(nil)
 	dir := logsDir + "/" + model.TopicPartition{Topic: r.topic, Partition: r.num}.String()
 	if err := n.disk.files.RemoveAll(dir); err == nil {
@@ -164,7 +161,10 @@ func (w *world) workload() {
 	for i := range 2 + w.rng.IntN(3) {
 		p := &producer{client: client{w: w, id: id, topic: topicName}, idempotent: model.NoProducer,
 			acks: []int8{-1, -1, 1, 0}[w.rng.IntN(4)], window: 1, pause: w.between(2*time.Millisecond, 40*time.Millisecond),
-			patience: w.between(300*time.Millisecond, 2*time.Second)}
+			patience: w.between(300*time.Millisecond, 2*time.Second), size: 8 + w.rng.IntN(100)}
+		if w.one(2) {
+			p.size = 3000
+		}
 		if i == 0 {
 			p.acks = -1
 		}

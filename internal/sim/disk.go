@@ -28,7 +28,8 @@ type disk struct {
 	slow  time.Duration
 	stall time.Duration // until when no sync completes
 	bad   int           // syncs and writes that were made to fail
-	id    image.UUID    // of the data directory (R7)
+	rules []*faultfs.Fault
+	id    image.UUID // of the data directory (R7)
 	// What a node writes down beside its logs.
 	image        *image.Image // the newest metadata that it has applied
 	stoppedClean bool
@@ -55,7 +56,7 @@ func (d *disk) wipe() {
 
 func (d *disk) install(cells *crashfs.FS) {
 	d.cells, d.files = cells, faultfs.New(cells)
-	d.slow, d.stall = 0, 0
+	d.slow, d.stall, d.rules = 0, 0, nil
 }
 
 // crash cuts the power. What was not synced stays, goes or tears, as mode says.
@@ -96,12 +97,21 @@ func isSegment(c faultfs.Call) bool {
 // failNext has the next call of a kind on a segment fail with EIO (D3).
 func (d *disk) failNext(op faultfs.Op) {
 	d.bad++
-	d.files.Inject(faultfs.Rule{Ops: op, Match: isSegment, Times: 1, Err: syscall.EIO})
+	d.rules = append(d.rules, d.files.Inject(faultfs.Rule{Ops: op, Match: isSegment, Times: 1, Err: syscall.EIO}))
+}
+
+// repair ends all that is wrong with the disk.
+func (d *disk) repair() {
+	for _, r := range d.rules {
+		r.Stop()
+	}
+	d.rules = nil
+	d.slow, d.stall = 0, 0
+	d.files.UnlimitSpace()
 }
 
 // fill leaves so many bytes on the disk.
 func (d *disk) fill(left int64) { d.files.LimitSpace(left, syscall.ENOSPC) }
-func (d *disk) free()           { d.files.UnlimitSpace() }
 
 // flip turns one bit in a segment over, somewhere behind its header. It reports whether there was one to turn.
 func (d *disk) flip() bool {

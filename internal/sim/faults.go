@@ -16,6 +16,7 @@ type fault struct {
 
 var faults = []fault{
 	{"crash", 10, (*world).crashOne},
+	{"crash in flight", 12, func(w *world) { w.draw().armed = true }},
 	{"kill", 6, func(w *world) { w.down(w.draw(), crashfs.Keep) }},
 	{"all lose power", 4, (*world).crashAll},
 	{"clean stop", 5, (*world).stopOne},
@@ -181,12 +182,12 @@ func (w *world) fillOne() {
 func (w *world) heal() {
 	w.net.clear()
 	for _, n := range w.nodes[1:] {
-		n.disk.slow, n.disk.stall = 0, 0
-		n.disk.free()
+		n.disk.repair()
 		n.resume()
 		for _, r := range n.replicas {
 			if r.failed != nil { // somebody looks after the disk, and starts the process again
-				w.down(n, crashfs.Keep)
+				n.crash(crashfs.Keep)
+				n.start()
 				break
 			}
 		}
@@ -203,11 +204,16 @@ func (w *world) recover() {
 	}
 	w.note(0, "all is well again")
 	w.heal()
-	w.after(4*time.Second, w.heal) // a restart may have met a fault that was still to come
-	w.after(9*time.Second, w.heal)
-	from := w.now
-	if !w.until(patience, func() bool { return w.whole(from + 5*time.Second) }) && w.failed == nil {
-		w.fail("progress", "%v after all faults were healed: %s", patience, w.missing(from+5*time.Second))
+	for _, n := range w.nodes[1:] {
+		n.stopping = false
+		n.start()
+	}
+	for _, p := range w.producers {
+		p.pause = 100 * time.Millisecond
+	}
+	since := w.now + time.Second
+	if !w.until(patience, func() bool { return w.whole(since) }) && w.failed == nil {
+		w.fail("progress", "%v after all faults were healed: %s", patience, w.missing(since))
 	}
 	if w.failed == nil {
 		w.compare()

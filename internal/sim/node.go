@@ -20,6 +20,7 @@ type node struct {
 	birth   int           // of the process: how many there have been
 	paused  bool          // stopped by a signal: nothing runs
 	parked  []func()      // what would have run meanwhile
+	armed   bool          // the power fails while the next group is on its way to the disk
 	skew    time.Duration // of its wall clock
 	process               // dies with the power
 }
@@ -172,20 +173,36 @@ func (n *node) pump() {
 		}
 		l := s.Log()
 		n.flights[l] = s
-		n.after(n.disk.syncTime(), func() {
-			delete(n.flights, l)
-			s.Sync()
+		took := n.disk.syncTime()
+		if n.armed {
+			n.armed = false
+			n.after(n.w.between(0, took), func() { n.w.down(n, n.w.crashMode()) })
+		}
+		n.after(took, func() {
+			if n.flights[l] == s {
+				delete(n.flights, l)
+				s.Sync()
+			}
 		})
 	}
 }
 
 // idle runs f when no group of the log is in flight: f does disk work of its own, for which a real shell would wait.
 func (n *node) idle(l *wal.Log, f func()) {
-	if n.flights[l] == nil {
+	if n.flights[l] == nil && n.stepper.Yield(l) {
 		f()
 		return
 	}
 	n.after(200*time.Microsecond, func() { n.idle(l, f) })
+}
+
+// free ends what is in flight of a log at once: the disk has just become ready.
+func (n *node) free(l *wal.Log) {
+	if s := n.flights[l]; s != nil {
+		delete(n.flights, l)
+		s.Sync()
+	}
+	n.stepper.Yield(l)
 }
 
 // upkeep is each second's work on marks, indexes and space made ahead.
@@ -228,7 +245,7 @@ func (n *node) open(t *image.Topic, num int32) *replica {
 			return r
 		}
 	}
-	r := &replica{n: n, topic: t.Name, id: t.ID, num: num, book: n.w.ledger(t.ID, num, t.Name)}
+	r := &replica{n: n, topic: t.Name, id: t.ID, num: num, book: n.w.ledger(t.ID, num, t.Name), askedBy: make(map[nodeID]asked)}
 	r.shadow = n.disk.shadow(t.ID, num)
 	n.replicas = append(n.replicas, r)
 	r.openLog()
@@ -243,11 +260,11 @@ func (n *node) close() {
 	n.w.note(n.id, "is stopped")
 	clean := true
 	for _, r := range n.replicas {
-		if s := n.flights[r.log]; s != nil {
-			delete(n.flights, r.log)
-			s.Sync()
+		if r.log == nil {
+			continue
 		}
 		r.stopRoles()
+		n.free(r.log)
 		if err := r.log.Close(); err != nil {
 			clean = false
 		}
@@ -303,13 +320,12 @@ func (n *node) linkLost(to nodeID, c *conn) {
 }
 
 func (n *node) callerLost(from nodeID, c *conn) {
-	if n.callers[from] != c {
-		return
+	if n.callers[from] == c {
+		delete(n.callers, from)
 	}
-	delete(n.callers, from)
 	for _, r := range n.replicas {
-		if r.leader != nil {
-			r.leader.LinkLost(model.BrokerID(from))
+		if a, ok := r.askedBy[from]; ok && a.link == c && r.leader != nil {
+			r.leader.LinkLost(model.BrokerID(from), a.number)
 		}
 	}
 }

@@ -31,6 +31,7 @@ type producer struct {
 	idempotent model.ProducerID // NoProducer: it is not
 	generation int16            // producer epoch
 	next       int32            // sequence
+	size       int              // of values, at most
 	window     int              // requests that are not answered, at most
 	pause      time.Duration    // between batches, about
 	pending    []*sending       // oldest first
@@ -73,10 +74,7 @@ func (p *producer) make() {
 	n := 1 + p.w.rng.IntN(3)
 	for range n {
 		p.w.made++
-		size := 8 + p.w.rng.IntN(60)
-		if p.w.one(30) {
-			size += p.w.rng.IntN(4000)
-		}
+		size := 8 + p.w.rng.IntN(p.size)
 		value := make([]byte, size)
 		binary.BigEndian.PutUint64(value, uint64(p.w.made))
 		b.Add(p.w.wall().UnixMilli(), nil, value)

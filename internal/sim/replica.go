@@ -27,10 +27,18 @@ type replica struct {
 	follower *replication.Follower
 	known    model.Offset // watermark of the role before
 
+	askedBy map[nodeID]asked // the newest subscriptions of followers
 	waits   []*wait
 	fresh   []fresh // appended and perhaps not durable: what is streamed from memory
 	cutting bool    // the log is about to be cut
 	dirty   bool    // something has happened that the cores must hear of
+	undone  bool    // something that was appended for the leader is not there any more
+}
+
+// asked is a subscription and the connection that it came over.
+type asked struct {
+	link   *conn
+	number replication.Subscription
 }
 
 // fresh is a batch in memory.
@@ -49,8 +57,13 @@ func (r *replica) openLog() {
 		Config: n.w.logConfig, Committer: n.stepper.Committer(), Now: n.wall, Observer: observer{r},
 	})
 	r.epoch = model.NoEpoch
+	if err != nil && n.disk.bad > 0 {
+		n.w.note(n.id, "cannot open its log: the disk fails")
+		r.failed = err
+		return
+	}
 	if err != nil {
-		r.n.w.fail("L1", "%v: opening its log: %v", r, err)
+		n.w.fail("L1", "%v: opening its log: %v", r, err)
 		return
 	}
 	r.log = l
@@ -171,9 +184,13 @@ func (r *replica) act() bool {
 		}
 		did = r.lead() || did
 	case r.follower != nil:
-		if did && r.failed == nil {
+		switch {
+		case r.undone && r.failed == nil:
+			r.follower.AppendFailed(r.own(), r.n.now())
+		case did && r.failed == nil:
 			r.follower.OwnMoved(r.own(), r.n.now())
 		}
+		r.undone = false
 		did = r.follow() || did
 	}
 	return did

@@ -121,6 +121,16 @@ func (n *node) fromLeader(from nodeID, s streamed) {
 	}
 }
 
+// heedful is the waiter of a replicated append: if that fails, for want of space, the core must hear of it, even if it
+// was not told yet that the log had grown.
+type heedful struct{ r *replica }
+
+// Done implements wal.Waiter.
+func (h heedful) Done(err error) {
+	h.r.dirty = true
+	h.r.undone = h.r.undone || err != nil
+}
+
 func (r *replica) appendReplicated(m replication.Batches) {
 	n := r.n
 	if !r.follower.Batches(m, n.now()) {
@@ -129,7 +139,7 @@ func (r *replica) appendReplicated(m replication.Batches) {
 	for rest := m.Bytes; len(rest) > 0; {
 		b, more, err := record.Next(rest)
 		if err == nil {
-			_, err = r.log.Append(wal.Append{Batch: b, Epoch: b.LeaderEpoch(), Origin: producers.Replication})
+			_, err = r.log.Append(wal.Append{Batch: b, Epoch: b.LeaderEpoch(), Origin: producers.Replication, Waiter: heedful{r}})
 		}
 		if err != nil {
 			n.w.note(n.id, "cannot append what it was sent, from %d on", int64(m.From))

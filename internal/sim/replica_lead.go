@@ -14,7 +14,9 @@ func (r *replica) beLeader(s replication.State) {
 	n := r.n
 	r.stopRoles()
 	r.epoch = s.LeaderEpoch
-	n.w.stats[elections]++
+	if len(r.book.writers) > 0 {
+		n.w.stats[elections]++
+	}
 	n.w.note(n.id, "leads epoch %d from %d, watermark %d, ISR of %d", int64(s.LeaderEpoch), int64(r.log.End()), int64(r.known), int64(len(s.ISR)))
 	if r.failed == nil {
 		if err := r.log.BeginEpoch(s.LeaderEpoch); err != nil {
@@ -142,6 +144,7 @@ func (n *node) fromFollower(from nodeID, s streamed) {
 	}
 	switch m := s.msg.(type) {
 	case replication.Subscribe:
+		r.askedBy[from] = asked{n.callers[from], m.Subscription}
 		if a := r.leader.Subscribe(m, n.now()); a != nil {
 			r.send(n.callers[from], a)
 		}

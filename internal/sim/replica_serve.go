@@ -97,7 +97,11 @@ func (n *node) produce(m produceRequest, answer func(code, model.Offset)) {
 		r.fresh = append(r.fresh, fresh{s.base, s.last + 1, m.batch})
 		r.book.wrote(writer{n.id, n.birth}, s)
 	}
-	n.w.note(n.id, "appends %d to %d in epoch %d, acks %d", int64(out.BaseOffset), int64(out.LastOffset), int64(m.epoch), int64(m.acks))
+	what := "appends %d to %d in epoch %d, acks %d"
+	if out.Duplicate {
+		what = "has %d to %d already, says epoch %d, acks %d"
+	}
+	n.w.note(n.id, what, int64(out.BaseOffset), int64(out.LastOffset), int64(m.epoch), int64(m.acks))
 	r.dirty = true
 	if m.acks == -1 {
 		a.wait = &wait{base: out.BaseOffset, last: out.LastOffset, answer: func(c code) { answer(c, out.BaseOffset) }}
@@ -125,6 +129,7 @@ type appending struct {
 // Done implements wal.Waiter.
 func (a *appending) Done(err error) {
 	a.told, a.err = true, err
+	a.r.dirty = true
 	a.finish()
 }
 
