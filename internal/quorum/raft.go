@@ -49,7 +49,7 @@ type Raft struct {
 	disk  *Disk
 	store *image.Store
 
-	inbox     chan *pb.Message
+	inbox     chan letter
 	calls     chan func()
 	saves     chan *Save
 	saved     chan error
@@ -64,6 +64,7 @@ type Raft struct {
 	wait   map[uint64]waiting // by index
 	reads  reads
 	known  leadership
+	routes replicas // who has written, whether the configuration here names them yet or not
 
 	full    atomic.Bool // the disk is full, and an entry waits for space
 	leader  atomic.Pointer[leadership]
@@ -109,11 +110,11 @@ func OpenRaft(o RaftOptions) (*Raft, error) {
 	}
 	r := &Raft{
 		opts: o, disk: disk, member: m, store: image.NewStore(state.Image()),
-		inbox: make(chan *pb.Message, inboxLen), calls: make(chan func()),
+		inbox: make(chan letter, inboxLen), calls: make(chan func()),
 		saves: make(chan *Save, 1), saved: make(chan error, 1),
 		compact: make(chan *Compaction, 1), compacted: make(chan error, 1),
 		proposals: make(chan *proposal), changes: pipe{wake: make(chan struct{}, 1)},
-		wait: make(map[uint64]waiting), done: make(chan struct{}),
+		wait: make(map[uint64]waiting), routes: make(replicas), done: make(chan struct{}),
 	}
 	r.leader.Store(&leadership{})
 	for _, f := range []func(){r.run, r.save, r.writeSnapshots, r.decide, r.tell} {
@@ -143,17 +144,23 @@ func (r *Raft) Leader() (leader Replica, known bool, term uint64, active bool) {
 	return l.replica, l.known, l.term, l.active
 }
 
-// Receive takes a message of another replica. It does not block.
-func (r *Raft) Receive(m *pb.Message) {
+// letter is a message and who sent it.
+type letter struct {
+	from    Replica
+	message *pb.Message
+}
+
+// Receive takes a message of another replica, which the transport has made sure of. It does not block.
+func (r *Raft) Receive(from Replica, m *pb.Message) {
 	select {
-	case r.inbox <- m:
+	case r.inbox <- letter{from, m}:
 	default: // it would be late anyway
 	}
 }
 
 // ReceiveSnapshot takes a message that came with a snapshot. It reads the snapshot to its end and returns when the replica
 // has it; whether it makes use of it the sender learns from the protocol.
-func (r *Raft) ReceiveSnapshot(ctx context.Context, m *pb.Message, snapshot io.Reader) error {
+func (r *Raft) ReceiveSnapshot(ctx context.Context, from Replica, m *pb.Message, snapshot io.Reader) error {
 	data, err := io.ReadAll(io.LimitReader(snapshot, maxSnapshotBytes+1))
 	if err != nil {
 		return err
@@ -163,7 +170,7 @@ func (r *Raft) ReceiveSnapshot(ctx context.Context, m *pb.Message, snapshot io.R
 	}
 	m.Snapshot.Data = data
 	select {
-	case r.inbox <- m:
+	case r.inbox <- letter{from, m}:
 		return nil
 	case <-r.done:
 		return r.stopped()

@@ -3,6 +3,7 @@ package quorum
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -23,12 +24,12 @@ func (r *Raft) run() {
 		case <-r.done:
 		case <-ticks:
 			for range len(r.inbox) { // what has come is older than the tick
-				r.member.Step(r.opts.Now(), <-r.inbox)
+				r.receive(<-r.inbox)
 			}
 			r.member.Tick(r.opts.Now())
 			r.reads.tick(r.member)
-		case m := <-r.inbox:
-			r.member.Step(r.opts.Now(), m)
+		case l := <-r.inbox:
+			r.receive(l)
 		case f := <-r.calls:
 			f()
 		case err := <-r.saved:
@@ -41,6 +42,19 @@ func (r *Raft) run() {
 		w.answer <- outcome{err: r.stopped()}
 	}
 	r.reads.fail(r.stopped())
+}
+
+// receive gives a message to the member. A replica that waits to be taken in knows its leader only from its messages.
+func (r *Raft) receive(l letter) {
+	id := l.message.GetFrom()
+	if id != l.from.id() {
+		return
+	}
+	if len(r.routes) >= maxReplicas {
+		clear(r.routes)
+	}
+	r.routes[id] = l.from
+	r.member.Step(r.opts.Now(), l.message)
 }
 
 // act does what the member asks for. It reports whether to go on.
@@ -109,7 +123,9 @@ func (r *Raft) lead() {
 func (r *Raft) send(m *pb.Message) {
 	to, ok := r.member.replica(m.GetTo())
 	if !ok {
-		return // it has left
+		if to, ok = r.routes[m.GetTo()]; !ok {
+			return // it has left
+		}
 	}
 	if m.GetType() != pb.MsgSnap {
 		r.opts.Transport.Send(to, m)
@@ -152,6 +168,7 @@ func (r *Raft) saveOne(s *Save) error {
 		}
 		if !r.full.Swap(true) {
 			r.opts.Log.Error("the disk is full: no metadata can be changed through this node until there is space", "error", err)
+			r.tellFull(err)
 		}
 		retry := time.NewTimer(retryNoSpace)
 		select {
@@ -160,6 +177,19 @@ func (r *Raft) saveOne(s *Save) error {
 			retry.Stop()
 			return err
 		}
+	}
+}
+
+// tellFull answers those who wait for an entry that has no space. It may still be committed: with space, or by others.
+func (r *Raft) tellFull(cause error) {
+	select {
+	case r.calls <- func() {
+		for index, w := range r.wait {
+			delete(r.wait, index)
+			w.answer <- outcome{err: fmt.Errorf("%w: %v", ErrUnknownOutcome, cause)}
+		}
+	}:
+	case <-r.done:
 	}
 }
 
