@@ -54,7 +54,8 @@ type world struct {
 	nodes  []*node
 	ctl    *toyController
 	net    []envelope
-	held   []envelope // messages that will arrive much later
+	held   []envelope   // messages that will arrive much later
+	past   [24]envelope // some that were sent at some time
 	broken broken
 
 	lagEntries                       int64
@@ -79,7 +80,7 @@ func newWorld(seed uint64, breakIt func(*world), trace *strings.Builder) *world 
 	w := &world{
 		rng: rng, now: time.Unix(1_700_000_000, 0), trace: trace,
 		bytes: map[place]uint32{}, led: map[model.LeaderEpoch]bool{}, highest: map[model.LeaderEpoch]model.Offset{},
-		drop: rng.Float64() * 0.04, double: rng.Float64() * 0.1, mix: rng.Float64() * 0.2, late: rng.Float64() * 0.05, trouble: rng.Float64(),
+		drop: rng.Float64() * 0.04, double: rng.Float64() * 0.2, mix: rng.Float64() * 0.2, late: rng.Float64() * 0.15, trouble: rng.Float64(),
 	}
 	w.pace = 20 + rng.IntN(400)
 	if rng.IntN(4) == 0 {
@@ -123,11 +124,11 @@ func (w *world) send(from, to model.BrokerID, body any) {
 		return
 	}
 	m := envelope{from, to, body}
-	late := w.late
-	if _, ok := body.(Ack); ok {
-		late *= 4
+	switch body.(type) {
+	case Ack, Batches:
+		w.past[w.rng.IntN(len(w.past))] = m
 	}
-	if w.rng.Float64() < late {
+	if w.rng.Float64() < w.late {
 		w.held = append(w.held, m)
 	} else {
 		w.net = append(w.net, m)
@@ -141,8 +142,12 @@ func (w *world) send(from, to model.BrokerID, body any) {
 	}
 }
 
-// release lets a message go on that was held for long.
+// release lets a message go on that was held for long, or brings one back from the past.
 func (w *world) release() {
+	if m := w.past[w.rng.IntN(len(w.past))]; m.body != nil && w.rng.IntN(2) == 0 {
+		w.net = append(w.net, m)
+		return
+	}
 	if len(w.held) > 0 {
 		i := w.rng.IntN(len(w.held))
 		w.net = append(w.net, w.held[i])
@@ -201,10 +206,12 @@ func (w *world) any() *node { return w.nodes[w.rng.IntN(len(w.nodes))] }
 // run is a seed's whole life: some steps in trouble, then peace, in which everything has to come right. It returns what went wrong.
 func (w *world) run(steps int) (failure string) {
 	defer func() {
-		if v, ok := recover().(invariant.Violation); ok {
-			w.fail("%s", v.What)
+		switch r := recover().(type) {
+		case nil:
+		case invariant.Violation:
+			w.fail("%s", r.What)
 			failure = w.failure
-		} else if r := recover(); r != nil {
+		default:
 			panic(r)
 		}
 	}()
