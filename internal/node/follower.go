@@ -124,8 +124,7 @@ func (f *follower) ensureOne(t *image.Topic, n int32, settings *replica.Settings
 			continue
 		}
 		f.replicas.Ensure(replica.Assignment{
-			Partition: model.TopicPartition{Topic: t.Name, Partition: n}, TopicID: t.ID,
-			Leader: p.Leader == f.node, Epoch: p.LeaderEpoch, Settings: settings,
+			Partition: model.TopicPartition{Topic: t.Name, Partition: n}, TopicID: t.ID, State: p, Settings: settings,
 		})
 	}
 }

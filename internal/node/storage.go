@@ -84,7 +84,7 @@ func (n *Node) register(ctx context.Context) error {
 	static := n.settings.StaticKeys(port)
 	var err error
 	n.replicas, err = replica.NewSet(replica.Env{
-		FS: n.env.FS, DataDir: n.settings.DataDir, Committer: n.data, Now: n.env.Now, Log: n.env.Log,
+		FS: n.env.FS, DataDir: n.settings.DataDir, Committer: n.data, Now: n.env.Now, Log: n.env.Log, Node: n.settings.NodeID,
 	})
 	if err != nil {
 		return err

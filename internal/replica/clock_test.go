@@ -57,7 +57,7 @@ func TestE4ALeapDeletesNothing(t *testing.T) {
 	r := g.Get(t0)
 	w := make(outcome, 1)
 	old := start.Add(-24 * time.Hour).UnixMilli()
-	if _, err := r.Append(batch(t, record.Options{}, old), nil, w, false); err != nil {
+	if _, err := r.Append(Append{Batch: batch(t, record.Options{}, old), Acks: 1, Waiter: w}); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.result(t); err != nil {

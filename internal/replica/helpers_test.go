@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"chronik/internal/metadata/image"
 	"chronik/internal/model"
 	"chronik/internal/record"
 	"chronik/internal/vfs"
@@ -27,7 +28,7 @@ type rig struct {
 func open(t testing.TB, fs vfs.FS) *rig {
 	t.Helper()
 	g := &rig{t: t, fs: fs, log: new(syncBuffer), commit: wal.NewCommitter(wal.CommitterOptions{FS: fs})}
-	s, err := NewSet(Env{FS: fs, DataDir: "/data", Committer: g.commit, Now: time.Now, Log: slog.New(slog.NewTextHandler(g.log, nil))})
+	s, err := NewSet(Env{Node: 1, FS: fs, DataDir: "/data", Committer: g.commit, Now: time.Now, Log: slog.New(slog.NewTextHandler(g.log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +50,12 @@ var t0 = model.TopicPartition{Topic: "t", Partition: 0}
 
 // assign is an assignment that leads.
 func assign(tp model.TopicPartition, id byte, epoch model.LeaderEpoch) Assignment {
-	return Assignment{Partition: tp, TopicID: model.TopicID{id}, Leader: true, Epoch: epoch, Settings: &Settings{Log: wal.DefaultConfig(), Policy: policy()}}
+	return Assignment{Partition: tp, TopicID: model.TopicID{id}, State: alone(1, epoch), Settings: &Settings{Log: wal.DefaultConfig(), Policy: policy(), MinISR: 1}}
+}
+
+// alone is the state of a partition whose only replica is on broker 1.
+func alone(leader model.BrokerID, epoch model.LeaderEpoch) *image.Partition {
+	return &image.Partition{Replicas: []model.BrokerID{1}, ISR: []model.BrokerID{1}, Leader: leader, LeaderEpoch: epoch, LastKnownLeader: model.NoBroker}
 }
 
 // outcome is a waiter that a test can wait for.
@@ -73,7 +79,7 @@ func (o outcome) result(t testing.TB) error {
 func put(t testing.TB, r *Replica) model.Offset {
 	t.Helper()
 	w := make(outcome, 1)
-	at, err := r.Append(batch(t, record.Options{}, now), nil, w, false)
+	at, err := r.Append(Append{Batch: batch(t, record.Options{}, now), Acks: 1, Waiter: w})
 	if err == nil {
 		err = w.result(t)
 	}

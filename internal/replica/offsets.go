@@ -32,12 +32,16 @@ func (r *Replica) Find(timestamp int64, committed bool, believed model.LeaderEpo
 	if err != nil {
 		return nowhere, err
 	}
+	settled := r.settled()
 	limit := r.HighWatermark()
 	if committed {
 		limit = l.LastStable(limit)
 	}
 	switch timestamp {
 	case TimestampLatest:
+		if !settled {
+			return nowhere, ErrOffsetNotAvailable
+		}
 		return Position{Offset: limit, Timestamp: -1, Epoch: epoch}, nil
 	case TimestampEarliest, TimestampEarliestLocal:
 		start := l.Start()
@@ -45,11 +49,23 @@ func (r *Replica) Find(timestamp int64, committed bool, believed model.LeaderEpo
 	case TimestampLatestTiered, TimestampPendingUpload:
 		return nowhere, nil // no remote storage holds anything of this partition
 	case TimestampMax:
+		if !settled {
+			return nowhere, ErrOffsetNotAvailable
+		}
 		found, err := l.MaxTimestamp(limit)
 		return position(l, found, storage(r.partition, err))
 	}
 	found, err := l.LookupTime(timestamp, limit)
+	if err == nil && found.Offset == model.NoOffset && !settled { // what is looked for may lie above the watermark
+		return nowhere, ErrOffsetNotAvailable
+	}
 	return position(l, found, storage(r.partition, err))
+}
+
+// settled tells whether the watermark is one that clients have not seen higher: a new leader does not know it at once (R5, KIP-207).
+func (r *Replica) settled() bool {
+	lead := r.lead.Load()
+	return lead == nil || lead.member == nil || lead.settled.Load()
 }
 
 func position(l *wal.Log, at wal.TimestampOffset, err error) (Position, error) {
@@ -85,5 +101,8 @@ func (r *Replica) DeleteBefore(to model.Offset) (model.Offset, error) {
 		return model.NoOffset, ErrOffsetOutOfRange
 	}
 	low, err := l.DeleteBefore(to)
+	if m := r.member.Load(); m != nil {
+		m.advanced() // followers go along
+	}
 	return low, storage(r.partition, err)
 }

@@ -13,6 +13,7 @@ type ReadRequest struct {
 	Committed   bool              // isolation level read_committed
 	LeaderEpoch model.LeaderEpoch // what the caller believes; NoEpoch: anything
 	LastEpoch   model.LeaderEpoch // epoch of the last record that the caller holds; NoEpoch: not said
+	Follower    bool              // the caller may be served by a follower (KIP-392)
 }
 
 // ReadResult is what a partition answers. Records must be released; it is nil where there are none.
@@ -35,7 +36,16 @@ type Divergence struct {
 // only committed ones are wanted. The watermarks are set even when there is an error, as far as they are known.
 func (r *Replica) Read(q ReadRequest) (ReadResult, error) {
 	res := ReadResult{HighWatermark: model.NoOffset, LastStable: model.NoOffset, LogStart: model.NoOffset}
-	l, _, err := r.leader(q.LeaderEpoch)
+	role := r.lead.Load()
+	follows := false
+	if role == nil && q.Follower {
+		role = r.following.Load()
+		follows = role != nil
+	}
+	if err := r.believes(role, q.LeaderEpoch); err != nil {
+		return res, err
+	}
+	l, err := r.Log()
 	if err != nil {
 		return res, err
 	}
@@ -50,6 +60,9 @@ func (r *Replica) Read(q ReadRequest) (ReadResult, error) {
 		return res, err
 	}
 	if q.From > l.End() {
+		if follows { // the leader may have it: nothing is wrong with the offset
+			return res, ErrOffsetNotAvailable
+		}
 		return res, ErrOffsetOutOfRange
 	}
 	limit := res.HighWatermark

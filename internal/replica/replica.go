@@ -28,17 +28,39 @@ type Replica struct {
 	lead atomic.Pointer[leadership]
 	spec atomic.Pointer[Settings]
 
+	// Of a partition with more replicas; see member.
+	assigned  atomic.Pointer[Assignment]
+	member    atomic.Pointer[member] // nil: this replica is the only one
+	following atomic.Pointer[leadership]
+
 	highWatermark atomic.Int64
 	parked        watchers
 }
 
-// leadership is the epoch in which this broker leads; a nil pointer means that it does not.
-type leadership struct{ epoch model.LeaderEpoch }
+// leadership is the epoch in which this broker leads, or follows; a nil pointer means that it does not.
+type leadership struct {
+	epoch   model.LeaderEpoch
+	member  *member     // nil: the partition has no other replicas
+	settled atomic.Bool // the watermark has reached the epoch's start (R5); meaningless without a member
+}
 
 // Settings is what the topic's configuration means for one partition.
 type Settings struct {
 	Log    wal.Config
 	Policy Policy
+	MinISR int32 // min.insync.replicas as configured
+}
+
+// Append is what a producer wants appended.
+type Append struct {
+	Batch record.Batch // checked by Policy.Admit
+	Owner *mem.Buf     // of its bytes, retained as long as they are needed; nil: they are the replica's now
+	Acks  int16
+	// Waiter is told, once, when the batch is as safe as Acks says, or what became of it: not before, and perhaps never, if the replicas are
+	// out of reach. Whoever waits no longer than a while answers for itself, see Deadlines. Nil: nobody waits.
+	Waiter wal.Waiter
+	// Inline lets the caller do the commit itself and return only then: for callers with nothing else to do.
+	Inline bool
 }
 
 // Partition names the replica's partition.
@@ -76,8 +98,12 @@ func (r *Replica) doOpen() {
 		r.openErr = fmt.Errorf("%w: %s: %w", ErrStorage, r.partition, err)
 		return
 	}
-	r.raiseWatermark(l.DurableEnd())
 	r.log.Store(l)
+	if m := r.member.Load(); m != nil {
+		m.assume()
+		return
+	}
+	r.raiseWatermark(l.DurableEnd())
 	if err := r.begin(l); err != nil { // follow may have moved on between the first begin and the store
 		r.lead.Store(nil)
 	}
@@ -87,29 +113,41 @@ func (r *Replica) doOpen() {
 // epoch to be (KIP-320). model.NoEpoch believes anything.
 func (r *Replica) leader(believed model.LeaderEpoch) (*wal.Log, model.LeaderEpoch, error) {
 	lead := r.lead.Load()
-	switch {
-	case lead == nil:
-		return nil, model.NoEpoch, ErrNotLeader
-	case believed == model.NoEpoch || believed == lead.epoch:
-	case believed < lead.epoch:
-		return nil, model.NoEpoch, ErrFencedEpoch
-	default:
-		return nil, model.NoEpoch, ErrUnknownEpoch
+	if err := r.believes(lead, believed); err != nil {
+		return nil, model.NoEpoch, err
 	}
 	l, err := r.Log()
 	return l, lead.epoch, err
 }
 
+// believes compares what the caller believes with what is.
+func (r *Replica) believes(lead *leadership, believed model.LeaderEpoch) error {
+	switch {
+	case lead == nil:
+		return r.notLeader(ErrNotLeader)
+	case believed == model.NoEpoch || believed == lead.epoch:
+		return nil
+	case believed < lead.epoch:
+		return r.notLeader(ErrFencedEpoch)
+	}
+	return ErrUnknownEpoch
+}
+
 // Append places a checked batch at the end of the log, in one ordered step (D5), and returns where it
-// stands. w is told, once, when the batch is durable or what became of it; nil for acks=0. owner holds the
-// batch's bytes and is retained until they are written. With inline the caller may do the commit itself and return
-// only then, which is for callers with nothing else to do.
-func (r *Replica) Append(b record.Batch, owner *mem.Buf, w wal.Waiter, inline bool) (wal.Appended, error) {
-	l, epoch, err := r.leader(model.NoEpoch)
+// stands. With an error nothing was appended and the waiter will not be told.
+func (r *Replica) Append(a Append) (wal.Appended, error) {
+	lead := r.lead.Load()
+	if lead == nil {
+		return wal.Appended{}, r.notLeader(ErrNotLeader)
+	}
+	l, err := r.Log()
 	if err != nil {
 		return wal.Appended{}, err
 	}
-	return l.Append(wal.Append{Batch: b, Owner: owner, Epoch: epoch, Waiter: w, Inline: inline})
+	if lead.member != nil {
+		return lead.member.append(lead, &a)
+	}
+	return l.Append(wal.Append{Batch: a.Batch, Owner: a.Owner, Epoch: lead.epoch, Waiter: a.Waiter, Inline: a.Inline})
 }
 
 // Producers lists the idempotent producers that the partition knows.
@@ -124,13 +162,23 @@ func (r *Replica) Producers() ([]producer.Info, error) {
 // EndAdvanced is the log's report that everything below end is durable: with an ISR of one that is the
 // high watermark (D1).
 func (r *Replica) EndAdvanced(end model.Offset) {
+	if m := r.member.Load(); m != nil {
+		m.advanced()
+		return
+	}
 	r.raiseWatermark(end)
 	r.parked.wakeAll()
 }
 
 // Fenced is the log's report that a write or a sync failed for good (D3). Parked readers are woken to
 // hear it.
-func (r *Replica) Fenced(error) { r.parked.wakeAll() }
+func (r *Replica) Fenced(err error) {
+	if m := r.member.Load(); m != nil {
+		m.fenced(err)
+		return
+	}
+	r.parked.wakeAll()
+}
 
 // raiseWatermark moves the watermark forward only: reports may overtake each other.
 func (r *Replica) raiseWatermark(to model.Offset) {
@@ -142,22 +190,48 @@ func (r *Replica) raiseWatermark(to model.Offset) {
 	}
 }
 
-// follow takes the leadership that the metadata give. An open log begins the new epoch before anybody can
+// follow takes the role that the metadata give. An open log begins the new epoch before anybody can
 // append in it; one that is not open yet begins it when it opens.
-func (r *Replica) follow(a Assignment) {
-	if !a.Leader {
+func (r *Replica) follow(a *Assignment, s *Set) {
+	r.assigned.Store(a)
+	if m := r.member.Load(); m != nil || !a.alone(s.env.Node) {
+		r.share(m, a, s)
+		return
+	}
+	if a.State.Leader != s.env.Node {
 		r.lead.Store(nil)
 		return
 	}
-	if old := r.lead.Load(); old != nil && old.epoch == a.Epoch {
+	if old := r.lead.Load(); old != nil && old.epoch == a.State.LeaderEpoch {
 		return
 	}
-	r.lead.Store(&leadership{epoch: a.Epoch})
+	r.lead.Store(&leadership{epoch: a.State.LeaderEpoch})
 	if l := r.log.Load(); l != nil {
-		if err := l.BeginEpoch(a.Epoch); err != nil {
+		if err := l.BeginEpoch(a.State.LeaderEpoch); err != nil {
 			r.lead.Store(nil)
 		}
 	}
+}
+
+// share is follow for a partition that has, or had, other replicas.
+func (r *Replica) share(m *member, a *Assignment, s *Set) {
+	if m == nil {
+		r.lead.Store(nil)
+		m = newMember(r, s)
+		m.known = r.HighWatermark()
+		r.member.Store(m)
+	}
+	if r.log.Load() != nil {
+		m.assume()
+		return
+	}
+	s.jobs.do(func() { // its role begins when the log is open
+		if _, err := r.Log(); err != nil {
+			m.offline(err)
+			return
+		}
+		m.assume()
+	})
 }
 
 // begin starts the epoch in a log that was just opened.
@@ -179,6 +253,9 @@ func (r *Replica) configure(s *Settings) {
 // refuse has all callers refused from now on.
 func (r *Replica) refuse() {
 	r.lead.Store(nil)
+	if m := r.member.Load(); m != nil {
+		m.stop()
+	}
 	r.parked.wakeAll()
 }
 
@@ -194,7 +271,7 @@ func (r *Replica) retire() {
 
 // close seals the log with its clean mark. A log that was never opened has nothing to seal.
 func (r *Replica) close() error {
-	r.lead.Store(nil)
+	r.refuse()
 	r.open.Do(func() { r.openErr = errClosing })
 	l := r.log.Load()
 	if l == nil {

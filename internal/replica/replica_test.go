@@ -18,7 +18,7 @@ import (
 func TestLeadership(t *testing.T) {
 	g := open(t, crashfs.New(1))
 	a := assign(t0, 1, 5)
-	a.Leader = false
+	a.State = alone(model.NoBroker, 5)
 	g.Ensure(a)
 	r := g.Get(t0)
 	read := func(epoch model.LeaderEpoch) error {
@@ -47,7 +47,7 @@ func TestLeadership(t *testing.T) {
 		t.Errorf("epoch 6 ends at %d of epoch %d (%v), want 1 of 5", end, e, err)
 	}
 	g.Ensure(a)
-	if _, err := r.Append(batch(t, record.Options{}, now), nil, nil, false); !errors.Is(err, ErrNotLeader) {
+	if _, err := r.Append(Append{Batch: batch(t, record.Options{}, now)}); !errors.Is(err, ErrNotLeader) {
 		t.Errorf("appending after the leadership went: %v", err)
 	}
 }
@@ -118,14 +118,14 @@ func TestD3FencedPartition(t *testing.T) {
 	defer r.Unwatch(w)
 	fault := fs.Inject(faultfs.Rule{Ops: faultfs.OpSync, Match: faultfs.Base("segment_*"), Times: 1, Err: syscall.EIO})
 	failed := make(outcome, 1)
-	if _, err := r.Append(batch(t, record.Options{}, now), nil, failed, false); err != nil {
+	if _, err := r.Append(Append{Batch: batch(t, record.Options{}, now), Acks: 1, Waiter: failed}); err != nil {
 		t.Fatal(err)
 	}
 	if err := failed.result(t); !errors.Is(err, wal.ErrFenced) || fault.Hits() != 1 {
 		t.Errorf("the batch whose sync failed: %v", err)
 	}
 	wait(t, w)
-	if _, err := r.Append(batch(t, record.Options{}, now), nil, nil, false); !errors.Is(err, wal.ErrFenced) {
+	if _, err := r.Append(Append{Batch: batch(t, record.Options{}, now)}); !errors.Is(err, wal.ErrFenced) {
 		t.Errorf("the next batch: %v, want ErrFenced", err)
 	}
 	if hw := r.HighWatermark(); hw != 1 {

@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,12 +9,15 @@ import (
 	"log/slog"
 	"path"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/puzpuzpuz/xsync/v4"
 	"golang.org/x/sync/errgroup"
 
+	"chronik/internal/metadata/image"
 	"chronik/internal/model"
+	"chronik/internal/replication"
 	"chronik/internal/vfs"
 	"chronik/internal/wal"
 )
@@ -25,6 +29,39 @@ type Env struct {
 	Committer *wal.Committer
 	Now       func() time.Time
 	Log       *slog.Logger
+	Node      model.BrokerID // this broker
+
+	// Of partitions with more than one replica. A broker alone needs none of it.
+	Controller  Controller
+	Leaders     Leaders
+	Replication Replication
+}
+
+// Controller is the active controller, as far as this broker reaches it. The calls must not block.
+type Controller interface {
+	// AlterISR asks for another ISR (KIP-497). answer is called once, on any goroutine but the caller's: with
+	// replication.Committed and the new state, Declined, or Unanswered if nothing is known of it.
+	AlterISR(tp model.TopicPartition, topic model.TopicID, p replication.Proposal, answer func(replication.Outcome, replication.State))
+	// Resign asks for another leader, if that is still the epoch. It may get lost: it is repeated while the reason lasts.
+	Resign(tp model.TopicPartition, topic model.TopicID, epoch model.LeaderEpoch, why replication.Resignation)
+}
+
+// Replication is how partitions are copied. What is 0 has its default.
+type Replication struct {
+	LagTime         time.Duration // replica.lag.time.max.ms; 2 s
+	LagEntries      int64         // how many entries an in-sync member may lack; 0: no limit
+	Retry, Patience time.Duration // after what failed; for an answer that does not come; 100 ms and 1 s
+	Tick            time.Duration // how often members that time matters to are looked at; 50 ms
+	Window          int           // bytes on their way to one follower of one partition; 4 MiB
+	TailBytes       int64         // of batches kept in memory for followers' streams, of all partitions; 64 MiB
+}
+
+func (c Replication) withDefaults() Replication {
+	return Replication{
+		LagTime: cmp.Or(c.LagTime, 2*time.Second), LagEntries: c.LagEntries,
+		Retry: cmp.Or(c.Retry, 100*time.Millisecond), Patience: cmp.Or(c.Patience, time.Second),
+		Tick: cmp.Or(c.Tick, 50*time.Millisecond), Window: cmp.Or(c.Window, 4<<20), TailBytes: cmp.Or(c.TailBytes, 64<<20),
+	}
 }
 
 // Set is the partitions of this broker. Changes (Ensure, Remove) come from one goroutine, the one that
@@ -33,14 +70,42 @@ type Set struct {
 	env      Env
 	disk     layout
 	replicas *xsync.Map[model.TopicPartition, *Replica]
+	byID     *xsync.Map[partitionID, *Replica]
 	leaving  removals
 	clock    *retentionClock
+
+	deadlines   Deadlines
+	jobs        jobs
+	ticks       ticks
+	tails       tailBudget
+	grant       atomic.Pointer[grant] // nil: this incarnation is not registered yet
+	lostSession atomic.Bool
+	numbers     atomic.Uint64 // of subscriptions
 }
+
+// partitionID names a partition as brokers do among themselves.
+type partitionID struct {
+	topic model.TopicID
+	num   int32
+}
+
+// grant is what the metadata knows of this incarnation of the broker (R1), and of the others.
+type grant struct {
+	epoch model.BrokerEpoch
+	live  func(model.BrokerID) (model.BrokerEpoch, bool)
+}
+
+// parallelJobs is how many logs of partitions with other replicas are opened, cut or read at a time.
+const parallelJobs = 8
 
 // NewSet prepares the directories below the data directory. It opens no log.
 func NewSet(env Env) (*Set, error) {
+	env.Replication = env.Replication.withDefaults()
 	s := &Set{env: env, disk: layout{fs: env.FS, root: env.DataDir},
-		replicas: xsync.NewMap[model.TopicPartition, *Replica](), leaving: newRemovals(), clock: newRetentionClock(env.Now)}
+		replicas: xsync.NewMap[model.TopicPartition, *Replica](), byID: xsync.NewMap[partitionID, *Replica](),
+		leaving: newRemovals(), clock: newRetentionClock(env.Now), jobs: jobs{limit: parallelJobs}}
+	s.ticks.every = env.Replication.Tick
+	s.tails.limit, s.tails.each = env.Replication.TailBytes, max(env.Replication.TailBytes/16, 1)
 	if err := s.disk.prepare(); err != nil {
 		return nil, fmt.Errorf("preparing the data directory: %w", err)
 	}
@@ -52,6 +117,17 @@ func (s *Set) Get(tp model.TopicPartition) *Replica {
 	r, _ := s.replicas.Load(tp)
 	return r
 }
+
+// Find finds a partition by the ID of its topic; nil if this broker does not hold it.
+func (s *Set) Find(topic model.TopicID, partition int32) *Replica {
+	r, _ := s.byID.Load(partitionID{topic, partition})
+	return r
+}
+
+// Deadlines ends what waits too long.
+func (s *Set) Deadlines() *Deadlines { return &s.deadlines }
+
+func (s *Set) number() replication.Subscription { return replication.Subscription(s.numbers.Add(1)) }
 
 // All yields every partition, in no order.
 func (s *Set) All(yield func(*Replica) bool) {
@@ -65,9 +141,18 @@ func (s *Set) Len() int { return s.replicas.Size() }
 type Assignment struct {
 	Partition model.TopicPartition
 	TopicID   model.TopicID
-	Leader    bool
-	Epoch     model.LeaderEpoch
+	State     *image.Partition // this broker is among its replicas
 	Settings  *Settings
+}
+
+// alone tells whether the broker holds the only replica.
+func (a *Assignment) alone(node model.BrokerID) bool {
+	return len(a.State.Replicas) == 1 && a.State.Replicas[0] == node
+}
+
+func (a *Assignment) state() replication.State {
+	p := a.State
+	return replication.State{Leader: p.Leader, LeaderEpoch: p.LeaderEpoch, PartitionEpoch: p.PartitionEpoch, Replicas: p.Replicas, ISR: p.ISR}
 }
 
 // Ensure brings the partition to what the metadata says. It does no I/O: the log opens in the background,
@@ -83,8 +168,38 @@ func (s *Set) Ensure(a Assignment) {
 			after: s.leaving.before(a.Partition), openLog: s.openLog}
 	}
 	r.configure(a.Settings)
-	r.follow(a)
+	r.follow(&a, s)
 	s.replicas.Store(a.Partition, r)
+	s.byID.Store(partitionID{a.TopicID, a.Partition.Partition}, r)
+}
+
+// Registered tells that the metadata know this incarnation of the broker: by epoch, in the image from which live answers for
+// all brokers. Partitions with other replicas have no role here before, as their epochs were not granted to it (R1). It is
+// called again, before the Ensures of a change, when any broker has registered or was fenced or unfenced.
+func (s *Set) Registered(epoch model.BrokerEpoch, live func(model.BrokerID) (model.BrokerEpoch, bool)) {
+	first := s.grant.Swap(&grant{epoch, live}) == nil
+	for r := range s.All {
+		switch m := r.member.Load(); {
+		case m == nil:
+		case first:
+			m.assume()
+		default:
+			m.brokersChanged(live)
+		}
+	}
+}
+
+// SessionChanged tells whether an active controller was heard of within the session. Without one, nothing is acknowledged for the
+// replicas (R6).
+func (s *Set) SessionChanged(alive bool) {
+	if s.lostSession.Swap(!alive) == !alive {
+		return
+	}
+	for r := range s.All {
+		if m := r.member.Load(); m != nil {
+			m.sessionChanged(alive)
+		}
+	}
 }
 
 // Remove deletes the partition: callers are refused when it returns, which is at once. Its waiters are told and
@@ -94,6 +209,7 @@ func (s *Set) Remove(tp model.TopicPartition) {
 	if !ok {
 		return
 	}
+	s.byID.Delete(partitionID{r.topicID, tp.Partition})
 	r.refuse()
 	var grave string
 	var err error
@@ -207,6 +323,9 @@ func (s *Set) EnforceRetention(ctx context.Context) {
 		if err != nil && !errors.Is(err, wal.ErrFenced) {
 			s.env.Log.Error("retention failed; it is tried again at the next check", "partition", r.partition.String(), "error", err)
 		}
+		if m := r.member.Load(); m != nil && n > 0 {
+			m.advanced() // followers go along
+		}
 		if n > 0 {
 			s.env.Log.Info("retention deleted segments", "partition", r.partition.String(), "segments", n, "start", int64(l.Start()))
 		}
@@ -216,6 +335,8 @@ func (s *Set) EnforceRetention(ctx context.Context) {
 // Close writes every open log's clean mark, and waits for the removals. No Ensure, Remove or Append may follow.
 func (s *Set) Close() error {
 	defer s.leaving.all.Wait()
+	s.ticks.stop()
+	s.jobs.stop()
 	const parallel = 8
 	var g errgroup.Group
 	g.SetLimit(parallel)

@@ -63,7 +63,7 @@ func TestL5CreatedAgain(t *testing.T) {
 			if r.HighWatermark() != 1 || r.TopicID() != (model.TopicID{2}) {
 				t.Errorf("the new topic has watermark %d and ID %v", r.HighWatermark(), r.TopicID())
 			}
-			if _, err := old.Append(batch(t, record.Options{}, now), nil, nil, false); !errors.Is(err, ErrNotLeader) {
+			if _, err := old.Append(Append{Batch: batch(t, record.Options{}, now)}); !errors.Is(err, ErrNotLeader) {
 				t.Errorf("appending to the old topic: %v, want ErrNotLeader", err)
 			}
 			g.leaving.all.Wait()
@@ -119,11 +119,11 @@ func TestR8RemovalDoesNotWaitForTheDisk(t *testing.T) {
 		<-goOn
 	}})
 	first, queued := make(outcome, 1), make(outcome, 1)
-	if _, err := r.Append(batch(t, record.Options{}, now), nil, first, false); err != nil {
+	if _, err := r.Append(Append{Batch: batch(t, record.Options{}, now), Acks: 1, Waiter: first}); err != nil {
 		t.Fatal(err)
 	}
 	<-syncing
-	if _, err := r.Append(batch(t, record.Options{}, now), nil, queued, false); err != nil {
+	if _, err := r.Append(Append{Batch: batch(t, record.Options{}, now), Acks: 1, Waiter: queued}); err != nil {
 		t.Fatal(err)
 	}
 	log, err := r.Log()
@@ -134,7 +134,7 @@ func TestR8RemovalDoesNotWaitForTheDisk(t *testing.T) {
 	if g.Get(t0) != nil {
 		t.Error("a removed partition is still found")
 	}
-	if _, err := r.Append(batch(t, record.Options{}, now), nil, nil, false); !errors.Is(err, ErrNotLeader) {
+	if _, err := r.Append(Append{Batch: batch(t, record.Options{}, now)}); !errors.Is(err, ErrNotLeader) {
 		t.Errorf("appending to a removed partition: %v, want ErrNotLeader", err)
 	}
 	g.Ensure(assign(t0, 2, 0))
@@ -142,7 +142,7 @@ func TestR8RemovalDoesNotWaitForTheDisk(t *testing.T) {
 	g.Ensure(assign(t0, 3, 0))
 	anew, at := make(outcome, 2), make(chan model.Offset, 1)
 	go func() {
-		out, err := g.Get(t0).Append(batch(t, record.Options{}, now), nil, anew, false)
+		out, err := g.Get(t0).Append(Append{Batch: batch(t, record.Options{}, now), Acks: 1, Waiter: anew})
 		if err != nil {
 			anew <- err
 		}
@@ -183,7 +183,7 @@ func TestALogThatDoesNotOpen(t *testing.T) {
 	g.Ensure(assign(bad, 1, 0))
 	g.Ensure(assign(t0, 2, 0))
 	g.OpenAll(context.Background())
-	if _, err := g.Get(bad).Append(batch(t, record.Options{}, now), nil, nil, false); !errors.Is(err, ErrStorage) {
+	if _, err := g.Get(bad).Append(Append{Batch: batch(t, record.Options{}, now)}); !errors.Is(err, ErrStorage) {
 		t.Errorf("appending: %v, want ErrStorage", err)
 	}
 	if _, err := g.Get(bad).Read(ReadRequest{LeaderEpoch: model.NoEpoch, LastEpoch: model.NoEpoch}); !errors.Is(err, ErrStorage) {
@@ -210,7 +210,7 @@ func TestCloseKeepsEverything(t *testing.T) {
 	if err := g.end(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.Append(batch(t, record.Options{}, now), nil, nil, false); !errors.Is(err, ErrNotLeader) {
+	if _, err := r.Append(Append{Batch: batch(t, record.Options{}, now)}); !errors.Is(err, ErrNotLeader) {
 		t.Errorf("appending after Close: %v, want ErrNotLeader", err)
 	}
 	g = open(t, fs.Crash(crashfs.Lose))

@@ -28,6 +28,7 @@ func SettingsOf(t *config.Topic, producerExpiryMs int64) *Settings {
 	if t.CleanupDelete {
 		s.Log.RetentionBytes, s.Log.RetentionMs = t.RetentionBytes, t.RetentionMs
 	}
+	s.MinISR = t.MinInsyncReplicas
 	s.Policy.Recompress, s.Policy.Codec, s.Policy.Level = codec(t)
 	return s
 }

@@ -58,6 +58,13 @@ func (l *Log) refuse(err error) {
 	l.mu.Unlock()
 }
 
+// Failure is why the log takes no appends, for good or as long as it is being cut; nil if it does.
+func (l *Log) Failure() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.core.failure
+}
+
 func (l *Log) isClosed() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

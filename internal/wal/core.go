@@ -81,6 +81,9 @@ func (c *core) append(a *Append, nowMs int64) (out Appended, done bool, err erro
 	if int64(len(b)) > c.cfg.segmentBytes() {
 		return Appended{}, false, fmt.Errorf("%w: %d bytes, a segment holds %d", ErrTooLarge, len(b), c.cfg.segmentBytes())
 	}
+	if c.end < a.ExpectEnd {
+		return Appended{}, false, fmt.Errorf("%w: the log ends at %d, the append is to follow %d", ErrUndone, c.end, a.ExpectEnd)
+	}
 	base := c.end
 	if a.Origin == producer.Replication {
 		if base, err = c.replicatedBase(b); err != nil {

@@ -22,6 +22,8 @@ var (
 	ErrTooLarge = errors.New("the batch is larger than segment.bytes")
 	// ErrOffset: a replicated batch does not continue the log.
 	ErrOffset = errors.New("the batch does not continue the log")
+	// ErrUndone: the append counts on others before it that failed.
+	ErrUndone = errors.New("appends before this one were undone")
 	// ErrTruncated: the append, or what was being read, was cut off by Truncate.
 	ErrTruncated = errors.New("the log was truncated")
 	// ErrOutOfRange: the offset lies outside of the log.

@@ -51,6 +51,10 @@ type Append struct {
 	Origin   producer.Origin
 	Verified bool // see producer.Batch
 	TV2      bool // see producer.Batch
+	// ExpectEnd, if not 0, is where the caller believes the log to end. If it ends earlier, appends were undone (E3) of which the
+	// caller has not heard, and the append is refused with ErrUndone: who streams the log to others before it is durable must
+	// never put other bytes where it has sent some (R2).
+	ExpectEnd model.Offset
 }
 
 // Appended says where a batch stands.
@@ -153,7 +157,7 @@ func (l *Log) Append(a Append) (Appended, error) {
 	}
 	switch {
 	case inline:
-		l.commit()
+		l.commitInline()
 		l.committer.busy.Add(-1)
 		l.endTurn()
 	case mine:
@@ -185,10 +189,11 @@ func (l *Log) Size() int64 {
 func (l *Log) EpochEnd(e model.LeaderEpoch) (model.LeaderEpoch, model.Offset) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if e == l.core.epoch && e >= 0 {
+	latest, ok := l.core.epochs.Latest()
+	if e == l.core.epoch && e >= 0 && !(ok && latest.Epoch > e) { // else it was led once, and followed another leader since
 		return e, l.core.end
 	}
-	if latest, ok := l.core.epochs.Latest(); ok && e > latest.Epoch && e < l.core.epoch {
+	if ok && e > latest.Epoch && e < l.core.epoch {
 		return latest.Epoch, l.core.end
 	}
 	return l.core.epochs.EndOffset(e, l.core.end)

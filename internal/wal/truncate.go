@@ -15,6 +15,40 @@ import (
 //
 // A crash in the middle leaves the log with a longer part of what it held before, never with a mixture.
 func (l *Log) Truncate(to model.Offset) error {
+	return l.shorten(to, func(start, end model.Offset) error {
+		switch {
+		case to >= end:
+			return nil
+		case to < start:
+			return l.restartAt(to)
+		}
+		if err := l.leaveJournal(); err != nil {
+			return err
+		}
+		return l.cut(to)
+	})
+}
+
+// Restart empties the log and has it begin at an offset, wherever that lies. In all else it is like Truncate. A log that is empty and
+// begins there already stays as it is.
+func (l *Log) Restart(at model.Offset) error {
+	return l.shorten(at, func(start, end model.Offset) error {
+		if start == at && end == at {
+			return nil
+		}
+		return l.restartAt(at)
+	})
+}
+
+func (l *Log) restartAt(at model.Offset) error {
+	if err := l.leaveJournal(); err != nil {
+		return err
+	}
+	return l.restart(at)
+}
+
+// shorten changes the log with nothing queued or on its way, and no append let in.
+func (l *Log) shorten(to model.Offset, change func(start, end model.Offset) error) error {
 	l.take(&l.upkeep)
 	defer l.give(&l.upkeep)
 	l.takeTurn()
@@ -31,18 +65,7 @@ func (l *Log) Truncate(to model.Offset) error {
 	l.mu.Lock()
 	start, end := l.core.start, l.core.end
 	l.mu.Unlock()
-	if to >= end {
-		return nil
-	}
-	err := l.leaveJournal()
-	switch {
-	case err != nil:
-	case to < start:
-		err = l.restart(to)
-	default:
-		err = l.cut(to)
-	}
-	if err != nil {
+	if err := change(start, end); err != nil {
 		l.fence(fmt.Errorf("truncating to %d: %w", to, err))
 		return l.usable()
 	}

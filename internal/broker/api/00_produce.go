@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -21,8 +22,9 @@ import (
 //
 // There is one pipeline for every acks: check, append, answer. acks=0 is answered by nothing once its
 // batches are queued, acks=1 when they are durable here, acks=-1 when they are below the high watermark, which
-// with an ISR of one is the same moment (D1). Appending never waits for the disk, so that the requests
-// behind this one on the connection join the same group commit.
+// with an ISR of one is the same moment (D1), or at the request's timeout, with REQUEST_TIMED_OUT for the partitions
+// that are not there yet. Appending never waits for the disk, so that the requests behind this one on the connection join
+// the same group commit.
 func (b *Broker) produce(req *server.Request, slot *server.Slot) {
 	p := producings.Get().(*producing)
 	in := &p.in
@@ -53,6 +55,9 @@ func (b *Broker) produce(req *server.Request, slot *server.Slot) {
 			}
 			b.append(p, req, r, topic.Partitions[i].Records, &out[i], nowMs)
 		}
+	}
+	if in.Acks == -1 && p.open.Load() > 1 {
+		p.limit(b.Replicas.Deadlines(), req.Received)
 	}
 	p.settle() // the share that this call held
 }
@@ -99,9 +104,11 @@ func (b *Broker) append(p *producing, req *server.Request, r *replica.Replica, r
 	if policy.LogAppendTime {
 		out.LogAppendTimeMs = batch.MaxTimestamp()
 	}
-	placed, err := r.Append(batch, req.Frame, p.waiter(out), p.inline)
+	w := p.waiter(out)
+	placed, err := r.Append(replica.Append{Batch: batch, Owner: req.Frame, Acks: p.in.Acks, Waiter: w, Inline: p.inline})
 	if err != nil {
 		p.refuse(out, err)
+		w.told.Store(true)
 		p.open.Add(-1) // the log keeps no waiter of a batch that it refused
 		return
 	}
@@ -131,6 +138,10 @@ type producing struct {
 	waiters []partitionWaiter
 	open    atomic.Int32
 	inline  bool // the commit may be done here: one partition, and the client sends nothing before the answer
+
+	deadlines *replica.Deadlines // that end it; nil: none
+	deadline  replica.Deadline
+	expired   bool // waiters may still be told, for nothing: the memory is not used again
 }
 
 var producings = sync.Pool{New: func() any { return new(producing) }}
@@ -149,6 +160,7 @@ func (p *producing) begin(slot *server.Slot) {
 		p.parts, p.waiters = make([]wire.ProduceResponsePartition, n), make([]partitionWaiter, 0, n)
 	}
 	p.parts, p.waiters = p.parts[:n], p.waiters[:0]
+	p.deadlines = nil
 	p.resp.Version, p.resp.Topics = p.in.Version, p.resp.Topics[:0]
 	rest := p.parts
 	for i := range p.in.Topics {
@@ -173,6 +185,9 @@ func (p *producing) AppendReply(dst []byte, correlationID int32) []byte {
 func (p *producing) Release() {
 	p.slot = nil
 	p.in.Reset()
+	if p.expired {
+		return
+	}
 	if len(p.parts) > keepPartitions {
 		p.parts, p.waiters, p.resp.Topics = nil, nil, nil
 	}
@@ -182,23 +197,56 @@ func (p *producing) Release() {
 
 // partitionWaiter is told by the log what became of one partition's batch.
 type partitionWaiter struct {
-	of  *producing
-	out *wire.ProduceResponsePartition
+	of   *producing
+	out  *wire.ProduceResponsePartition
+	told atomic.Bool // by the log, or by the end of the request's time
 }
 
 // waiter registers one more partition to wait for.
 func (p *producing) waiter(out *wire.ProduceResponsePartition) *partitionWaiter {
-	p.waiters = append(p.waiters, partitionWaiter{of: p, out: out})
+	p.waiters = p.waiters[:len(p.waiters)+1]
+	w := &p.waiters[len(p.waiters)-1]
+	w.of, w.out = p, out
+	w.told.Store(false)
 	p.open.Add(1)
-	return &p.waiters[len(p.waiters)-1]
+	return w
 }
 
 // Done implements wal.Waiter.
 func (w *partitionWaiter) Done(err error) {
+	if w.told.Swap(true) {
+		return // too late
+	}
 	if err != nil {
 		w.out.ErrorCode, w.out.ErrorMessage = Code(err), message(err)
 	}
 	w.of.settle()
+}
+
+// limit has the request end when its time is over. The deadline holds a share of its own, so that it is either taken back before
+// the answer, or has a part in it. The caller holds a share, too.
+func (p *producing) limit(d *replica.Deadlines, received time.Time) {
+	p.open.Add(1)
+	p.deadlines = d
+	if p.deadline.Expired == nil {
+		p.deadline.Expired = p.expire
+	}
+	d.Add(&p.deadline, received, time.Duration(p.in.TimeoutMs)*time.Millisecond)
+}
+
+// expire answers for the partitions whose time is over. What is in the log stays there, and may be acknowledged to a retry.
+func (p *producing) expire() {
+	p.expired = true
+	shares := int32(1)
+	for i := range p.waiters {
+		if w := &p.waiters[i]; !w.told.Swap(true) {
+			w.out.ErrorCode, w.out.ErrorMessage = Code(errProduceTimeout), message(errProduceTimeout)
+			shares++
+		}
+	}
+	if p.open.Add(-shares) == 0 {
+		p.answer()
+	}
 }
 
 // refuse answers one partition without the log.
@@ -209,9 +257,13 @@ func (p *producing) refuse(out *wire.ProduceResponsePartition, err error) {
 	}
 }
 
-// settle counts one share down; the last one answers.
+// settle counts one share down; the last one answers. If only the deadline's is left, that is called off.
 func (p *producing) settle() {
-	if p.open.Add(-1) == 0 {
+	left := p.open.Add(-1)
+	if left == 1 && p.deadlines != nil && p.deadlines.Remove(&p.deadline) {
+		left = p.open.Add(-1)
+	}
+	if left == 0 {
 		p.answer()
 	}
 }

@@ -34,6 +34,7 @@ var (
 	errMismatchedEndpoint  = errors.New("this is a broker's endpoint, and controllers have none of their own")
 	errUnsupportedEndpoint = errors.New("there is no such endpoint type")
 	errInternalTopic       = errors.New("records of the broker's own topics cannot be deleted")
+	errProduceTimeout      = errors.New("the replicas did not take the records within the request's timeout: they are in the leader's log, and may yet be committed")
 	errPolicyViolation     = errors.New("records of a topic whose cleanup.policy has no \"delete\" cannot be deleted")
 )
 
@@ -50,6 +51,7 @@ var kafkaCodes = []struct {
 	{errCodecVersion, kerr.UnsupportedCompressionType},
 	{errUnknownTopic, kerr.UnknownTopicOrPartition},
 	{errUnknownTopicID, kerr.UnknownTopicID},
+	{errProduceTimeout, kerr.RequestTimedOut},
 	{errInternalTopic, kerr.InvalidTopicException},
 	{errPolicyViolation, kerr.PolicyViolation},
 
@@ -75,6 +77,9 @@ var kafkaCodes = []struct {
 	{replica.ErrNotLeader, kerr.NotLeaderForPartition},
 	{replica.ErrFencedEpoch, kerr.FencedLeaderEpoch},
 	{replica.ErrUnknownEpoch, kerr.UnknownLeaderEpoch},
+	{replica.ErrOffsetNotAvailable, kerr.OffsetNotAvailable},
+	{replica.ErrNotEnoughReplicas, kerr.NotEnoughReplicas},
+	{replica.ErrNotEnoughReplicasAfterAppend, kerr.NotEnoughReplicasAfterAppend},
 	{replica.ErrOffsetOutOfRange, kerr.OffsetOutOfRange},
 	{replica.ErrStorage, kerr.KafkaStorageError},
 	{replica.ErrOneBatch, kerr.InvalidRecord},

@@ -1,0 +1,233 @@
+package replica
+
+import (
+	"slices"
+	"time"
+
+	"chronik/internal/mem"
+	"chronik/internal/model"
+	"chronik/internal/replication"
+)
+
+// Lane is a follower's stream at its leader's end. Wake says that there may be something for it: it then calls Next, soon, on a
+// goroutine of its own.
+type Lane interface{ Wake() }
+
+// subscriber is a follower that streams, or has.
+type subscriber struct {
+	id     model.BrokerID
+	lane   Lane
+	number replication.Subscription
+	sent   model.Offset
+}
+
+// Outgoing is the next thing to be sent to a follower: one of a Restart, Batches, or a Watermark; or the place to read batches from.
+type Outgoing struct {
+	Kind      OutgoingKind
+	Batches   replication.Batches
+	Owner     *mem.Buf // of the batches' bytes, retained for the receiver; nil: they never change
+	From      model.Offset
+	Credit    int
+	Watermark replication.Watermark
+	Restart   replication.Restart
+}
+
+// OutgoingKind says what an Outgoing is.
+type OutgoingKind uint8
+
+// The kinds of Outgoing.
+const (
+	OutNothing OutgoingKind = iota
+	OutHot
+	OutCold
+	OutWatermark
+	OutRestart
+)
+
+// Subscribe answers a follower's question; nil: it has been given up, and needs no answer.
+func (m *member) Subscribe(q replication.Subscribe, lane Lane) replication.Answer {
+	m.mu.Lock()
+	defer m.unlock()
+	if m.leader == nil {
+		return m.notLeading(&q)
+	}
+	now := time.Now()
+	m.moved(now)
+	answer := m.leader.Subscribe(q, now)
+	if a, ok := answer.(replication.Accepted); ok {
+		m.unsubscribe(q.Broker)
+		m.subscribers = append(m.subscribers, subscriber{id: q.Broker, lane: lane, number: a.Subscription, sent: a.From})
+		m.wakeLane(lane)
+	}
+	return answer
+}
+
+// notLeading refuses a follower that knows more than this broker, or less.
+func (m *member) notLeading(q *replication.Subscribe) replication.Answer {
+	refused := replication.Refused{
+		Reply:  replication.Reply{Subscription: q.Subscription, LeaderEpoch: q.LeaderEpoch, BrokerEpoch: q.BrokerEpoch},
+		Reason: replication.NotLeading, Current: model.NoEpoch,
+	}
+	if q.LeaderEpoch > m.epoch {
+		refused.Reason = replication.UnknownLeaderEpoch
+	}
+	return refused
+}
+
+// Ack takes a follower's acknowledgement.
+func (m *member) Ack(from model.BrokerID, a replication.Ack) {
+	m.mu.Lock()
+	defer m.unlock()
+	if m.leader != nil {
+		m.leader.Ack(from, a, time.Now())
+	}
+}
+
+// Grant takes a follower's credit.
+func (m *member) Grant(from model.BrokerID, c replication.Credit) {
+	m.mu.Lock()
+	defer m.unlock()
+	if m.leader == nil {
+		return
+	}
+	m.leader.Grant(from, c)
+	if i := m.subscribed(from); i >= 0 {
+		m.wakeLane(m.subscribers[i].lane)
+	}
+}
+
+// LinkLost tells that the link has ended over which a follower subscribed.
+func (m *member) LinkLost(to model.BrokerID) {
+	m.mu.Lock()
+	defer m.unlock()
+	i := m.subscribed(to)
+	if i < 0 {
+		return
+	}
+	number := m.subscribers[i].number
+	m.unsubscribe(to)
+	if m.leader != nil {
+		m.leader.LinkLost(to, number)
+	}
+}
+
+// Next takes the next thing to be sent to a follower, with about so many bytes of batches, or one batch.
+func (m *member) Next(to model.BrokerID, most int, out *Outgoing) {
+	*out = Outgoing{}
+	m.mu.Lock()
+	defer m.unlock()
+	i := m.subscribed(to)
+	if i < 0 || m.leader == nil {
+		return
+	}
+	if restart, ok := m.leader.Overtaken(to); ok {
+		out.Kind, out.Restart = OutRestart, restart
+		return
+	}
+	if from, credit, ok := m.leader.Next(to); ok && m.nextBatches(&m.subscribers[i], from, min(credit, most), out) {
+		return
+	}
+	if w, ok := m.leader.Watermark(to); ok {
+		out.Kind, out.Watermark = OutWatermark, w
+	}
+}
+
+// nextBatches takes one batch out of memory, or says where to read.
+func (m *member) nextBatches(s *subscriber, from model.Offset, most int, out *Outgoing) bool {
+	e := m.tail.at(from)
+	if e == nil {
+		if from >= m.log.DurableEnd() {
+			return false // the log's next report wakes the lane
+		}
+		out.Kind, out.From, out.Credit = OutCold, from, most
+		return true
+	}
+	b, ok := m.leader.Send(s.id, from, e.next, e.batch)
+	if !ok {
+		return false
+	}
+	if e.owner != nil {
+		e.owner.Retain()
+	}
+	out.Kind, out.Batches, out.Owner = OutHot, b, e.owner
+	m.sent(s, e.next)
+	return true
+}
+
+// Read reads durable batches from the log, for a follower that is behind. It waits for the disk.
+func (m *member) Read(from model.Offset, most int) (bytes []byte, end model.Offset, err error) {
+	m.mu.Lock()
+	log := m.log
+	m.unlock()
+	if log == nil || from >= log.DurableEnd() {
+		return nil, from, nil
+	}
+	region, err := log.Read(from, log.DurableEnd(), most, true)
+	if err != nil {
+		m.advanced() // what retention has taken meanwhile, the core knows how to tell
+		return nil, from, storage(m.r.partition, err)
+	}
+	defer region.Release()
+	bytes, err = region.ReadAll(nil)
+	return bytes, region.Next(), storage(m.r.partition, err)
+}
+
+// Send counts what Read returned as sent.
+func (m *member) Send(to model.BrokerID, from, end model.Offset, bytes []byte) (replication.Batches, bool) {
+	m.mu.Lock()
+	defer m.unlock()
+	i := m.subscribed(to)
+	if i < 0 || m.leader == nil {
+		return replication.Batches{}, false
+	}
+	m.moved(time.Now()) // what was read may have been cut off and led again since: nothing below the end differs from it
+	if end > m.end || end > m.log.DurableEnd() {
+		return replication.Batches{}, false
+	}
+	b, ok := m.leader.Send(to, from, end, bytes)
+	if ok {
+		m.sent(&m.subscribers[i], end)
+	}
+	return b, ok
+}
+
+// sent lets go of what every follower that streams has been sent.
+func (m *member) sent(s *subscriber, end model.Offset) {
+	s.sent = end
+	lowest := m.end
+	for i := range m.subscribers {
+		lowest = min(lowest, m.subscribers[i].sent)
+	}
+	m.tail.drop(lowest)
+}
+
+// wakeAll tells all streams that there may be something for them.
+func (m *member) wakeAll() {
+	for i := range m.subscribers {
+		m.wakeLane(m.subscribers[i].lane)
+	}
+}
+
+func (m *member) wakeLane(l Lane) {
+	if !slices.Contains(m.out.lanes, l) {
+		m.out.lanes = append(m.out.lanes, l)
+	}
+}
+
+func (m *member) subscribed(id model.BrokerID) int {
+	return slices.IndexFunc(m.subscribers, func(s subscriber) bool { return s.id == id })
+}
+
+func (m *member) unsubscribe(id model.BrokerID) {
+	if i := m.subscribed(id); i >= 0 {
+		m.subscribers = slices.Delete(m.subscribers, i, i+1)
+	}
+	if len(m.subscribers) == 0 {
+		m.tail.clear()
+	}
+}
+
+func (m *member) unsubscribeAll() {
+	m.subscribers = nil
+	m.tail.clear()
+}

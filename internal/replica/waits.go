@@ -1,0 +1,80 @@
+package replica
+
+import (
+	"slices"
+
+	"chronik/internal/model"
+	"chronik/internal/wal"
+)
+
+// waits are producers that wait at an offset: for the watermark, or for the own sync. They are bound to one leader epoch,
+// because they are failed when that ends, and to one generation of the log, because those above a cut are failed with it (D5).
+type waits struct {
+	list []waiting // by offset
+	head int    // what lies before has been told
+}
+
+// waiting is one of them: whoever wants to hear when everything up to last is safe.
+type waiting struct {
+	last   model.Offset
+	waiter wal.Waiter
+}
+
+// verdict is what one of them is to be told.
+type verdict struct {
+	waiter wal.Waiter
+	err    error
+}
+
+// add places a waiter by its offset: at the end, but for a retry, which waits at its original's (T1).
+func (q *waits) add(last model.Offset, w wal.Waiter) {
+	at := len(q.list)
+	for at > q.head && q.list[at-1].last > last {
+		at--
+	}
+	q.list = slices.Insert(q.list, at, waiting{last, w})
+}
+
+// first is the lowest offset that somebody waits at.
+func (q *waits) first() (model.Offset, bool) {
+	if q.head == len(q.list) {
+		return 0, false
+	}
+	return q.list[q.head].last, true
+}
+
+// pop takes the first one out, to be told err.
+func (q *waits) pop(err error) verdict {
+	w := q.list[q.head]
+	q.list[q.head] = waiting{}
+	if q.head++; q.head == len(q.list) {
+		q.list, q.head = q.list[:0], 0
+		if cap(q.list) > keptWaits {
+			q.list = nil
+		}
+	} else if q.head >= keptWaits && q.head > len(q.list)/2 {
+		n := copy(q.list, q.list[q.head:])
+		clear(q.list[n:])
+		q.list, q.head = q.list[:n], 0
+	}
+	return verdict{w.waiter, err}
+}
+
+// keptWaits is the capacity that an empty queue may hold on to, and how much of one is moved at a time.
+const keptWaits = 256
+
+// failFrom takes out all that wait at or above an offset.
+func (q *waits) failFrom(end model.Offset, err error, to []verdict) []verdict {
+	at := len(q.list)
+	for at > q.head && q.list[at-1].last >= end {
+		at--
+	}
+	for _, w := range q.list[at:] {
+		to = append(to, verdict{w.waiter, err})
+	}
+	clear(q.list[at:])
+	if q.list = q.list[:at]; at == q.head {
+		q.list, q.head = nil, 0
+	}
+	return to
+}
