@@ -1,7 +1,6 @@
 package controller
 
 import (
-	"slices"
 	"time"
 
 	"chronik/internal/metadata/image"
@@ -98,25 +97,4 @@ func (s *Sessions) forget(m *image.Image) {
 			delete(s.nodes, id)
 		}
 	}
-}
-
-// Left returns how much of a node's session is left on the clock; 0 if it has ended or there is none.
-func (s *Sessions) Left(id model.BrokerID) time.Duration {
-	known, ok := s.nodes[id]
-	if !ok {
-		return 0
-	}
-	return max(0, s.timeout-(s.clock-known.seen))
-}
-
-// Heard returns the nodes that are live, by ID.
-func (s *Sessions) Heard(now time.Time) []model.BrokerID {
-	var out []model.BrokerID
-	for id := range s.nodes {
-		if s.Live(id, now) {
-			out = append(out, id)
-		}
-	}
-	slices.Sort(out)
-	return out
 }
