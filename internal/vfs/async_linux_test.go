@@ -28,7 +28,7 @@ func TestAsyncSyncsAtOnce(t *testing.T) {
 			if _, err := f.WriteAt([]byte{1}, i); err != nil {
 				t.Error(err)
 			}
-			if err := f.Sync(); err != nil {
+			if err := SyncParked(f); err != nil {
 				t.Error(err)
 			}
 		})
@@ -54,7 +54,7 @@ func TestAsyncSyncRefused(t *testing.T) {
 		t.Errorf("a pipe was synced, with %v", err)
 	}
 	f := &osFile{f: w, fd: ^uintptr(0)}
-	if err := f.Sync(); !errors.Is(err, unix.EBADF) {
+	if err := f.SyncParked(); !errors.Is(err, unix.EBADF) {
 		t.Errorf("syncing a descriptor that is none: %v", err)
 	}
 }

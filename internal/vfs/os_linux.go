@@ -51,10 +51,15 @@ func advance(bufs [][]byte, skip, n int) (rest [][]byte, restSkip int) {
 
 // datasync is fdatasync: of the metadata only what reading the data needs, which includes every change of the length.
 func (f *osFile) datasync() error {
-	if err, ok := asyncDatasync(f.fd); ok {
-		return err
-	}
 	return retry(func() error { return unix.Fdatasync(int(f.fd)) })
+}
+
+// SyncParked implements ParkingSyncer.
+func (f *osFile) SyncParked() error {
+	if err, ok := asyncDatasync(f.fd); ok {
+		return f.mark("fdatasync", err)
+	}
+	return f.Sync()
 }
 
 // Forget implements Forgetter. That the system may not follow the advice is no error.

@@ -92,6 +92,21 @@ type FDer interface {
 	FD() uintptr
 }
 
+// ParkingSyncer is implemented by files that can be synced without a thread that waits for the disk.
+type ParkingSyncer interface {
+	// SyncParked is Sync, for callers who would rather spend some ten microseconds more than a thread: the calling goroutine
+	// waits, as for a network connection.
+	SyncParked() error
+}
+
+// SyncParked is f.SyncParked if f can, else f.Sync.
+func SyncParked(f File) error {
+	if p, ok := f.(ParkingSyncer); ok {
+		return p.SyncParked()
+	}
+	return f.Sync()
+}
+
 // Forgetter is implemented by files whose system keeps in memory what was written to them.
 type Forgetter interface {
 	// Forget says that the bytes [off, off+n), which are synced, will hardly be read soon, so that the memory

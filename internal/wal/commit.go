@@ -18,11 +18,21 @@ func (l *Log) commit() bool {
 	return ok
 }
 
+// commitInline is commit for a caller that has come to append: a lone one, on a broker that is mostly quiet.
+func (l *Log) commitInline() {
+	p, _ := l.writeNext()
+	p.parked = true
+	if p.group != nil {
+		l.syncPart(p)
+	}
+}
+
 // part is a group between its write and its sync.
 type part struct {
 	group    *group
 	file     *file // with a reference
 	mustSync bool  // else it is complete as it is, and the sync is left to a later one
+	parked   bool  // wait for the sync without a thread
 }
 
 // writeNext forms the next group and writes it. It reports whether there was one; the part is empty if there was none or it
@@ -47,14 +57,21 @@ func (l *Log) writeNext() (p part, ok bool) {
 	if g.relaxed {
 		l.groupDone(g)
 	}
-	return part{g, f, mustSync}, true
+	return part{group: g, file: f, mustSync: mustSync}, true
+}
+
+func (p *part) sync() error {
+	if p.parked {
+		return vfs.SyncParked(p.file.File)
+	}
+	return p.file.Sync()
 }
 
 // syncPart syncs what writeNext has written, and ends it. The caller has the turn still.
 func (l *Log) syncPart(p part) {
 	g, f := p.group, p.file
 	if p.mustSync {
-		err := f.Sync()
+		err := p.sync()
 		if err == nil {
 			err = l.spaceFailed()
 		}

@@ -206,7 +206,7 @@ func (j *Journal) write(h *recordHead) error {
 	_, err := f.WriteVAt(j.bufs, j.pos)
 	if err != nil {
 		err = fmt.Errorf("writing record %d of the journal: %w", h.seq, err)
-	} else if err = f.Sync(); err != nil {
+	} else if err = vfs.SyncParked(f); err != nil {
 		err = fmt.Errorf("syncing record %d of the journal: %v", h.seq, err) // ErrNoSpace or not: final (D3)
 	}
 	if err != nil {
