@@ -1,16 +1,23 @@
 package quorum
 
 import (
+	"errors"
+	"flag"
 	"maps"
 	"slices"
 	"testing"
 	"time"
+
+	"chronik/internal/vfs/crashfs"
 )
 
 // faults lets things go wrong for a while.
 func (w *world) faults(d time.Duration) {
 	w.lossy = true
 	end := w.now.Add(d)
+	if w.members {
+		w.shuffle(end)
+	}
 	var next func()
 	next = func() {
 		if w.now.After(end) {
@@ -26,6 +33,16 @@ func (w *world) faults(d time.Duration) {
 	for _, s := range w.nodes {
 		s.paused, s.stall = false, 0
 		s.up()
+	}
+	w.everybody()
+}
+
+// everybody makes all nodes voters.
+func (w *world) everybody() {
+	for _, s := range w.nodes {
+		if w.failed == nil && w.members {
+			w.join(s)
+		}
 	}
 }
 
@@ -76,6 +93,66 @@ func (w *world) load() {
 	})
 }
 
+// shuffle has the controller change the configuration in some way, again and again until an end.
+func (w *world) shuffle(end time.Time) {
+	w.in(w.between(20*time.Millisecond, 300*time.Millisecond), func() {
+		if w.now.After(end) {
+			return
+		}
+		if l := w.controller(); l != nil {
+			index, _, err := l.member.ProposeChange(w.anyChange(l))
+			if err == nil && index > 0 {
+				w.stats["membership"]++
+			} else if !errors.Is(err, ErrBusy) && !errors.Is(err, ErrMembership) && !errors.Is(err, ErrNotController) {
+				w.fail("changing the configuration: %v", err)
+			}
+			if w.rng.IntN(8) == 0 {
+				_ = l.member.TransferTo(w.nodes[w.rng.IntN(len(w.nodes))].self)
+			}
+			l.took()
+		}
+		w.shuffle(end)
+	})
+}
+
+// anyChange is one that may or may not fit.
+func (w *world) anyChange(l *station) (c ConfigChange) {
+	for range 1 + w.rng.IntN(2) {
+		who := []Replica{w.nodes[w.rng.IntN(len(w.nodes))].self}
+		switch w.rng.IntN(4) {
+		case 0:
+			c.Learn = append(c.Learn, who...)
+		case 1, 2:
+			st := l.member.Status()
+			if found, voter := st.find(who[0]); !voter && found.LogEnd+catchUpEntries >= st.HighWatermark { // as Admit does
+				c.Promote = append(c.Promote, who...)
+			}
+		case 3:
+			c.Remove = append(c.Remove, who...)
+		}
+	}
+	return c
+}
+
+// wipe gives a node an empty disk: another replica, which takes the place of the one that is lost.
+func (w *world) wipe(s *station) {
+	lost := s.self
+	s.crash()
+	s.fs, s.found = crashfs.New(w.rng.Uint64()), false
+	s.self.Directory = w.directory()
+	s.up()
+	w.stats["wipe"]++
+	w.change(func() (ConfigChange, bool) {
+		l := w.controller()
+		if l == nil {
+			return ConfigChange{}, false
+		}
+		st := l.member.Status()
+		return ConfigChange{Remove: []Replica{lost}}, !st.has(lost)
+	})
+	w.join(s)
+}
+
 // settle checks that the cluster gets going again, and that all of it knows what was acknowledged.
 func (w *world) settle() {
 	before := w.acked
@@ -97,8 +174,8 @@ func (w *world) settle() {
 
 // play is one run.
 func play(t *testing.T, seed uint64, broken Broken) *world {
-	w := newWorld(t, seed, 3)
-	w.broken = broken
+	w := newWorld(t, seed, 3+int(seed%2))
+	w.broken, w.members = broken, seed%2 == 1
 	w.load()
 	w.grow()
 	for range 3 {
@@ -108,19 +185,28 @@ func play(t *testing.T, seed uint64, broken Broken) *world {
 		if w.failed == nil {
 			w.settle()
 		}
+		w.everybody() // a change may have been under way
+		if w.failed == nil && w.members {
+			w.wipe(w.nodes[w.rng.IntN(len(w.nodes))])
+		}
 	}
 	return w
 }
 
+var (
+	seedCount = flag.Uint64("seeds", 1000, "runs of TestCluster")
+	firstSeed = flag.Uint64("seed", 0, "the first of them")
+)
+
 // TestCluster: at most one leader per term, what is committed never changes, images are equal at equal index (M2), nothing
 // acknowledged is lost, and it goes on after healing; whatever happens to nodes, disks and network.
 func TestCluster(t *testing.T) {
-	seeds := uint64(300)
+	seeds := *seedCount
 	if testing.Short() {
-		seeds = 30
+		seeds = min(seeds, 60)
 	}
 	total := make(map[string]int)
-	for seed := range seeds {
+	for seed := *firstSeed; seed < *firstSeed+seeds; seed++ {
 		w := play(t, seed, Broken{})
 		if w.failed != nil {
 			t.Fatal(w.failed)
@@ -135,8 +221,8 @@ func TestCluster(t *testing.T) {
 	for _, k := range slices.Sorted(maps.Keys(total)) {
 		t.Logf("%s: %d", k, total[k])
 	}
-	for _, k := range []string{"leader", "crash", "torn", "truncation", "snapshot", "compaction", "partition", "acknowledged"} {
-		if n := total["runs with "+k]; n*20 < int(seeds) {
+	for _, k := range []string{"leader", "crash", "torn", "truncation", "snapshot", "compaction", "partition", "acknowledged", "membership", "wipe"} {
+		if n := total["runs with "+k]; seeds >= 60 && n*20 < int(seeds) {
 			t.Errorf("only %d runs of %d had a %s: the test shows little", n, seeds, k)
 		}
 	}

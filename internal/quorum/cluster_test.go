@@ -24,17 +24,18 @@ import (
 // world is a cluster of members over disks that lose power, and a network that loses messages, in one goroutine. Time is
 // that of the events; all that is random comes from the seed, Raft's election timeouts included.
 type world struct {
-	t      *testing.T
-	seed   uint64
-	rng    *rand.Rand
-	now    time.Time
-	events events
-	seq    int
-	nodes  []*station
-	cut    map[[2]int]bool // from, to
-	lossy  bool
-	broken Broken
-	log    *slog.Logger
+	t       *testing.T
+	seed    uint64
+	rng     *rand.Rand
+	now     time.Time
+	events  events
+	seq     int
+	nodes   []*station
+	cut     map[[2]int]bool // from, to
+	lossy   bool
+	members bool // the configuration changes all the time
+	broken  Broken
+	log     *slog.Logger
 
 	truth  map[uint64]string // index -> what was applied there
 	terms  map[uint64]uint64 // term -> who led in it
@@ -399,7 +400,7 @@ func (w *world) change(c func() (ConfigChange, bool)) {
 		if done {
 			return true
 		}
-		if l := w.controller(); l != nil {
+		if l := w.controller(); l != nil && len(want.Learn)+len(want.Promote)+len(want.Remove) > 0 {
 			if _, _, err := l.member.ProposeChange(want); err != nil && !errors.Is(err, ErrBusy) && !errors.Is(err, ErrNotController) {
 				w.fail("changing the configuration: %v", err)
 			}
@@ -425,7 +426,7 @@ func (w *world) grow() {
 func (w *world) join(s *station) {
 	w.change(func() (ConfigChange, bool) {
 		l := w.controller()
-		if l == nil {
+		if l == nil || l.member.pending > l.member.image.Index() || len(l.member.config.state.VotersOutgoing) > 0 {
 			return ConfigChange{}, false
 		}
 		st := l.member.Status()

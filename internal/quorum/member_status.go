@@ -91,7 +91,7 @@ func (m *Member) Status() Status {
 		case c != nil:
 			st.LastFetch, st.LastCaughtUp = c.last, c.caughtUp
 		}
-		if slices.Contains(cs.Voters, id) || slices.Contains(cs.VotersOutgoing, id) {
+		if slices.Contains(cs.Voters, id) { // not those that only vote until a change is over
 			s.Voters = append(s.Voters, st)
 		} else {
 			s.Observers = append(s.Observers, st)
