@@ -10,7 +10,7 @@ var layers = []string{
 	// L2
 	"wal", "metadata/command", "metadata/image", "metadata/controller",
 	// L3
-	"quorum", "replication", "replica", "coordinator", "security", "quota", "tier",
+	"quorum", "replication", "replication/stream", "replica", "coordinator", "security", "quota", "tier",
 	// L4
 	"peer", "broker/server", "broker/fetchsession", "broker/api", "admin",
 	// L5

@@ -30,8 +30,9 @@ type Leading interface {
 	// log is shorter than that now: it may have been cut, and led again, since the Read.
 	Send(to model.BrokerID, from, end model.Offset, bytes []byte) (replication.Batches, bool)
 
-	// LinkLost is Leader.LinkLost. It comes once for each link over which the partition was subscribed, after everything else.
-	LinkLost(to model.BrokerID)
+	// LinkLost is Leader.LinkLost, with the last subscription that was accepted over the link. It comes once for each link over which the partition was
+	// subscribed, after everything else of it and before anything of the follower's next one.
+	LinkLost(to model.BrokerID, n replication.Subscription)
 }
 
 // Partitions finds the partition that this broker leads, or may be about to.
