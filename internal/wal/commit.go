@@ -97,19 +97,20 @@ func (l *Log) syncPart(p part) {
 	g.recycle()
 }
 
-// groupDone publishes a group's end and tells those who wait for it: the waiters first, in offset order.
+// groupDone publishes a group's end and tells those who wait for it, in offset order. The observer hears of the end first:
+// who was told that a record is there must not be shown an end below it (R5). The caller has the turn.
 func (l *Log) groupDone(g *group) {
+	end := l.core.visible // changes with the turn only
+	l.visibleAt.Store(int64(end))
+	if l.observer != nil {
+		l.observer.EndAdvanced(end)
+	}
 	l.mu.Lock()
 	answered := l.core.groupDone()
-	end := l.core.visible
-	l.visibleAt.Store(int64(end))
 	l.mu.Unlock()
 	g.finish(nil)
 	for _, d := range answered {
 		d.waiter.Done(nil)
-	}
-	if l.observer != nil {
-		l.observer.EndAdvanced(end)
 	}
 }
 

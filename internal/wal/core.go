@@ -132,10 +132,11 @@ func (c *core) replicatedBase(b record.Batch) (model.Offset, error) {
 	return base, nil
 }
 
-// appendDuplicate answers a retry with the original's offsets, when the original is durable (T1).
+// appendDuplicate answers a retry with the original's offsets, when the original is durable (T1) and its waiter
+// is being told.
 func (c *core) appendDuplicate(a *Append, v *producer.Verdict) (out Appended, done bool, err error) {
 	out = Appended{BaseOffset: v.BaseOffset, LastOffset: v.LastOffset, LogAppendTimeMs: record.NoTimestamp, LogStart: c.start, Duplicate: true}
-	if a.Waiter != nil && v.LastOffset >= c.visible {
+	if a.Waiter != nil && (v.LastOffset >= c.visible || c.inflight != nil && v.LastOffset >= c.inflight.base) {
 		c.dups = append(c.dups, duplicate{v.LastOffset, a.Waiter})
 		return out, false, nil
 	}

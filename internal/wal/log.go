@@ -30,7 +30,7 @@ type Options struct {
 
 // Observer is told what happens to a log. Calls come with no lock held and must not block.
 type Observer interface {
-	// EndAdvanced: everything below end is durable now. The waiters have been told before.
+	// EndAdvanced: everything below end is durable now. The waiters are told after it returns.
 	EndAdvanced(end model.Offset)
 	// Fenced: a write or sync failed for good (D3). The waiters have been told before.
 	Fenced(err error)

@@ -2,11 +2,14 @@ package wal
 
 import (
 	"bytes"
+	"errors"
+	"sync/atomic"
 	"testing"
 
 	"chronik/internal/model"
 	"chronik/internal/record"
 	"chronik/internal/vfs"
+	"chronik/internal/vfs/crashfs"
 )
 
 func TestAppendReadReopen(t *testing.T) {
@@ -88,4 +91,57 @@ func TestRollAndReadBack(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestR5AcknowledgedIsBelowTheEnd: whoever is told that a record is there finds an end above it, also with a retry that
+// comes at the very moment at which the original is durable.
+func TestR5AcknowledgedIsBelowTheEnd(t *testing.T) {
+	e := newEnv(t, crashfs.New(1), "p")
+	o := &announced{t: t, retried: newWaiter()}
+	e.obs = o
+	o.log, _ = e.open()
+	b := batch(1, 10, 1, &record.Producer{ID: 1})
+	o.retry = bytes.Clone(b)
+	w := endWaiter{newWaiter(), o}
+	if _, err := o.log.Append(Append{Batch: b, Epoch: o.log.epochForTest(), Waiter: w}); err != nil {
+		t.Fatal(err)
+	}
+	for _, ch := range []chan error{w.ch, o.retried.ch} {
+		if err := <-ch; err != nil {
+			t.Error(err)
+		}
+	}
+	o.log.Abandon(nil)
+}
+
+// announced is an observer. It sends a retry before it takes note of the first end that it is told.
+type announced struct {
+	t       *testing.T
+	log     *Log
+	retry   record.Batch
+	retried waiter
+	end     atomic.Int64
+}
+
+func (o *announced) EndAdvanced(end model.Offset) {
+	out, err := o.log.Append(Append{Batch: o.retry, Epoch: o.log.epochForTest(), Waiter: endWaiter{o.retried, o}})
+	if err != nil || !out.Duplicate {
+		o.t.Errorf("the retry: %+v, %v", out, err)
+	}
+	o.end.Store(int64(end))
+}
+
+func (o *announced) Fenced(err error) { o.t.Error(err) }
+
+// endWaiter notes an error if it is told before the observer.
+type endWaiter struct {
+	waiter
+	o *announced
+}
+
+func (w endWaiter) Done(err error) {
+	if err == nil && w.o.end.Load() == 0 {
+		err = errors.New("told before the observer")
+	}
+	w.waiter.Done(err)
 }

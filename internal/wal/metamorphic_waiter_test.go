@@ -62,6 +62,9 @@ func (w *waiter) Done(err error) {
 			h.failf("offset %d was acknowledged after %d", w.last, h.lastAck)
 		}
 		h.lastAck = w.last
+		if h.observed <= w.last {
+			h.failf("offset %d was acknowledged, and the observer was told of end %d", w.last, h.observed)
+		}
 	}
 	if h.relaxed() {
 		return // it is written, and no more was promised (D1)
