@@ -12,17 +12,16 @@ import (
 	"chronik/internal/wal/producer"
 )
 
-// collectFollower takes what the follower wants. Its messages are fetched by the stream, when there is one (see receive.go).
+// collectFollower takes what the follower wants.
 func (m *member) collectFollower() {
 	e := m.follower.Take()
-	leader, _ := m.follower.Leader()
+	leader, epoch := m.follower.Leader()
 	if e.Subscribe != nil {
-		m.question = e.Subscribe
-		m.out.question = leader
+		m.out.leader, m.out.subscribe = leader, e.Subscribe
 	}
 	if e.Truncate != nil {
 		m.cutting = true
-		t, epoch := *e.Truncate, m.epoch
+		t := *e.Truncate
 		m.out.jobs = append(m.out.jobs, func() { m.truncate(t, leader, epoch) })
 	}
 	if e.DeleteTo > m.deleting {
@@ -30,13 +29,11 @@ func (m *member) collectFollower() {
 		m.out.jobs = append(m.out.jobs, func() { m.deleteTo(e.DeleteTo) })
 	}
 	if e.Moved {
+		m.publish(m.follower.Watermark())
 		m.out.wake = true
 	}
-	if m.follower.Streaming() {
-		if w := m.follower.Watermark(); w > m.r.HighWatermark() {
-			m.publish(w)
-		}
-		m.out.question = leader // it takes acknowledgements and credit, if there are any
+	if m.follower.Streaming() && m.seen != m.reported {
+		m.reported, m.out.report = m.seen, true
 	}
 }
 

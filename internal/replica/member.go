@@ -7,6 +7,7 @@ import (
 
 	"chronik/internal/model"
 	"chronik/internal/replication"
+	"chronik/internal/replication/stream"
 	"chronik/internal/wal"
 )
 
@@ -38,34 +39,39 @@ type member struct {
 	cutting  bool      // the log is being cut; until then the role stays as it is
 	listed   bool      // the set's ticker looks after it
 
-	question *replication.Subscribe // to the leader, until the stream takes it
-	deleting model.Offset           // where the log start is being moved to; 0: nowhere
+	seen, reported replication.Own // as the core was last told, and when the leader was last to hear of it
+	deleting       model.Offset    // where the log start is being moved to; 0: nowhere
 
 	forWatermark, forSync waits // acks=-1 and acks=1
 	tail                  tail
 	subscribers           []subscriber
 	out                   outbox
 	busy                  bool // somebody does what is in the outbox
+
+	source *source // used by whoever is busy
 }
 
 // outbox is what there is to do outside of the mutex.
 type outbox struct {
-	verdicts []verdict
-	wake     bool // parked readers
-	proposal *replication.Proposal
-	resign   replication.Resignation
-	epoch    model.LeaderEpoch // of the proposal and the resignation
-	lanes    []Lane
-	question model.BrokerID // the leader that there is something for; model.NoBroker: none
-	jobs     []func()
+	verdicts  []verdict
+	wake      bool // parked readers
+	proposal  *replication.Proposal
+	resign    replication.Resignation
+	epoch     model.LeaderEpoch // of the proposal and the resignation
+	lanes     []*stream.Lane
+	hangUp    bool // on the leader
+	subscribe *replication.Subscribe
+	leader    model.BrokerID // of the subscription
+	report    bool           // there may be an acknowledgement or credit
+	jobs      []func()
 }
 
 func (o *outbox) empty() bool {
-	return len(o.verdicts)+len(o.lanes)+len(o.jobs) == 0 && !o.wake && o.proposal == nil && o.resign == 0 && o.question == model.NoBroker
+	return len(o.verdicts)+len(o.lanes)+len(o.jobs) == 0 && !o.wake && !o.hangUp && !o.report && o.subscribe == nil && o.proposal == nil && o.resign == 0
 }
 
 func newMember(r *Replica, s *Set) *member {
-	return &member{r: r, set: s, epoch: model.NoEpoch, tail: tail{budget: &s.tails}, out: outbox{question: model.NoBroker}}
+	return &member{r: r, set: s, epoch: model.NoEpoch, tail: tail{budget: &s.tails}}
 }
 
 // own is the present state of the log, for the core. What the log has lost since is dealt with first. The caller holds the mutex.
@@ -75,7 +81,7 @@ func (m *member) own() replication.Own {
 	if own.End < m.end {
 		m.undo(own.End)
 	}
-	m.end = own.End
+	m.end, m.seen = own.End, own
 	return own
 }
 
@@ -113,7 +119,7 @@ func (m *member) unlock() {
 	m.busy = true
 	for !m.out.empty() {
 		out := m.out
-		m.out = outbox{question: model.NoBroker}
+		m.out = outbox{}
 		m.mu.Unlock()
 		m.do(&out)
 		m.mu.Lock()
@@ -148,8 +154,14 @@ func (m *member) do(out *outbox) {
 	for _, l := range out.lanes {
 		l.Wake()
 	}
-	if out.question != model.NoBroker {
-		m.set.env.Leaders.Ready(out.question, m.r)
+	if out.hangUp {
+		m.hangUp()
+	}
+	if out.subscribe != nil {
+		m.subscribe(out.leader, *out.subscribe)
+	}
+	if out.report && m.source != nil {
+		m.source.route.Wake()
 	}
 	if out.proposal != nil {
 		m.propose(out.epoch, out.proposal)
@@ -181,6 +193,17 @@ func (m *member) Done(err error) {
 func (m *member) advanced() {
 	m.mu.Lock()
 	m.moved(time.Now())
+	if m.leader != nil {
+		m.wakeBehind()
+	}
+	m.unlock()
+}
+
+// startMoved follows a deletion: followers go along.
+func (m *member) startMoved() {
+	m.mu.Lock()
+	m.moved(time.Now())
+	m.wakeAll()
 	m.unlock()
 }
 

@@ -102,7 +102,7 @@ func (r *Replica) DeleteBefore(to model.Offset) (model.Offset, error) {
 	}
 	low, err := l.DeleteBefore(to)
 	if m := r.member.Load(); m != nil {
-		m.advanced() // followers go along
+		m.startMoved()
 	}
 	return low, storage(r.partition, err)
 }

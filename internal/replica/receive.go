@@ -6,93 +6,94 @@ import (
 	"chronik/internal/mem"
 	"chronik/internal/model"
 	"chronik/internal/replication"
+	"chronik/internal/replication/stream"
 )
 
-// Leaders are the streams to the leaders that this broker follows. Ready says that a partition may have something for its
-// leader: it is then asked, soon, on another goroutine, with Replica.Question, Ack and Credit. If there is no connection to that broker,
-// one is made. Ready must not block or call back.
+// Leaders are the links to the brokers that lead what this broker follows.
 type Leaders interface {
-	Ready(leader model.BrokerID, r *Replica)
+	// Receiver returns what is followed of a broker. If there is no link to it, one is made. It must not block.
+	Receiver(leader model.BrokerID) *stream.Receiver
 }
 
-// Question takes the subscription that is to be sent to that leader; nil if there is none.
-func (r *Replica) Question(leader model.BrokerID) *replication.Subscribe {
-	m := r.follows(leader)
-	if m == nil {
-		return nil
+// source is a partition as the Receiver of one of its leaders knows it. What comes from a leader that is not followed any more is
+// dropped here; what belongs to another epoch or subscription of the same leader, by the core.
+type source struct {
+	*member
+	leader model.BrokerID
+	route  *stream.Route
+}
+
+var _ stream.Following = (*source)(nil)
+
+// subscribe sends a question to the leader. It is called by whoever does what is in the outbox.
+func (m *member) subscribe(leader model.BrokerID, q replication.Subscribe) {
+	if m.source == nil || m.source.leader != leader {
+		m.hangUp()
+		s := &source{member: m, leader: leader}
+		s.route = m.set.env.Leaders.Receiver(leader).Follow(s)
+		m.source = s
 	}
-	defer m.unlock()
-	q := m.question
-	m.question = nil
-	return q
+	m.source.route.Subscribe(q)
 }
 
-// Ack takes the acknowledgement that is to be sent to that leader, and Credit the credit.
-func (r *Replica) Ack(leader model.BrokerID) (replication.Ack, bool) {
-	m := r.follows(leader)
-	if m == nil {
-		return replication.Ack{}, false
-	}
-	defer m.unlock()
-	return m.follower.Ack()
-}
-
-// Credit takes the credit that is to be sent to that leader.
-func (r *Replica) Credit(leader model.BrokerID) (replication.Credit, bool) {
-	m := r.follows(leader)
-	if m == nil {
-		return replication.Credit{}, false
-	}
-	defer m.unlock()
-	return m.follower.Credit()
-}
-
-// Answered takes a leader's answer.
-func (r *Replica) Answered(leader model.BrokerID, a replication.Answer) {
-	if m := r.follows(leader); m != nil {
-		defer m.unlock()
-		if m.failed == nil {
-			m.follower.Answer(a, time.Now())
-		}
+// hangUp ends the route to the last leader. It is called by whoever does what is in the outbox.
+func (m *member) hangUp() {
+	if m.source != nil {
+		m.source.route.Close()
+		m.source = nil
 	}
 }
 
-// Batches takes a leader's batches, whose bytes owner holds; it is retained as long as they are needed. Nil: they never change.
-func (r *Replica) Batches(leader model.BrokerID, b replication.Batches, owner *mem.Buf) {
-	if m := r.follows(leader); m != nil {
-		defer m.unlock()
-		m.batches(b, owner)
-	}
-}
-
-// Heard takes a leader's word on its watermark.
-func (r *Replica) Heard(leader model.BrokerID, w replication.Watermark) {
-	if m := r.follows(leader); m != nil {
-		defer m.unlock()
-		m.follower.HearWatermark(w)
-	}
-}
-
-// LeaderLost tells that the connection to a leader has ended, or could not be made.
-func (r *Replica) LeaderLost(leader model.BrokerID) {
-	if m := r.follows(leader); m != nil {
-		defer m.unlock()
-		m.follower.LinkLost(time.Now())
-	}
-}
-
-// follows returns the member, locked, if it follows that leader; else nil.
-func (r *Replica) follows(leader model.BrokerID) *member {
-	m := r.member.Load()
-	if m == nil {
-		return nil
-	}
+// lock takes the mutex, if the leader is still followed.
+func (s *source) lock() bool {
+	m := s.member
 	m.mu.Lock()
-	if m.follower != nil {
-		if id, _ := m.follower.Leader(); id == leader {
-			return m
+	if m.follower != nil && m.failed == nil {
+		if id, _ := m.follower.Leader(); id == s.leader {
+			return true
 		}
 	}
 	m.mu.Unlock()
-	return nil
+	return false
+}
+
+// Answer implements stream.Following.
+func (s *source) Answer(a replication.Answer) {
+	if s.lock() {
+		defer s.unlock()
+		s.follower.Answer(a, time.Now())
+	}
+}
+
+// Batches implements stream.Following.
+func (s *source) Batches(b replication.Batches, owner *mem.Buf) {
+	if s.lock() {
+		defer s.unlock()
+		s.batches(b, owner)
+	}
+}
+
+// Watermark implements stream.Following.
+func (s *source) Watermark(w replication.Watermark) {
+	if s.lock() {
+		defer s.unlock()
+		s.follower.HearWatermark(w)
+	}
+}
+
+// Report implements stream.Following.
+func (s *source) Report(out *stream.Report) {
+	if s.lock() {
+		defer s.unlock()
+		out.Ack, out.HasAck = s.follower.Ack()
+		out.Credit, out.HasCredit = s.follower.Credit()
+	}
+}
+
+// LinkLost implements stream.Following.
+func (s *source) LinkLost() {
+	if s.lock() {
+		defer s.unlock()
+		s.follower.LinkLost(time.Now())
+	}
 }

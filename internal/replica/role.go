@@ -102,7 +102,6 @@ func (m *member) beFollower(s replication.State, grant *grant, now time.Time) {
 			TopicID: m.r.topicID, Partition: m.r.partition.Partition, Broker: m.set.env.Node, BrokerEpoch: grant.epoch,
 			History: history{m.log}, Number: m.set.number, Window: c.Window, Retry: c.Retry, Patience: c.Patience, Watermark: m.known,
 		})
-		m.publish(m.follower.Watermark())
 	}
 	m.r.following.Store(&leadership{epoch: s.LeaderEpoch, member: m})
 	var own replication.Own
@@ -110,6 +109,9 @@ func (m *member) beFollower(s replication.State, grant *grant, now time.Time) {
 		own = m.own()
 	}
 	m.follower.Follow(s.Leader, s.LeaderEpoch, own, now)
+	if !m.cutting {
+		m.publish(m.follower.Watermark())
+	}
 }
 
 // endRole ends the role: nothing is let in any more, and it is decided that whoever waits is told to look elsewhere, before
@@ -122,6 +124,7 @@ func (m *member) endRole() {
 	}
 	if m.follower != nil {
 		m.known = m.follower.Watermark()
+		m.out.hangUp, m.out.subscribe = true, nil
 	}
 	m.lead, m.leader, m.follower = nil, nil, nil
 	m.failWaits(m.r.notLeader(ErrNotLeader))

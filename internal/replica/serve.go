@@ -4,48 +4,23 @@ import (
 	"slices"
 	"time"
 
-	"chronik/internal/mem"
 	"chronik/internal/model"
 	"chronik/internal/replication"
+	"chronik/internal/replication/stream"
 )
 
-// Lane is a follower's stream at its leader's end. Wake says that there may be something for it: it then calls Next, soon, on a
-// goroutine of its own.
-type Lane interface{ Wake() }
+var _ stream.Leading = (*member)(nil)
 
 // subscriber is a follower that streams, or has.
 type subscriber struct {
 	id     model.BrokerID
-	lane   Lane
+	lane   *stream.Lane
 	number replication.Subscription
 	sent   model.Offset
 }
 
-// Outgoing is the next thing to be sent to a follower: one of a Restart, Batches, or a Watermark; or the place to read batches from.
-type Outgoing struct {
-	Kind      OutgoingKind
-	Batches   replication.Batches
-	Owner     *mem.Buf // of the batches' bytes, retained for the receiver; nil: they never change
-	From      model.Offset
-	Credit    int
-	Watermark replication.Watermark
-	Restart   replication.Restart
-}
-
-// OutgoingKind says what an Outgoing is.
-type OutgoingKind uint8
-
-// The kinds of Outgoing.
-const (
-	OutNothing OutgoingKind = iota
-	OutHot
-	OutCold
-	OutWatermark
-	OutRestart
-)
-
 // Subscribe answers a follower's question; nil: it has been given up, and needs no answer.
-func (m *member) Subscribe(q replication.Subscribe, lane Lane) replication.Answer {
+func (m *member) Subscribe(q replication.Subscribe, lane *stream.Lane) replication.Answer {
 	m.mu.Lock()
 	defer m.unlock()
 	if m.leader == nil {
@@ -96,24 +71,21 @@ func (m *member) Grant(from model.BrokerID, c replication.Credit) {
 	}
 }
 
-// LinkLost tells that the link has ended over which a follower subscribed.
-func (m *member) LinkLost(to model.BrokerID) {
+// LinkLost tells that the link has ended over which a follower had that subscription.
+func (m *member) LinkLost(to model.BrokerID, number replication.Subscription) {
 	m.mu.Lock()
 	defer m.unlock()
-	i := m.subscribed(to)
-	if i < 0 {
-		return
+	if i := m.subscribed(to); i >= 0 && m.subscribers[i].number == number {
+		m.unsubscribe(to)
 	}
-	number := m.subscribers[i].number
-	m.unsubscribe(to)
 	if m.leader != nil {
 		m.leader.LinkLost(to, number)
 	}
 }
 
 // Next takes the next thing to be sent to a follower, with about so many bytes of batches, or one batch.
-func (m *member) Next(to model.BrokerID, most int, out *Outgoing) {
-	*out = Outgoing{}
+func (m *member) Next(to model.BrokerID, most int, out *stream.Outgoing) {
+	*out = stream.Outgoing{}
 	m.mu.Lock()
 	defer m.unlock()
 	i := m.subscribed(to)
@@ -121,25 +93,25 @@ func (m *member) Next(to model.BrokerID, most int, out *Outgoing) {
 		return
 	}
 	if restart, ok := m.leader.Overtaken(to); ok {
-		out.Kind, out.Restart = OutRestart, restart
+		out.Kind, out.Restart = stream.Restarts, restart
 		return
 	}
 	if from, credit, ok := m.leader.Next(to); ok && m.nextBatches(&m.subscribers[i], from, min(credit, most), out) {
 		return
 	}
 	if w, ok := m.leader.Watermark(to); ok {
-		out.Kind, out.Watermark = OutWatermark, w
+		out.Kind, out.Watermark = stream.NewWatermark, w
 	}
 }
 
 // nextBatches takes one batch out of memory, or says where to read.
-func (m *member) nextBatches(s *subscriber, from model.Offset, most int, out *Outgoing) bool {
+func (m *member) nextBatches(s *subscriber, from model.Offset, most int, out *stream.Outgoing) bool {
 	e := m.tail.at(from)
 	if e == nil {
 		if from >= m.log.DurableEnd() {
 			return false // the log's next report wakes the lane
 		}
-		out.Kind, out.From, out.Credit = OutCold, from, most
+		out.Kind, out.From, out.Credit = stream.ColdBatches, from, most
 		return true
 	}
 	b, ok := m.leader.Send(s.id, from, e.next, e.batch)
@@ -149,27 +121,27 @@ func (m *member) nextBatches(s *subscriber, from model.Offset, most int, out *Ou
 	if e.owner != nil {
 		e.owner.Retain()
 	}
-	out.Kind, out.Batches, out.Owner = OutHot, b, e.owner
+	out.Kind, out.Batches, out.Owner = stream.HotBatches, b, e.owner
 	m.sent(s, e.next)
 	return true
 }
 
 // Read reads durable batches from the log, for a follower that is behind. It waits for the disk.
-func (m *member) Read(from model.Offset, most int) (bytes []byte, end model.Offset, err error) {
+func (m *member) Read(from model.Offset, most int) (stream.Batches, error) {
 	m.mu.Lock()
 	log := m.log
-	m.unlock()
+	m.mu.Unlock()
 	if log == nil || from >= log.DurableEnd() {
-		return nil, from, nil
+		return stream.Batches{End: from}, nil
 	}
 	region, err := log.Read(from, log.DurableEnd(), most, true)
 	if err != nil {
 		m.advanced() // what retention has taken meanwhile, the core knows how to tell
-		return nil, from, storage(m.r.partition, err)
+		return stream.Batches{End: from}, storage(m.r.partition, err)
 	}
 	defer region.Release()
-	bytes, err = region.ReadAll(nil)
-	return bytes, region.Next(), storage(m.r.partition, err)
+	bytes, err := region.ReadAll(nil)
+	return stream.Batches{Bytes: bytes, End: region.Next()}, storage(m.r.partition, err)
 }
 
 // Send counts what Read returned as sent.
@@ -201,6 +173,16 @@ func (m *member) sent(s *subscriber, end model.Offset) {
 	m.tail.drop(lowest)
 }
 
+// wakeBehind tells the streams that are to read from the log that there is more to read.
+func (m *member) wakeBehind() {
+	synced := m.log.DurableEnd()
+	for i := range m.subscribers {
+		if s := &m.subscribers[i]; s.sent < synced {
+			m.wakeLane(s.lane)
+		}
+	}
+}
+
 // wakeAll tells all streams that there may be something for them.
 func (m *member) wakeAll() {
 	for i := range m.subscribers {
@@ -208,7 +190,7 @@ func (m *member) wakeAll() {
 	}
 }
 
-func (m *member) wakeLane(l Lane) {
+func (m *member) wakeLane(l *stream.Lane) {
 	if !slices.Contains(m.out.lanes, l) {
 		m.out.lanes = append(m.out.lanes, l)
 	}
@@ -230,4 +212,17 @@ func (m *member) unsubscribe(id model.BrokerID) {
 func (m *member) unsubscribeAll() {
 	m.subscribers = nil
 	m.tail.clear()
+}
+
+// Leading implements stream.Partitions.
+func (s *Set) Leading(topic model.TopicID, partition int32) stream.Leading {
+	r := s.Find(topic, partition)
+	if r == nil {
+		return nil
+	}
+	m := r.member.Load()
+	if m == nil || r.lead.Load() == nil {
+		return nil
+	}
+	return m
 }

@@ -324,7 +324,7 @@ func (s *Set) EnforceRetention(ctx context.Context) {
 			s.env.Log.Error("retention failed; it is tried again at the next check", "partition", r.partition.String(), "error", err)
 		}
 		if m := r.member.Load(); m != nil && n > 0 {
-			m.advanced() // followers go along
+			m.startMoved()
 		}
 		if n > 0 {
 			s.env.Log.Info("retention deleted segments", "partition", r.partition.String(), "segments", n, "start", int64(l.Start()))

@@ -11,7 +11,7 @@ import (
 // because they are failed when that ends, and to one generation of the log, because those above a cut are failed with it (D5).
 type waits struct {
 	list []waiting // by offset
-	head int    // what lies before has been told
+	head int       // what lies before has been told
 }
 
 // waiting is one of them: whoever wants to hear when everything up to last is safe.
