@@ -18,7 +18,8 @@ import (
 )
 
 // Produce (0), versions 3 to 13 (0 to 2 are advertised because librdkafka looks for them, KAFKA-18659, and
-// answered UNSUPPORTED_VERSION). Version 7 allows zstd, 8 carries record errors (KIP-467), 13 topic IDs.
+// answered UNSUPPORTED_VERSION). Version 7 allows zstd, 8 carries record errors (KIP-467), 10 tells
+// who leads instead (KIP-951), 13 has topic IDs.
 //
 // There is one pipeline for every acks: check, append, answer. acks=0 is answered by nothing once its
 // batches are queued, acks=1 when they are durable here, acks=-1 when they are below the high watermark, which
@@ -34,6 +35,7 @@ func (b *Broker) produce(req *server.Request, slot *server.Slot) {
 		return
 	}
 	p.begin(slot)
+	p.broker, p.listener = b, req.Conn.Listener()
 	p.inline = req.Alone && in.Acks != 0 && cap(p.waiters) == 1 && len(req.Body) <= inlineBytes
 	refusal := refuseAll(in)
 	nowMs := req.Received.UnixMilli()
@@ -130,14 +132,16 @@ func admitVersion(batch record.Batch, version int16) error {
 // partitions are still to be settled, plus one while the request is being taken apart. It is used again when its reply
 // has left.
 type producing struct {
-	slot    *server.Slot
-	in      wire.ProduceRequest
-	names   wire.Interner // topic names recur
-	resp    wire.ProduceResponse
-	parts   []wire.ProduceResponsePartition // what the response's topics point into
-	waiters []partitionWaiter
-	open    atomic.Int32
-	inline  bool // the commit may be done here: one partition, and the client sends nothing before the answer
+	slot     *server.Slot
+	broker   *Broker
+	listener string // that the client came in by
+	in       wire.ProduceRequest
+	names    wire.Interner // topic names recur
+	resp     wire.ProduceResponse
+	parts    []wire.ProduceResponsePartition // what the response's topics point into
+	waiters  []partitionWaiter
+	open     atomic.Int32
+	inline   bool // the commit may be done here: one partition, and the client sends nothing before the answer
 
 	deadlines *replica.Deadlines // that end it; nil: none
 	deadline  replica.Deadline
@@ -161,7 +165,7 @@ func (p *producing) begin(slot *server.Slot) {
 	}
 	p.parts, p.waiters = p.parts[:n], p.waiters[:0]
 	p.deadlines = nil
-	p.resp.Version, p.resp.Topics = p.in.Version, p.resp.Topics[:0]
+	p.resp.Version, p.resp.Topics, p.resp.Endpoints = p.in.Version, p.resp.Topics[:0], nil
 	rest := p.parts
 	for i := range p.in.Topics {
 		t := &p.in.Topics[i]
@@ -218,7 +222,7 @@ func (w *partitionWaiter) Done(err error) {
 		return // too late
 	}
 	if err != nil {
-		w.out.ErrorCode, w.out.ErrorMessage = Code(err), message(err)
+		w.out.ErrorCode, w.out.ErrorMessage, w.out.CurrentLeader = Code(err), message(err), currentLeader(err)
 	}
 	w.of.settle()
 }
@@ -251,7 +255,7 @@ func (p *producing) expire() {
 
 // refuse answers one partition without the log.
 func (p *producing) refuse(out *wire.ProduceResponsePartition, err error) {
-	out.ErrorCode, out.ErrorMessage = Code(err), message(err)
+	out.ErrorCode, out.ErrorMessage, out.CurrentLeader = Code(err), message(err), currentLeader(err)
 	if bad := new(record.RecordError); errors.As(err, &bad) {
 		out.RecordErrors = append(out.RecordErrors, wire.ProduceRecordError{Index: int32(bad.Index), Message: message(bad.Err)})
 	}
@@ -274,7 +278,7 @@ func (p *producing) settle() {
 func (p *producing) answer() {
 	slot := p.slot
 	if p.in.Acks != 0 {
-		p.dropFailedOffsets()
+		p.amendFailures()
 		slot.SendReply(p)
 		return
 	}
@@ -297,10 +301,11 @@ func (p *producing) failure() error {
 	return nil
 }
 
-// dropFailedOffsets takes back what was said of batches that failed after they were placed.
-func (p *producing) dropFailedOffsets() {
+// amendFailures takes back what was said of batches that failed after they were placed, and adds where the leaders are that were named.
+func (p *producing) amendFailures() {
 	for i := range p.parts {
 		if out := &p.parts[i]; out.ErrorCode != 0 {
+			p.resp.Endpoints = p.broker.addEndpoint(p.resp.Endpoints, out.CurrentLeader, p.listener)
 			out.BaseOffset, out.LogAppendTimeMs, out.LogStartOffset = model.NoOffset, record.NoTimestamp, model.NoOffset
 		}
 	}

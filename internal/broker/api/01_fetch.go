@@ -21,7 +21,7 @@ var _ wire.FileRegion = (*wal.Region)(nil)
 const isolationCommitted = 1
 
 // Fetch (1), versions 4 to 18. Version 7 adds sessions (KIP-227), 9 and 12 leader epochs (KIP-320, KIP-595),
-// 11 racks (KIP-392), 13 topic IDs (KIP-516).
+// 11 racks (KIP-392), 13 topic IDs (KIP-516), 16 where the leader is instead (KIP-951).
 //
 // Records go from their file to the socket when the reply is written; what is held here are references. A
 // fetch that finds less than its min bytes parks on its partitions until one moves or its wait is over.
@@ -37,7 +37,7 @@ func (b *Broker) fetch(ctx context.Context, req *server.Request, slot *server.Sl
 		slot.SendFetch(fetchRefusal(in.Version, err))
 		return
 	}
-	f := fetching{broker: b, in: in, session: session, budget: min(int(in.MaxBytes), int(b.Config().FetchMaxBytes))}
+	f := fetching{broker: b, in: in, session: session, listener: req.Conn.Listener(), budget: min(int(in.MaxBytes), int(b.Config().FetchMaxBytes))}
 	f.collect()
 	if !f.enough() {
 		f.park(ctx, req.Received.Add(time.Duration(in.MaxWaitMillis)*time.Millisecond))
@@ -75,10 +75,11 @@ func sessionRequest(in *kmsg.FetchRequest) fetchsession.Request {
 
 // fetching is one Fetch request at work.
 type fetching struct {
-	broker  *Broker
-	in      *kmsg.FetchRequest
-	session *fetchsession.Fetch
-	budget  int // bytes of records that the response may carry
+	broker   *Broker
+	in       *kmsg.FetchRequest
+	session  *fetchsession.Fetch
+	budget   int // bytes of records that the response may carry
+	listener string
 
 	found  []fetched
 	bytes  int
@@ -90,8 +91,12 @@ type fetched struct {
 	want    *fetchsession.Partition
 	replica *replica.Replica // nil if there is none
 	res     replica.ReadResult
+	prefer  model.BrokerID // whom to read from instead (KIP-392); model.NoBroker: nobody
 	err     error
 }
+
+// redirected tells whether the client is to do something else than to read on here.
+func (f *fetched) redirected() bool { return f.res.Diverging != nil || f.prefer != model.NoBroker }
 
 // collect reads every partition of the session, as far as the bytes allow. The first batch found is returned
 // whatever its size, so that a reader always gets on (KIP-74).
@@ -102,13 +107,13 @@ func (f *fetching) collect() {
 		if got.res.Records != nil {
 			f.bytes += got.res.Records.Len()
 		}
-		f.urgent = f.urgent || got.err != nil || got.res.Diverging != nil
+		f.urgent = f.urgent || got.err != nil || got.redirected()
 		f.found = append(f.found, got)
 	}
 }
 
 func (f *fetching) read(want *fetchsession.Partition) fetched {
-	got := fetched{want: want}
+	got := fetched{want: want, prefer: model.NoBroker}
 	got.replica, got.err = f.broker.partitionOf(want.Key, f.in.Version >= 13)
 	if got.err == nil && isReplica(f.in) {
 		got.err = errNotReplica
@@ -117,15 +122,26 @@ func (f *fetching) read(want *fetchsession.Partition) fetched {
 		got.res = nothing
 		return got
 	}
-	got.res, got.err = got.replica.Read(replica.ReadRequest{
-		From: want.FetchOffset, MaxBytes: min(int(want.MaxBytes), f.budget-f.bytes), MinOne: f.bytes == 0,
+	q := replica.ReadRequest{
+		From: want.FetchOffset, MaxBytes: min(int(want.MaxBytes), f.budget-f.bytes), MinOne: f.bytes == 0, Follower: f.in.Version >= fetchRacks,
 		Committed: f.in.IsolationLevel == isolationCommitted, LeaderEpoch: want.LeaderEpoch, LastEpoch: want.LastEpoch,
-	})
+	}
+	if f.broker.byRack && f.in.Rack != "" {
+		got.prefer = f.broker.readReplica(got.replica.TopicID(), want.Partition, f.in.Rack, f.listener)
+	}
+	if got.prefer != model.NoBroker {
+		q.MaxBytes, q.MinOne = 0, false // only whether what the client believes is right
+	}
+	got.res, got.err = got.replica.Read(q)
 	if got.err != nil {
+		got.prefer = model.NoBroker
 		got.res = nothing // with an error Kafka tells no offsets
 	}
 	return got
 }
+
+// fetchRacks is the version from which on clients know that they may be sent to a follower, or have been.
+const fetchRacks = 11
 
 // nothing is what a partition answers beside an error.
 var nothing = replica.ReadResult{HighWatermark: model.NoOffset, LastStable: model.NoOffset, LogStart: model.NoOffset}
@@ -184,7 +200,7 @@ func (f *fetching) respond() *wire.FetchResponse {
 	for i := range f.found {
 		got := &f.found[i]
 		answer := fetchsession.Answer{HighWatermark: got.res.HighWatermark, LogStart: got.res.LogStart,
-			Failed: got.err != nil, Redirected: got.res.Diverging != nil}
+			Failed: got.err != nil, Redirected: got.redirected()}
 		if got.res.Records != nil {
 			answer.RecordBytes = got.res.Records.Len()
 		}
@@ -196,15 +212,20 @@ func (f *fetching) respond() *wire.FetchResponse {
 			resp.Topics = append(resp.Topics, wire.FetchTopic{Name: k.Topic, ID: k.ID})
 			topic = &resp.Topics[len(resp.Topics)-1]
 		}
-		topic.Partitions = append(topic.Partitions, f.partition(got))
+		out := f.partition(got)
+		topic.Partitions = append(topic.Partitions, out)
+		resp.Endpoints = f.broker.addEndpoint(resp.Endpoints, out.CurrentLeader, f.listener)
 	}
 	return resp
 }
 
 func (f *fetching) partition(got *fetched) wire.FetchPartition {
 	out := wire.FetchPartition{
-		Partition: got.want.Partition, ErrorCode: Code(got.err), PreferredReadReplica: model.NoBroker,
+		Partition: got.want.Partition, ErrorCode: Code(got.err), PreferredReadReplica: got.prefer,
 		HighWatermark: got.res.HighWatermark, LastStableOffset: got.res.LastStable, LogStartOffset: got.res.LogStart,
+	}
+	if got.err != nil {
+		out.CurrentLeader = currentLeader(got.err)
 	}
 	if got.res.Records != nil {
 		out.Records = got.res.Records

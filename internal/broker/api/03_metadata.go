@@ -29,7 +29,7 @@ func (b *Broker) metadata(ctx context.Context, r *server.Request, req *kmsg.Meta
 	resp := kmsg.NewPtrMetadataResponse()
 	im := b.image()
 	if b.mayCreate(req) {
-		im = b.createMissing(ctx, im, req.Topics)
+		im = b.createMissing(ctx, r, im, req.Topics)
 	}
 	for _, br := range im.Nodes() {
 		e, ok := endpoint(br, r.Conn.Listener())

@@ -9,8 +9,7 @@ import (
 )
 
 // ApiVersions (18), versions 0 to 4: what this listener serves. A version above the highest is answered by
-// the server in version 0, as KIP-511 says. Version 3 carries the client's name, and features: none is
-// finalized yet, so none is reported.
+// the server in version 0, as KIP-511 says. Version 3 carries the client's name, and features.
 func (b *Broker) apiVersions(_ context.Context, r *server.Request, req *kmsg.ApiVersionsRequest) *kmsg.ApiVersionsResponse {
 	resp := kmsg.NewPtrApiVersionsResponse()
 	if req.Version >= 3 && !(softwareName(req.ClientSoftwareName) && softwareName(req.ClientSoftwareVersion)) {
@@ -18,7 +17,7 @@ func (b *Broker) apiVersions(_ context.Context, r *server.Request, req *kmsg.Api
 		return resp
 	}
 	resp.ApiKeys = b.table.ApiVersions()
-	resp.FinalizedFeaturesEpoch = int64(b.image().Index())
+	b.features(resp)
 	return resp
 }
 

@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"slices"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -13,12 +15,12 @@ import (
 
 // CreateTopics (19), versions 2 to 7. Version 4 lets the broker choose partitions and replication factor, 5
 // returns what it chose and the configuration in effect, 7 the topic IDs.
-func (b *Broker) createTopics(ctx context.Context, _ *server.Request, req *kmsg.CreateTopicsRequest) *kmsg.CreateTopicsResponse {
+func (c *control) createTopics(ctx context.Context, req *kmsg.CreateTopicsRequest) *kmsg.CreateTopicsResponse {
 	topics := make([]controller.NewTopic, len(req.Topics))
 	for i := range req.Topics {
 		topics[i] = newTopic(&req.Topics[i])
 	}
-	answers, err := b.create(ctx, topics, req.ValidateOnly)
+	answers, err := c.create(ctx, topics, req.ValidateOnly)
 	resp := kmsg.NewPtrCreateTopicsResponse()
 	for i := range answers {
 		if err != nil && answers[i].Err == nil {
@@ -30,8 +32,8 @@ func (b *Broker) createTopics(ctx context.Context, _ *server.Request, req *kmsg.
 }
 
 // create decides and commits. The error is that of the commit: it holds for every topic that has none of its own.
-func (b *Broker) create(ctx context.Context, topics []controller.NewTopic, validateOnly bool) (answers []controller.CreatedTopic, err error) {
-	_, err = b.decide(ctx, func(in controller.Inputs) (commands []*command.Command, _ error) {
+func (c *control) create(ctx context.Context, topics []controller.NewTopic, validateOnly bool) (answers []controller.CreatedTopic, err error) {
+	_, err = c.decide(ctx, func(in controller.Inputs) (commands []*command.Command, _ error) {
 		commands, answers = controller.CreateTopics(in, topics, validateOnly)
 		return commands, nil
 	})
@@ -71,21 +73,38 @@ func createdTopic(a *controller.CreatedTopic) kmsg.CreateTopicsResponseTopic {
 	return out
 }
 
-// createMissing creates the topics that a Metadata request names and nobody has created, and returns the newest
-// image. A topic that cannot be created is reported as missing by the caller.
-func (b *Broker) createMissing(ctx context.Context, im *image.Image, asked []kmsg.MetadataRequestTopic) *image.Image {
-	var missing []controller.NewTopic
+// createMissing has the controller create the topics that a Metadata request names and nobody has created, and returns an image that
+// has them, if it comes soon. A topic that cannot be created is reported as missing by the caller.
+func (b *Broker) createMissing(ctx context.Context, r *server.Request, im *image.Image, asked []kmsg.MetadataRequestTopic) *image.Image {
+	req := kmsg.NewPtrCreateTopicsRequest()
+	req.SetVersion(req.MaxVersion())
 	for _, t := range asked {
 		if t.Topic != nil && *t.Topic != "" && im.Topic(*t.Topic) == nil {
-			missing = append(missing, controller.NewTopic{Name: *t.Topic, Partitions: -1, ReplicationFactor: -1})
+			missing := kmsg.NewCreateTopicsRequestTopic()
+			missing.Topic, missing.NumPartitions, missing.ReplicationFactor = *t.Topic, -1, -1
+			req.Topics = append(req.Topics, missing)
 		}
 	}
-	if len(missing) == 0 {
+	if len(req.Topics) == 0 {
 		return im
 	}
-	_, _ = b.create(ctx, missing, false)
-	return b.image()
+	made := b.ask(ctx, r, req).(*kmsg.CreateTopicsResponse)
+	made.Topics = slices.DeleteFunc(made.Topics, func(t kmsg.CreateTopicsResponseTopic) bool { return t.ErrorCode != 0 })
+	ctx, cancel := context.WithTimeout(ctx, followTime)
+	defer cancel()
+	im = b.image()
+	for slices.ContainsFunc(made.Topics, func(t kmsg.CreateTopicsResponseTopic) bool { return im.TopicByID(t.TopicID) == nil }) {
+		next, err := b.Metadata.Images().Wait(ctx, im.Index()+1)
+		if err != nil {
+			break
+		}
+		im = next
+	}
+	return im
 }
+
+// followTime is how long a broker waits for what the controller has just committed.
+const followTime = time.Second
 
 // mayCreate tells whether naming a topic in this request may create it.
 func (b *Broker) mayCreate(req *kmsg.MetadataRequest) bool {

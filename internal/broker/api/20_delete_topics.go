@@ -5,14 +5,13 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"chronik/internal/broker/server"
 	"chronik/internal/metadata/command"
 	"chronik/internal/metadata/controller"
 )
 
 // DeleteTopics (20), versions 1 to 6. Version 5 adds messages, 6 lets clients name topics by ID. When it is
 // answered, no request can reach the topics any more and their directories are out of the way.
-func (b *Broker) deleteTopics(ctx context.Context, _ *server.Request, req *kmsg.DeleteTopicsRequest) *kmsg.DeleteTopicsResponse {
+func (c *control) deleteTopics(ctx context.Context, req *kmsg.DeleteTopicsRequest) *kmsg.DeleteTopicsResponse {
 	var refs []controller.TopicRef
 	for _, name := range req.TopicNames {
 		refs = append(refs, controller.TopicRef{Name: name})
@@ -25,7 +24,7 @@ func (b *Broker) deleteTopics(ctx context.Context, _ *server.Request, req *kmsg.
 		refs = append(refs, ref)
 	}
 	var answers []controller.DeletedTopic
-	_, err := b.decide(ctx, func(in controller.Inputs) (commands []*command.Command, _ error) {
+	_, err := c.decide(ctx, func(in controller.Inputs) (commands []*command.Command, _ error) {
 		commands, answers = controller.DeleteTopics(in, refs)
 		return commands, nil
 	})

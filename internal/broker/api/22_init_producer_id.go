@@ -45,7 +45,10 @@ func (b *Broker) newProducerID(ctx context.Context, req *kmsg.InitProducerIDRequ
 
 // allocate takes a block of IDs from the metadata log, so that no ID is ever given out twice.
 func (b *Broker) allocate(ctx context.Context) (block controller.ProducerIDBlock, err error) {
-	_, err = b.decide(ctx, func(in controller.Inputs) (commands []*command.Command, err error) {
+	if b.Cluster != nil {
+		return b.Cluster.ProducerIDs(ctx)
+	}
+	_, err = b.propose(ctx, func(in controller.Inputs) (commands []*command.Command, err error) {
 		n := in.Image.Node(b.NodeID)
 		if n == nil {
 			return nil, errNotRegistered

@@ -5,22 +5,21 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"chronik/internal/broker/server"
 	"chronik/internal/metadata/command"
 	"chronik/internal/metadata/controller"
 )
 
 // AlterConfigs (33), versions 0 to 2: replaces all dynamic values of a resource. Deprecated in Kafka in favour
 // of IncrementalAlterConfigs, still sent by older tools.
-func (b *Broker) alterConfigs(ctx context.Context, _ *server.Request, req *kmsg.AlterConfigsRequest) *kmsg.AlterConfigsResponse {
+func (c *control) alterConfigs(ctx context.Context, req *kmsg.AlterConfigsRequest) *kmsg.AlterConfigsResponse {
 	wanted := make([]controller.Full, len(req.Resources))
 	for i, r := range req.Resources {
 		wanted[i].Resource = resource(r.ResourceType, r.ResourceName)
-		for _, c := range r.Configs {
-			wanted[i].Configs = append(wanted[i].Configs, controller.NewConfig{Name: c.Name, Value: c.Value})
+		for _, v := range r.Configs {
+			wanted[i].Configs = append(wanted[i].Configs, controller.NewConfig{Name: v.Name, Value: v.Value})
 		}
 	}
-	errs := b.alter(ctx, len(wanted), func(in controller.Inputs) ([]*command.Command, []error) {
+	errs := c.alter(ctx, len(wanted), func(in controller.Inputs) ([]*command.Command, []error) {
 		return controller.AlterConfigs(in, wanted, req.ValidateOnly)
 	})
 	resp := kmsg.NewPtrAlterConfigsResponse()

@@ -5,7 +5,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"chronik/internal/broker/server"
 	"chronik/internal/config"
 	"chronik/internal/metadata/command"
 	"chronik/internal/metadata/controller"
@@ -13,15 +12,15 @@ import (
 
 // IncrementalAlterConfigs (44), versions 0 and 1: sets, deletes, and appends to or subtracts from single values
 // (KIP-339).
-func (b *Broker) incrementalAlterConfigs(ctx context.Context, _ *server.Request, req *kmsg.IncrementalAlterConfigsRequest) *kmsg.IncrementalAlterConfigsResponse {
+func (c *control) incrementalAlterConfigs(ctx context.Context, req *kmsg.IncrementalAlterConfigsRequest) *kmsg.IncrementalAlterConfigsResponse {
 	wanted := make([]controller.Incremental, len(req.Resources))
 	for i, r := range req.Resources {
 		wanted[i].Resource = resource(r.ResourceType, r.ResourceName)
-		for _, c := range r.Configs {
-			wanted[i].Ops = append(wanted[i].Ops, controller.ConfigOp{Name: c.Name, Type: config.OpType(c.Op), Value: c.Value})
+		for _, v := range r.Configs {
+			wanted[i].Ops = append(wanted[i].Ops, controller.ConfigOp{Name: v.Name, Type: config.OpType(v.Op), Value: v.Value})
 		}
 	}
-	errs := b.alter(ctx, len(wanted), func(in controller.Inputs) ([]*command.Command, []error) {
+	errs := c.alter(ctx, len(wanted), func(in controller.Inputs) ([]*command.Command, []error) {
 		return controller.IncrementalAlterConfigs(in, wanted, req.ValidateOnly)
 	})
 	resp := kmsg.NewPtrIncrementalAlterConfigsResponse()

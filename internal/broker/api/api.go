@@ -3,6 +3,8 @@ package api
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -20,21 +22,16 @@ func on[In kmsg.Request, Out kmsg.Response](handle func(*Broker, context.Context
 	}
 }
 
-// served is everything that this broker answers besides Produce and Fetch, which have paths of their own.
+// served is everything that this broker answers by itself, besides Produce and Fetch, which have paths of their own; see also controlled.
 var served = map[kmsg.Key]serveFunc{
 	kmsg.ListOffsets:             on((*Broker).listOffsets),
 	kmsg.Metadata:                on((*Broker).metadata),
 	kmsg.ApiVersions:             on((*Broker).apiVersions),
-	kmsg.CreateTopics:            on((*Broker).createTopics),
-	kmsg.DeleteTopics:            on((*Broker).deleteTopics),
 	kmsg.DeleteRecords:           on((*Broker).deleteRecords),
 	kmsg.InitProducerID:          on((*Broker).initProducerID),
 	kmsg.OffsetForLeaderEpoch:    on((*Broker).offsetForLeaderEpoch),
 	kmsg.DescribeConfigs:         on((*Broker).describeConfigs),
-	kmsg.AlterConfigs:            on((*Broker).alterConfigs),
 	kmsg.DescribeLogDirs:         on((*Broker).describeLogDirs),
-	kmsg.CreatePartitions:        on((*Broker).createPartitions),
-	kmsg.IncrementalAlterConfigs: on((*Broker).incrementalAlterConfigs),
 	kmsg.DescribeCluster:         on((*Broker).describeCluster),
 	kmsg.DescribeProducers:       on((*Broker).describeProducers),
 	kmsg.ListConfigResources:     on((*Broker).listConfigResources),
@@ -44,7 +41,7 @@ var served = map[kmsg.Key]serveFunc{
 // Table is what this package answers, each API in all versions that Kafka and the message library know.
 func Table() (*wire.Table, error) {
 	apis := []wire.API{wire.MustFull(wire.KeyProduce), wire.MustFull(wire.KeyFetch)}
-	for key := range served {
+	for _, key := range slices.Concat(slices.Collect(maps.Keys(served)), slices.Collect(maps.Keys(controlled))) {
 		a, err := wire.Full(key.Int16())
 		if err != nil {
 			return nil, err
@@ -69,14 +66,15 @@ func (b *Broker) Handle(ctx context.Context, r *server.Request, slot *server.Slo
 		slot.Close(err)
 		return
 	}
-	serve, ok := served[kmsg.Key(r.Key)]
-	if !ok {
-		slot.Close(fmt.Errorf("%w %d", wire.ErrUnknownAPI, r.Key))
+	if serve, ok := served[kmsg.Key(r.Key)]; ok {
+		slot.Send(versioned(serve(b, ctx, r, in), in))
 		return
 	}
-	out := serve(b, ctx, r, in)
-	out.SetVersion(r.Version)
-	slot.Send(out)
+	if _, ok := controlled[kmsg.Key(r.Key)]; ok {
+		slot.Send(b.ask(ctx, r, in))
+		return
+	}
+	slot.Close(fmt.Errorf("%w %d", wire.ErrUnknownAPI, r.Key))
 }
 
 func (b *Broker) decode(r *server.Request) (kmsg.Request, error) {

@@ -1,12 +1,8 @@
 package api
 
 import (
-	"context"
-
 	"chronik/internal/broker/fetchsession"
 	"chronik/internal/config"
-	"chronik/internal/metadata/command"
-	"chronik/internal/metadata/controller"
 	"chronik/internal/metadata/image"
 	"chronik/internal/model"
 	"chronik/internal/quorum"
@@ -26,6 +22,8 @@ type Deps struct {
 	Config func() *config.Broker
 	// Space reports the size of the data directory's disk and what is free of it, in bytes.
 	Space func() (total, free uint64, err error)
+	// Cluster reaches the other brokers; nil: there are none.
+	Cluster *Cluster
 }
 
 // Broker answers requests. Make one with New.
@@ -34,6 +32,7 @@ type Broker struct {
 	table    *wire.Table
 	sessions *fetchsession.Cache
 	ids      producerIDs
+	byRack   bool // consumers may read from a replica of their rack (KIP-392)
 }
 
 // New returns a Broker, which implements server.Handler.
@@ -42,7 +41,10 @@ func New(d Deps) (*Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Broker{Deps: d, table: table, sessions: fetchsession.NewCache(int(d.Config().FetchSessionSlots))}, nil
+	return &Broker{
+		Deps: d, table: table, sessions: fetchsession.NewCache(int(d.Config().FetchSessionSlots)),
+		byRack: d.Static["replica.selector.class"] == rackAware,
+	}, nil
 }
 
 // Table is what the broker serves.
@@ -51,12 +53,17 @@ func (b *Broker) Table() *wire.Table { return b.table }
 // image is the newest metadata.
 func (b *Broker) image() *image.Image { return b.Metadata.Images().Load() }
 
-// partition finds a partition of this broker.
+// partition finds a partition of this broker. Of one that other brokers have the error tells who leads it.
 func (b *Broker) partition(tp model.TopicPartition) (*replica.Replica, error) {
 	if r := b.Replicas.Get(tp); r != nil {
 		return r, nil
 	}
-	return nil, errUnknownTopic
+	t := b.image().Topic(tp.Topic)
+	if t == nil || tp.Partition < 0 || int(tp.Partition) >= len(t.Partitions) {
+		return nil, errUnknownTopic
+	}
+	p := t.Partitions[tp.Partition]
+	return nil, &replica.LeaderError{Err: replica.ErrNotLeader, Leader: p.Leader, Epoch: p.LeaderEpoch}
 }
 
 // partitionOf finds a partition by what a fetch calls it: a topic ID or a name.
@@ -80,15 +87,4 @@ func (b *Broker) topicName(id model.TopicID) (string, error) {
 		return t.Name, nil
 	}
 	return "", errUnknownTopicID
-}
-
-// decide has the controller decide on the newest image and commits what it decided.
-func (b *Broker) decide(ctx context.Context, decide func(controller.Inputs) ([]*command.Command, error)) (*image.Image, error) {
-	return b.Metadata.Propose(ctx, func(im *image.Image) ([]*command.Command, error) {
-		return decide(b.inputs(im))
-	})
-}
-
-func (b *Broker) inputs(im *image.Image) controller.Inputs {
-	return controller.Inputs{Image: im, Static: b.Static, NodeID: b.NodeID, NewTopicID: model.NewTopicID}
 }

@@ -35,6 +35,11 @@ var (
 	errUnsupportedEndpoint = errors.New("there is no such endpoint type")
 	errInternalTopic       = errors.New("records of the broker's own topics cannot be deleted")
 	errProduceTimeout      = errors.New("the replicas did not take the records within the request's timeout: they are in the leader's log, and may yet be committed")
+	errNoTime              = errors.New("the request grants no time")
+	errOtherCluster        = errors.New("the request is for another cluster")
+	errQuorumOfOne         = errors.New("this node is alone, and its metadata has no voters to add or remove: start the nodes with --peers to form a cluster")
+	errIsVoter             = errors.New("it is a voter already")
+	errNoVoter             = errors.New("there is no such voter")
 	errPolicyViolation     = errors.New("records of a topic whose cleanup.policy has no \"delete\" cannot be deleted")
 )
 
@@ -54,6 +59,11 @@ var kafkaCodes = []struct {
 	{errProduceTimeout, kerr.RequestTimedOut},
 	{errInternalTopic, kerr.InvalidTopicException},
 	{errPolicyViolation, kerr.PolicyViolation},
+	{errNoTime, kerr.RequestTimedOut},
+	{errOtherCluster, kerr.InconsistentClusterID},
+	{errQuorumOfOne, kerr.UnsupportedVersion},
+	{errIsVoter, kerr.DuplicateVoter},
+	{errNoVoter, kerr.VoterNotFound},
 
 	{errNoTransactions, kerr.UnsupportedVersion},
 	{errNotReplica, kerr.NotLeaderForPartition},
@@ -70,8 +80,10 @@ var kafkaCodes = []struct {
 	{quorum.ErrNoSpace, kerr.KafkaStorageError},
 	{command.ErrFormat, kerr.InvalidRequest},
 	{quorum.ErrStopped, kerr.KafkaStorageError},
-	{quorum.ErrNoSpace, kerr.KafkaStorageError},
-	{quorum.ErrTooLarge, kerr.PolicyViolation},
+	{quorum.ErrUnknownOutcome, kerr.RequestTimedOut},
+	{quorum.ErrNotController, kerr.NotController},
+	{quorum.ErrMembership, kerr.InvalidRequest},
+	{quorum.ErrBusy, kerr.RequestTimedOut},
 
 	{replica.ErrUnknownPartition, kerr.UnknownTopicOrPartition},
 	{replica.ErrNotLeader, kerr.NotLeaderForPartition},
