@@ -29,6 +29,8 @@ type DialerOptions struct {
 	Address string
 	Dial    func(ctx context.Context, address string) (net.Conn, error)
 	Owner   Owner
+	// Patience is how long one call of Dial may take: a network that swallows the first packets is tried anew rather than waited for. 0: 1 s.
+	Patience time.Duration
 	// The time between attempts doubles from First to Most. Each wait is a random part of it, at least half, so that brokers who lost the same
 	// peer do not come back all at once. A peer that refuses the link is asked each Most. Zero values: 20 ms, 1 s.
 	First, Most time.Duration
@@ -48,6 +50,9 @@ type Dialer struct {
 
 // NewDialer makes a Dialer. Nothing happens before Run.
 func NewDialer(o DialerOptions) *Dialer {
+	if o.Patience <= 0 {
+		o.Patience = time.Second
+	}
 	if o.First <= 0 {
 		o.First = 20 * time.Millisecond
 	}
@@ -100,14 +105,13 @@ func (d *Dialer) attempt(ctx context.Context) (*Link, error) {
 	d.mu.Lock()
 	address := d.address
 	d.mu.Unlock()
-	limit := d.opts.Config.Timing.withDefaults().Handshake
-	short, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
+	short, cancel := context.WithTimeout(ctx, d.opts.Patience)
 	conn, err := d.opts.Dial(short, address)
+	cancel()
 	if err != nil {
 		return nil, err
 	}
-	return Dial(short, conn, d.opts.Config, d.opts.Role, d.opts.Node)
+	return Dial(ctx, conn, d.opts.Config, d.opts.Role, d.opts.Node)
 }
 
 // use runs a link to its end.

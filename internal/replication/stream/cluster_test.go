@@ -152,7 +152,7 @@ func (c *cluster) unsettled() string {
 			return fmt.Sprintf("partition %d: watermark %d of %d, %d in sync", i, l.watermark(), end, l.inSync())
 		}
 		for _, f := range c.followers {
-			if p := f.follows[i]; p.log.own().Synced != end || p.watermark() != end {
+			if p := f.follows[i]; !p.streaming() || p.log.own().Synced != end || p.watermark() != end {
 				return fmt.Sprintf("partition %d on %d: log %+v, watermark %d of %d", i, f.id, p.log.own(), p.watermark(), end)
 			}
 		}

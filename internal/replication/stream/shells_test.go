@@ -272,6 +272,12 @@ func (f *following) watermark() model.Offset {
 	return f.core.Watermark()
 }
 
+func (f *following) streaming() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.core.Streaming()
+}
+
 func (f *following) Answer(a replication.Answer) { f.do(func() { f.core.Answer(a, time.Now()) }) }
 
 func (f *following) Batches(m replication.Batches, owner *mem.Buf) {
