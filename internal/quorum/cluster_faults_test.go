@@ -128,7 +128,9 @@ func (w *world) anyChange(l *station) (c ConfigChange) {
 				c.Promote = append(c.Promote, who...)
 			}
 		case 3:
-			c.Remove = append(c.Remove, who...)
+			if len(l.member.config.state.Voters) > 2 { // a voter that is left of two must know it, or stays without a majority
+				c.Remove = append(c.Remove, who...)
+			}
 		}
 	}
 	return c

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"go.etcd.io/raft/v3"
@@ -156,7 +157,7 @@ func (m *Member) start() (err error) {
 		ID: m.id, ElectionTick: electionTicks, HeartbeatTick: heartbeatTicks, Storage: (*storage)(m),
 		Applied: m.image.Index(), AsyncStorageWrites: true,
 		MaxSizePerMsg: maxMessageBytes, MaxCommittedSizePerReady: 4 * maxMessageBytes, MaxInflightMsgs: maxInflight,
-		CheckQuorum: true, PreVote: true, DisableProposalForwarding: true, StepDownOnRemoval: true,
+		CheckQuorum: true, PreVote: true, DisableProposalForwarding: true,
 		Logger: raftLogger{m.opts.Log.With("replica", m.opts.Self.Node)},
 	})
 	return err
@@ -251,7 +252,12 @@ func (m *Member) ReadIndex(id uint64) {
 
 // Active tells whether this is the active controller: the leader, with all of the terms before applied.
 func (m *Member) Active() bool {
-	return m.err == nil && m.role.leading && m.image.Term() == m.role.term
+	return m.err == nil && m.role.leading && m.image.Term() == m.role.term && m.belongs()
+}
+
+// belongs tells whether this replica has a vote.
+func (m *Member) belongs() bool {
+	return slices.Contains(m.config.state.Voters, m.id) || slices.Contains(m.config.state.VotersOutgoing, m.id)
 }
 
 // Leader is the leader's replica and the term, as far as they are known.

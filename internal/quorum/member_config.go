@@ -15,7 +15,7 @@ import (
 const maxReplicas = 250
 
 // ConfigChange is a change of who takes part. It is made as a whole, with joint consensus if it needs it: at every moment
-// a majority of the voters before and of those after must agree.
+// a majority of the voters before and of those after must agree. From two voters to one, both must stay up until it is done.
 type ConfigChange struct {
 	Learn   []Replica // become learners: they get the log and have no vote
 	Promote []Replica // become voters
@@ -88,6 +88,9 @@ func (m *Member) confChange(c ConfigChange) (*pb.ConfChangeV2, error) {
 	for _, r := range c.Remove {
 		if _, ok := m.config.replicas[r.id()]; !ok {
 			return nil, refused("%s does not belong to it", r)
+		}
+		if r.id() == m.id {
+			return nil, refused("%s leads it: let another voter lead first", r)
 		}
 		if slices.Contains(cs.Voters, r.id()) {
 			voters--
@@ -176,9 +179,11 @@ func (m *Member) Unreachable(to uint64) {
 }
 
 // handOver has another voter lead if something waits and the own disk does not answer: nothing can be applied
-// here until it does (M1), but the others go on (R8).
+// here until it does (M1), but the others go on (R8). Who was removed while it led goes on leading until another one can,
+// because only it may know that its removal is committed.
 func (m *Member) handOver() {
-	if m.save == nil || m.saveAge < stallTicks || m.saveAge%electionTicks != 0 || !m.role.leading {
+	stalled := m.save != nil && m.saveAge >= stallTicks && m.saveAge%electionTicks == 0
+	if !m.role.leading || !stalled && m.belongs() {
 		return
 	}
 	best, match := raft.None, uint64(0)
@@ -187,9 +192,10 @@ func (m *Member) handOver() {
 			best, match = id, p.Match
 		}
 	})
-	if best != raft.None {
-		m.opts.Log.Warn("this node's disk does not answer; another voter is to lead the metadata quorum",
-			"to", m.config.replicas[best].Node, "for", m.saveAge*int(TickInterval.Milliseconds()), "unit", "ms")
-		m.node.TransferLeader(best)
+	if best == raft.None || m.node.BasicStatus().LeadTransferee != raft.None {
+		return
 	}
+	m.opts.Log.Warn("another voter is to lead the metadata quorum", "to", m.config.replicas[best].Node,
+		"removed", !m.belongs(), "disk_stalled_ms", m.saveAge*int(TickInterval.Milliseconds()))
+	m.node.TransferLeader(best)
 }

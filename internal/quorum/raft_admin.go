@@ -86,9 +86,6 @@ func (r *Raft) Remove(ctx context.Context, who Replica) error {
 	if err != nil || !s.has(who) {
 		return err
 	}
-	if who == r.opts.Self {
-		return refused("%s leads it: let another voter lead first", who)
-	}
 	return r.Change(ctx, ConfigChange{Remove: []Replica{who}})
 }
 
