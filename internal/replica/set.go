@@ -35,6 +35,8 @@ type Env struct {
 	Controller  Controller
 	Leaders     Leaders
 	Replication Replication
+	// Recovered, if not nil, hears what the recovery of each log has found (L2), before anybody can use it.
+	Recovered func(tp model.TopicPartition, topic model.TopicID, r wal.Recovery)
 }
 
 // Controller is the active controller, as far as this broker reaches it. The calls must not block.
@@ -259,6 +261,9 @@ func (s *Set) open(r *Replica) (*wal.Log, wal.Recovery, error) {
 }
 
 func (s *Set) reportRecovery(r *Replica, rec wal.Recovery) {
+	if s.env.Recovered != nil {
+		s.env.Recovered(r.partition, r.topicID, rec)
+	}
 	if rec.Corruption != nil {
 		s.env.Log.Error("corruption below the synced end of a log: these offsets are not served; restore them from a replica or a backup",
 			"partition", r.partition.String(), "error", rec.Corruption)
