@@ -51,9 +51,9 @@ compare: build ## Chronik and Apache Kafka side by side; needs Java 17, Maven, a
 conformance: build ## real clients of seven kinds; needs Java 17, Maven, Python 3, Node 20, and apt-get for kcat
 	$(GO) run ./test/conformance/run
 
-proto: ## the metadata records' Go code; needs protoc (Debian: protobuf-compiler)
+proto: ## Go code of the metadata records and of the calls between brokers; needs protoc (Debian: protobuf-compiler)
 	GOBIN=$(CURDIR)/.cache/bin $(GO) install google.golang.org/protobuf/cmd/protoc-gen-go
-	PATH=$(CURDIR)/.cache/bin:$$PATH protoc --go_out=. --go_opt=module=chronik internal/metadata/command/*.proto
+	PATH=$(CURDIR)/.cache/bin:$$PATH protoc --go_out=. --go_opt=module=chronik internal/metadata/command/*.proto internal/peer/peerpb/*.proto
 
 docs: ## docs/operations/configuration.md, from the table of keys
 	$(GO) generate ./internal/config

@@ -1,0 +1,253 @@
+package peer
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"chronik/internal/metadata/controller"
+	"chronik/internal/metadata/image"
+	"chronik/internal/model"
+	"chronik/internal/peer/peerpb"
+	"chronik/internal/quorum"
+)
+
+// Conversions between what handlers speak and what goes over the wire: put* makes messages, get* reads them and finds what is out of range.
+
+// reader collects the first thing that is wrong with a message.
+type reader struct{ err error }
+
+func (r *reader) fail(format string, args ...any) {
+	if r.err == nil {
+		r.err = fmt.Errorf("%w: %s", ErrInvalid, fmt.Sprintf(format, args...))
+	}
+}
+
+// id reads the 16 bytes of an ID.
+func (r *reader) id(b []byte, what string) (out [16]byte) {
+	if copy(out[:], b); len(b) != len(out) {
+		r.fail("%s has %d bytes, not 16", what, len(b))
+	}
+	return out
+}
+
+// level reads 16 bits.
+func (r *reader) level(n int32, what string) int16 {
+	if n < math.MinInt16 || n > math.MaxInt16 {
+		r.fail("%s is %d", what, n)
+	}
+	return int16(n)
+}
+
+// broker reads the ID of a broker that is there.
+func (r *reader) broker(n int32) model.BrokerID {
+	if n < 0 {
+		r.fail("node %d is none", n)
+	}
+	return model.BrokerID(n)
+}
+
+func (r *reader) brokers(ns []int32) []model.BrokerID {
+	out := make([]model.BrokerID, len(ns))
+	for i, n := range ns {
+		out[i] = r.broker(n)
+	}
+	return out
+}
+
+func putBrokers(ids []model.BrokerID) []int32 {
+	out := make([]int32, len(ids))
+	for i, id := range ids {
+		out[i] = int32(id)
+	}
+	return out
+}
+
+func putRegistration(r controller.Registration) *peerpb.RegisterRequest {
+	q := &peerpb.RegisterRequest{IncarnationId: r.Incarnation[:], DirectoryId: r.Directory[:], Rack: r.Rack, CleanStop: r.CleanStop}
+	for _, e := range r.Endpoints {
+		q.Endpoints = append(q.Endpoints, &peerpb.Endpoint{Listener: e.Listener, Host: e.Host, Port: uint32(e.Port), SecurityProtocol: e.SecurityProtocol})
+	}
+	for _, f := range r.Features {
+		q.Features = append(q.Features, &peerpb.FeatureRange{Name: f.Name, MinLevel: int32(f.Min), MaxLevel: int32(f.Max)})
+	}
+	for _, c := range r.Cuts {
+		q.Cuts = append(q.Cuts, &peerpb.Cut{TopicId: c.Topic[:], Partition: c.Partition, End: int64(c.End)})
+	}
+	return q
+}
+
+// getRegistration takes node and cluster from the link.
+func getRegistration(from Caller, q *peerpb.RegisterRequest) (controller.Registration, error) {
+	var r reader
+	out := controller.Registration{ClusterID: from.ClusterID, ID: from.Node, Incarnation: r.id(q.IncarnationId, "the incarnation"),
+		Directory: r.id(q.DirectoryId, "the directory"), Rack: q.Rack, CleanStop: q.CleanStop}
+	for _, e := range q.Endpoints {
+		if e.Port > math.MaxUint16 {
+			r.fail("port %d", e.Port)
+		}
+		out.Endpoints = append(out.Endpoints, image.Endpoint{Listener: e.Listener, Host: e.Host, Port: uint16(e.Port), SecurityProtocol: e.SecurityProtocol})
+	}
+	for _, f := range q.Features {
+		out.Features = append(out.Features, image.FeatureRange{Name: f.Name, Min: r.level(f.MinLevel, f.Name), Max: r.level(f.MaxLevel, f.Name)})
+	}
+	for _, c := range q.Cuts {
+		out.Cuts = append(out.Cuts, controller.Cut{Topic: r.id(c.TopicId, "a topic's ID"), Partition: c.Partition, End: model.Offset(c.End)})
+	}
+	return out, r.err
+}
+
+func putChanges(epoch model.BrokerEpoch, changes []controller.ISRChange) *peerpb.AlterPartitionsRequest {
+	q := &peerpb.AlterPartitionsRequest{BrokerEpoch: int64(epoch), Changes: make([]*peerpb.IsrChange, len(changes))}
+	for i := range changes {
+		c := &changes[i]
+		w := &peerpb.IsrChange{TopicId: c.Topic[:], Partition: c.Partition, LeaderEpoch: int32(c.LeaderEpoch), PartitionEpoch: c.PartitionEpoch}
+		for _, m := range c.ISR {
+			w.Isr = append(w.Isr, &peerpb.IsrMember{NodeId: int32(m.ID), BrokerEpoch: m.Epoch})
+		}
+		q.Changes[i] = w
+	}
+	return q
+}
+
+func getChanges(q *peerpb.AlterPartitionsRequest) ([]controller.ISRChange, error) {
+	var r reader
+	out := make([]controller.ISRChange, len(q.Changes))
+	for i, c := range q.Changes {
+		out[i] = controller.ISRChange{Topic: r.id(c.TopicId, "a topic's ID"), Partition: c.Partition,
+			LeaderEpoch: model.LeaderEpoch(c.LeaderEpoch), PartitionEpoch: c.PartitionEpoch}
+		for _, m := range c.Isr {
+			out[i].ISR = append(out[i].ISR, controller.Member{ID: r.broker(m.NodeId), Epoch: m.BrokerEpoch})
+		}
+	}
+	return out, r.err
+}
+
+func putAltered(answers []controller.AlteredPartition) *peerpb.AlterPartitionsReply {
+	a := &peerpb.AlterPartitionsReply{Outcomes: make([]*peerpb.AlteredPartition, len(answers))}
+	for i := range answers {
+		a.Outcomes[i] = new(peerpb.AlteredPartition)
+		if err := answers[i].Err; err != nil {
+			a.Outcomes[i].Failure = toFailure(err)
+		} else {
+			a.Outcomes[i].State = putPartition(&answers[i].State)
+		}
+	}
+	return a
+}
+
+// errCount says that there are not as many answers as questions.
+var errCount = errors.New("the answer has not one outcome for each item of the request")
+
+func getAltered(from model.BrokerID, asked int, a *peerpb.AlterPartitionsReply) ([]controller.AlteredPartition, error) {
+	if len(a.Outcomes) != asked {
+		return nil, errCount
+	}
+	var r reader
+	out := make([]controller.AlteredPartition, asked)
+	for i, o := range a.Outcomes {
+		switch {
+		case o.Failure != nil:
+			out[i].Err = fromFailure(AlterPartitions, from, o.Failure)
+		case o.State != nil:
+			out[i].State = r.partition(o.State)
+		default:
+			r.fail("an outcome is neither a state nor a failure")
+		}
+	}
+	return out, r.err
+}
+
+func putPartition(p *image.Partition) *peerpb.PartitionState {
+	s := &peerpb.PartitionState{
+		Replicas: putBrokers(p.Replicas), Isr: putBrokers(p.ISR), Elr: putBrokers(p.ELR), Adding: putBrokers(p.Adding), Removing: putBrokers(p.Removing),
+		Leader: int32(p.Leader), LeaderEpoch: int32(p.LeaderEpoch), PartitionEpoch: p.PartitionEpoch, LastKnownLeader: int32(p.LastKnownLeader),
+	}
+	for _, c := range p.Cut {
+		s.Cut = append(s.Cut, &peerpb.CutLog{NodeId: int32(c.Node), End: int64(c.End)})
+	}
+	return s
+}
+
+func (r *reader) partition(s *peerpb.PartitionState) image.Partition {
+	p := image.Partition{
+		Replicas: r.brokers(s.Replicas), ISR: r.brokers(s.Isr), ELR: r.brokers(s.Elr), Adding: r.brokers(s.Adding), Removing: r.brokers(s.Removing),
+		Leader: brokerOrNone(s.Leader), LeaderEpoch: model.LeaderEpoch(s.LeaderEpoch), PartitionEpoch: s.PartitionEpoch, LastKnownLeader: brokerOrNone(s.LastKnownLeader),
+	}
+	for _, c := range s.Cut {
+		p.Cut = append(p.Cut, image.CutLog{Node: r.broker(c.NodeId), End: model.Offset(c.End)})
+	}
+	return p
+}
+
+func putResignations(epoch model.BrokerEpoch, items []controller.Resignation) *peerpb.ResignRequest {
+	q := &peerpb.ResignRequest{BrokerEpoch: int64(epoch), Resignations: make([]*peerpb.Resignation, len(items))}
+	for i := range items {
+		it := &items[i]
+		q.Resignations[i] = &peerpb.Resignation{TopicId: it.Topic[:], Partition: it.Partition, LeaderEpoch: int32(it.LeaderEpoch), Failed: it.Failed}
+	}
+	return q
+}
+
+func getResignations(q *peerpb.ResignRequest) ([]controller.Resignation, error) {
+	var r reader
+	out := make([]controller.Resignation, len(q.Resignations))
+	for i, it := range q.Resignations {
+		out[i] = controller.Resignation{Topic: r.id(it.TopicId, "a topic's ID"), Partition: it.Partition,
+			LeaderEpoch: model.LeaderEpoch(it.LeaderEpoch), Failed: it.Failed}
+	}
+	return out, r.err
+}
+
+func putOutcomes(errs []error) *peerpb.ResignReply {
+	a := &peerpb.ResignReply{Outcomes: make([]*peerpb.Outcome, len(errs))}
+	for i, err := range errs {
+		a.Outcomes[i] = new(peerpb.Outcome)
+		if err != nil {
+			a.Outcomes[i].Failure = toFailure(err)
+		}
+	}
+	return a
+}
+
+func getOutcomes(from model.BrokerID, asked int, a *peerpb.ResignReply) ([]error, error) {
+	if len(a.Outcomes) != asked {
+		return nil, errCount
+	}
+	out := make([]error, asked)
+	for i, o := range a.Outcomes {
+		if o.Failure != nil {
+			out[i] = fromFailure(Resign, from, o.Failure)
+		}
+	}
+	return out, nil
+}
+
+func putPossession(p Possession) *peerpb.ProbeReply {
+	a := &peerpb.ProbeReply{NodeId: int32(p.Node), DirectoryId: p.Directory[:], ClusterId: p.ClusterID, Member: p.Member}
+	for i := range p.Voters {
+		v := &p.Voters[i]
+		a.Voters = append(a.Voters, &peerpb.Replica{NodeId: int32(v.Node), DirectoryId: v.Directory[:], Address: v.Address})
+	}
+	return a
+}
+
+func getPossession(a *peerpb.ProbeReply) (Possession, error) {
+	var r reader
+	p := Possession{Node: r.broker(a.NodeId), Directory: r.id(a.DirectoryId, "the directory"), ClusterID: a.ClusterId, Member: a.Member}
+	for _, v := range a.Voters {
+		p.Voters = append(p.Voters, Member{quorum.Replica{Node: r.broker(v.NodeId), Directory: r.id(v.DirectoryId, "a directory")}, v.Address})
+	}
+	return p, r.err
+}
+
+func putClientRequest(q ClientRequest) *peerpb.ForwardRequest {
+	return &peerpb.ForwardRequest{ApiKey: int32(q.APIKey), ApiVersion: int32(q.APIVersion), ClientId: q.ClientID, Body: q.Body,
+		Principal: q.Principal, ClientHost: q.ClientHost, Listener: q.Listener}
+}
+
+func getClientRequest(q *peerpb.ForwardRequest) (ClientRequest, error) {
+	var r reader
+	return ClientRequest{APIKey: r.level(q.ApiKey, "the API key"), APIVersion: r.level(q.ApiVersion, "the API version"), ClientID: q.ClientId, Body: q.Body,
+		Principal: q.Principal, ClientHost: q.ClientHost, Listener: q.Listener}, r.err
+}
