@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"chronik/internal/link"
@@ -127,6 +128,7 @@ func (c *cluster) close() {
 	c.stop()
 	c.done.Wait()
 	time.Sleep(lagTime) // what is still to be synced, read or answered
+	synctest.Wait()
 }
 
 // settled waits until each follower has all that its leader has, durably, and knows that it is committed.
@@ -142,6 +144,7 @@ func (c *cluster) settled(within time.Duration) {
 			c.t.Fatalf("after %v %s", within, why)
 		}
 		time.Sleep(10 * time.Millisecond)
+		synctest.Wait()
 	}
 }
 

@@ -182,7 +182,9 @@ func (s *receiving) Fill(out *link.Batch) (more bool) {
 			break
 		}
 		o.queued.Store(false)
-		s.subscribe(o)
+		if !s.subscribe(o) {
+			continue
+		}
 		s.report = Report{}
 		o.partition.Report(&s.report)
 		if s.report.HasAck || s.report.HasCredit {
@@ -198,13 +200,13 @@ func (s *receiving) Fill(out *link.Batch) (more bool) {
 	return len(r.ready) > 0 || s.next < len(s.serving)
 }
 
-// subscribe takes the question that a route has, if it has one. From here on it counts as sent.
-func (s *receiving) subscribe(o *Route) {
+// subscribe takes the question that a route has, if it has one. From here on it counts as sent. It is false if the route is closed.
+func (s *receiving) subscribe(o *Route) bool {
 	r := s.receiver
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !o.asking {
-		return
+		return !o.closed
 	}
 	if o.over {
 		delete(r.byNum, o.number)
@@ -212,6 +214,7 @@ func (s *receiving) subscribe(o *Route) {
 	o.asking, o.over, o.number = false, true, o.ask.Subscription
 	r.byNum[o.number] = o
 	s.asks = appendSubscribe(s.asks, &o.ask)
+	return true
 }
 
 func (s *receiving) flush(out *link.Batch, least int) (err error) {

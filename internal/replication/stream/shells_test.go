@@ -199,13 +199,30 @@ type following struct {
 	syncTime time.Duration // 0: at once
 	twice    bool          // each question is sent twice
 
-	mu       sync.Mutex
-	core     *replication.Follower
-	route    *Route
+	mu    sync.Mutex
+	core  *replication.Follower
+	route *Route
+	tally tally
+}
+
+// tally is what a follower went through.
+type tally struct {
 	asked    int // questions
 	lost     int // links
 	restarts int
 	cuts     []model.Offset
+}
+
+func (f *following) history() tally {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.tally
+}
+
+func (p *leading) lostBy(id model.BrokerID) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.lost[id]
 }
 
 func newFollowing(me model.BrokerID, topic model.TopicID, part int32, numbers *atomic.Uint64, window int) *following {
@@ -225,10 +242,10 @@ func (f *following) do(call func()) {
 	out := f.core.Take()
 	if t := out.Truncate; t != nil {
 		if t.All {
-			f.restarts++
+			f.tally.restarts++
 			f.log.restart(t.To)
 		} else {
-			f.cuts = append(f.cuts, t.To)
+			f.tally.cuts = append(f.tally.cuts, t.To)
 			f.log.cut(t.To)
 		}
 		f.core.Truncated(f.log.own(), time.Now())
@@ -240,7 +257,7 @@ func (f *following) do(call func()) {
 		f.core.OwnMoved(f.log.own(), time.Now())
 	}
 	if out.Subscribe != nil {
-		f.asked++
+		f.tally.asked++
 	}
 	f.mu.Unlock()
 	if out.Subscribe != nil {
@@ -311,7 +328,7 @@ func (f *following) Report(r *Report) {
 
 func (f *following) LinkLost() {
 	f.do(func() {
-		f.lost++
+		f.tally.lost++
 		f.core.LinkLost(time.Now())
 	})
 }

@@ -37,8 +37,8 @@ func TestManyPartitionsAreReplicated(t *testing.T) {
 				t.Errorf("node %d had %d links", f.id, f.ups.Load())
 			}
 			for i, p := range f.follows {
-				if p.asked != 1 || p.lost != 0 {
-					t.Errorf("partition %d on %d asked %d times and lost %d links", i, f.id, p.asked, p.lost)
+				if h := p.history(); h.asked != 1 || h.lost != 0 {
+					t.Errorf("partition %d on %d asked %d times and lost %d links", i, f.id, h.asked, h.lost)
 				}
 			}
 		}
@@ -76,10 +76,10 @@ func TestLinksAreCut(t *testing.T) {
 				t.Errorf("node %d had %d links only", f.id, ups)
 			}
 			for i, p := range f.follows {
-				if p.lost > ups-1 || p.lost < ups/2 {
-					t.Errorf("partition %d on %d lost %d of %d links", i, f.id, p.lost, ups)
+				if lost := p.history().lost; lost > ups-1 || lost < ups/2 {
+					t.Errorf("partition %d on %d lost %d of %d links", i, f.id, lost, ups)
 				}
-				if lost := c.leads[i].lost[f.id]; lost > ups-1 {
+				if lost := c.leads[i].lostBy(f.id); lost > ups-1 {
 					t.Errorf("partition %d heard of %d lost links of %d", i, lost, ups)
 				}
 			}
@@ -101,16 +101,16 @@ func TestLinkLostIsToldOnce(t *testing.T) {
 			c.network.Heal(host(1), host(2))
 			time.Sleep(2 * time.Second)
 			for i, l := range c.leads {
-				if got := c.followers[0].follows[i].lost; got != cut+1 {
+				if got := c.followers[0].follows[i].history().lost; got != cut+1 {
 					t.Errorf("after %d cuts, partition %d's follower heard of %d", cut+1, i, got)
 				}
-				if got := l.lost[2]; got != cut+1 {
+				if got := l.lostBy(2); got != cut+1 {
 					t.Errorf("after %d cuts, partition %d's leader heard of %d", cut+1, i, got)
 				}
 			}
 		}
-		if idle.lost != 0 {
-			t.Errorf("a partition that had not subscribed heard of %d lost links", idle.lost)
+		if lost := idle.history().lost; lost != 0 {
+			t.Errorf("a partition that had not subscribed heard of %d lost links", lost)
 		}
 		c.settled(time.Second)
 	})
@@ -219,8 +219,8 @@ func TestTruncationRounds(t *testing.T) {
 		c.settled(5 * time.Second)
 		c.same()
 		for i, p := range c.followers[0].follows {
-			if len(p.cuts) == 0 || p.cuts[len(p.cuts)-1] != 15 {
-				t.Errorf("partition %d was cut to %v", i, p.cuts)
+			if cuts := p.history().cuts; len(cuts) == 0 || cuts[len(cuts)-1] != 15 {
+				t.Errorf("partition %d was cut to %v", i, cuts)
 			}
 		}
 	})
@@ -247,8 +247,8 @@ func TestFollowerBelowTheLogStart(t *testing.T) {
 		overtaken.trim(1500)
 		c.settled(10 * time.Second)
 		for i, p := range c.followers[0].follows {
-			if own := p.log.own(); p.restarts != 1 || own.Start != c.leads[i].log.own().Start {
-				t.Errorf("partition %d restarted %d times and begins at %d", i, p.restarts, own.Start)
+			if own := p.log.own(); p.history().restarts != 1 || own.Start != c.leads[i].log.own().Start {
+				t.Errorf("partition %d restarted %d times and begins at %d", i, p.history().restarts, own.Start)
 			}
 		}
 		c.same()
@@ -270,9 +270,9 @@ func TestDuplicateSubscriptions(t *testing.T) {
 			}
 			time.Sleep(time.Millisecond)
 			for _, p := range c.followers[0].follows[:5] { // again, long after it was answered
-				p.mu.Lock()
+				p.route.receiver.mu.Lock()
 				ask := p.route.ask
-				p.mu.Unlock()
+				p.route.receiver.mu.Unlock()
 				p.route.Subscribe(ask)
 			}
 		}
@@ -295,14 +295,14 @@ func TestClosedRoutesHearNothing(t *testing.T) {
 			l.produce(1, 100)
 		}
 		time.Sleep(100 * time.Millisecond)
-		if gone.log.own().End != 0 || gone.route.receiver.byNum[gone.route.number] != nil {
-			t.Errorf("the closed route got %+v", gone.log.own())
+		if own := gone.log.own(); own.End != 0 {
+			t.Errorf("the closed route got %+v", own)
 		}
 		c.network.Partition(host(1), host(2))
 		synctest.Wait()
 		c.network.Heal(host(1), host(2))
 		time.Sleep(time.Second)
-		if gone.lost != 0 {
+		if gone.history().lost != 0 {
 			t.Error("the closed route heard of the lost link")
 		}
 		if own := c.followers[0].follows[1].log.own(); own.End != 1 {
