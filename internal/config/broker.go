@@ -40,4 +40,7 @@ type Broker struct {
 	HeartbeatMs        int32
 	ReplicaLagMs       int64
 	ReplicaLagMessages int64 // 0: not looked at
+
+	AutoLeaderRebalance         bool
+	LeaderImbalanceCheckSeconds int64
 }
