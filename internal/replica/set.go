@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"path"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -83,6 +84,9 @@ type Set struct {
 	grant       atomic.Pointer[grant] // nil: this incarnation is not registered yet
 	lostSession atomic.Bool
 	numbers     atomic.Uint64 // of subscriptions
+
+	cutsMu sync.Mutex
+	cuts   []Cut
 }
 
 // partitionID names a partition as brokers do among themselves.
@@ -245,6 +249,7 @@ func (s *Set) openLog(r *Replica) (*wal.Log, error) {
 		l, rec, err = s.open(r)
 	}
 	if err != nil {
+		s.noteCut(r, model.NoOffset)
 		s.env.Log.Error("a partition's log cannot be opened; the partition is offline",
 			"partition", r.partition.String(), "dir", r.dir, "error", err)
 		return nil, err
@@ -260,7 +265,31 @@ func (s *Set) open(r *Replica) (*wal.Log, wal.Recovery, error) {
 	})
 }
 
+// Cut is a log that lost its end when the broker was stopped uncleanly. What was lost may have been acknowledged: the controller must
+// hear of it with the registration, before this replica is elected (L2).
+type Cut struct {
+	Topic     model.TopicID
+	Partition int32
+	End       model.Offset // what is left; model.NoOffset: not known
+}
+
+// Cuts lists the logs that were found cut. It is complete for those that are open, see OpenAll.
+func (s *Set) Cuts() []Cut {
+	s.cutsMu.Lock()
+	defer s.cutsMu.Unlock()
+	return slices.Clone(s.cuts)
+}
+
+func (s *Set) noteCut(r *Replica, end model.Offset) {
+	s.cutsMu.Lock()
+	defer s.cutsMu.Unlock()
+	s.cuts = append(s.cuts, Cut{r.topicID, r.partition.Partition, end})
+}
+
 func (s *Set) reportRecovery(r *Replica, rec wal.Recovery) {
+	if rec.Corruption != nil || !rec.Clean && rec.TruncatedBytes > 0 {
+		s.noteCut(r, rec.End)
+	}
 	if s.env.Recovered != nil {
 		s.env.Recovered(r.partition, r.topicID, rec)
 	}
