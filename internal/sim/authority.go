@@ -2,6 +2,7 @@ package sim
 
 import (
 	"bytes"
+	"errors"
 	"slices"
 	"time"
 
@@ -14,21 +15,30 @@ import (
 // clusterID is the identity of every simulated cluster.
 const clusterID = "simulated"
 
-// office is where the controller sits in worlds that have no quorum.
-const office nodeID = 90
-
-// authority is the active controller's loop: requests become decisions, decisions become commands, commands become the next
-// image. How commands are committed is left to propose.
+// authority is the active controller's loop: requests become decisions, what waits becomes one entry, and the next decisions
+// are made when that is applied. How commands are committed is left to propose.
 type authority struct {
 	w        *world
 	self     nodeID
 	static   map[string]string
 	sessions *controller.Sessions
 	image    func() *image.Image
-	// propose commits the commands, and then runs done; never, if they are lost.
-	propose func(commands []*command.Command, done func(index uint64))
-	now     func() time.Time
+	now      func() time.Time
+	// propose commits the commands and runs done when they are applied, or when that cannot be known any more.
+	propose func(commands []*command.Command, done func(error))
+
+	queue []request
+	busy  bool
+	over  bool // somebody else is active by now
 }
+
+// request is a decision that waits, and what to do when it is applied, or was refused.
+type request struct {
+	decide controller.Decision
+	done   func(error)
+}
+
+var errLost = errors.New("it is not known what became of it")
 
 func (a *authority) inputs() controller.Inputs {
 	return controller.Inputs{
@@ -38,24 +48,57 @@ func (a *authority) inputs() controller.Inputs {
 	}
 }
 
-// tick fences those who were not heard of for a session.
-func (a *authority) tick() {
-	gone := a.sessions.Expired(a.image(), a.now())
-	if len(gone) == 0 {
-		return
-	}
-	commands, err := controller.FenceNodes(a.inputs(), gone...)
-	a.decided(commands, err, func(uint64, error) {})
+// ask queues a decision.
+func (a *authority) ask(decide controller.Decision, done func(error)) {
+	a.queue = append(a.queue, request{decide, done})
+	a.flush()
 }
 
-// decided commits what was decided, if anything, and runs then.
-func (a *authority) decided(commands []*command.Command, err error, then func(index uint64, err error)) {
-	if err != nil || len(commands) == 0 {
-		then(a.image().Index(), err)
+// flush decides what waits.
+func (a *authority) flush() {
+	if a.busy || a.over || len(a.queue) == 0 {
 		return
 	}
-	a.propose(commands, func(index uint64) { then(index, nil) })
+	waiting := a.queue
+	a.queue = nil
+	decisions := make([]controller.Decision, len(waiting))
+	for i, r := range waiting {
+		decisions[i] = r.decide
+	}
+	commands, errs := controller.Combine(a.inputs(), decisions...)
+	a.busy = true
+	done := func(err error) {
+		a.busy = false
+		for i, r := range waiting {
+			r.done(errors.Join(errs[i], err))
+		}
+		a.flush()
+	}
+	if len(commands) == 0 {
+		done(nil)
+		return
+	}
+	a.propose(a.w.bugs.commands(commands), done)
 }
+
+// end is told that somebody else is active.
+func (a *authority) end() {
+	a.over = true
+	for _, r := range a.queue {
+		r.done(errLost)
+	}
+	a.queue = nil
+}
+
+// tick fences those who were not heard of for a session.
+func (a *authority) tick() {
+	if gone := a.sessions.Expired(a.image(), a.now()); len(gone) > 0 && !a.busy {
+		a.ask(func(in controller.Inputs) ([]*command.Command, error) { return controller.FenceNodes(in, gone...) }, func(error) {})
+	}
+}
+
+// form turns the metadata into that of a cluster.
+func (a *authority) form() { a.ask(controller.FormCluster, func(error) {}) }
 
 // serve answers one request.
 func (a *authority) serve(req any, reply func(controlAnswer)) {
@@ -65,47 +108,55 @@ func (a *authority) serve(req any, reply func(controlAnswer)) {
 	case heartbeatRequest:
 		a.heartbeat(m.heartbeat, reply)
 	case alterRequest:
-		commands, answers, err := controller.AlterPartition(a.inputs(), m.leader, m.epoch, []controller.ISRChange{m.change})
-		a.decided(commands, err, func(_ uint64, err error) {
-			out := controlAnswer{err: err}
+		var out controlAnswer
+		a.ask(func(in controller.Inputs) ([]*command.Command, error) {
+			commands, answers, err := controller.AlterPartition(in, m.leader, m.epoch, []controller.ISRChange{m.change})
 			if err == nil {
 				out.altered = answers[0]
 			}
-			reply(out)
-		})
+			return commands, err
+		}, func(err error) { a.reply(&out, err, reply) })
 	case resignRequest:
-		commands, _, err := controller.Resign(a.inputs(), m.leader, m.epoch, []controller.Resignation{m.item})
-		a.decided(commands, err, func(_ uint64, err error) { reply(controlAnswer{err: err}) })
+		a.ask(func(in controller.Inputs) ([]*command.Command, error) {
+			commands, _, err := controller.Resign(in, m.leader, m.epoch, []controller.Resignation{m.item})
+			return commands, err
+		}, func(err error) { a.reply(&controlAnswer{}, err, reply) })
 	case topicRequest:
 		a.topics(m, reply)
 	}
 }
 
+func (a *authority) reply(out *controlAnswer, err error, reply func(controlAnswer)) {
+	out.err, out.inactive = err, errors.Is(err, errLost)
+	reply(*out)
+}
+
 func (a *authority) register(r controller.Registration, reply func(controlAnswer)) {
-	commands, err := controller.RegisterNode(a.inputs(), r)
-	a.decided(commands, err, func(_ uint64, err error) {
-		out := controlAnswer{err: err}
+	a.ask(func(in controller.Inputs) ([]*command.Command, error) { return controller.RegisterNode(in, r) }, func(err error) {
+		var out controlAnswer
 		if n := a.image().Node(r.ID); err == nil && n != nil && n.Incarnation == r.Incarnation {
 			out.epoch = model.BrokerEpoch(n.Epoch)
 			a.sessions.Touch(r.ID, n.Epoch, a.now())
 		} else if err == nil {
-			out.inactive = true
+			err = errLost
 		}
-		reply(out)
+		a.reply(&out, err, reply)
 	})
 }
 
 func (a *authority) heartbeat(h controller.Heartbeat, reply func(controlAnswer)) {
-	commands, beat, err := controller.HandleHeartbeat(a.inputs(), h)
-	if err == nil {
-		a.sessions.Touch(h.ID, h.Epoch, a.now())
-	}
-	a.decided(commands, err, func(_ uint64, err error) {
-		out := controlAnswer{err: err, beat: beat}
+	var out controlAnswer
+	a.ask(func(in controller.Inputs) (commands []*command.Command, err error) {
+		commands, out.beat, err = controller.HandleHeartbeat(in, h)
+		if err == nil {
+			a.sessions.Touch(h.ID, h.Epoch, a.now())
+		}
+		return commands, err
+	}, func(err error) {
 		if h.Applied < a.image().Index() {
 			out.image = a.image()
 		}
-		reply(out)
+		a.reply(&out, err, reply)
 	})
 }
 
@@ -116,17 +167,18 @@ type topicRequest struct {
 }
 
 func (a *authority) topics(m topicRequest, reply func(controlAnswer)) {
-	commands, answers := controller.CreateTopics(a.inputs(), m.create, false)
-	for _, id := range m.delete {
-		if a.image().TopicByID(id) != nil {
-			commands = append(commands, command.Delete(id))
+	a.ask(func(in controller.Inputs) ([]*command.Command, error) {
+		commands, answers := controller.CreateTopics(in, m.create, false)
+		for _, id := range m.delete {
+			if in.Image.TopicByID(id) != nil {
+				commands = append(commands, command.Delete(id))
+			}
 		}
-	}
-	var err error
-	if len(answers) > 0 {
-		err = answers[0].Err
-	}
-	a.decided(commands, err, func(_ uint64, err error) { reply(controlAnswer{err: err}) })
+		if len(answers) > 0 && answers[0].Err != nil {
+			return nil, answers[0].Err
+		}
+		return commands, nil
+	}, func(err error) { a.reply(&controlAnswer{}, err, reply) })
 }
 
 // sortedTopics lists the topics of an image in the order of their IDs.

@@ -14,6 +14,9 @@ import (
 
 const topicName = "orders"
 
+// office is where the controller sits in worlds that have no quorum.
+const office nodeID = 90
+
 // cluster fills a world with nodes, and with one controller that never fails and that all of them can lose sight of.
 func (w *world) cluster(size int) {
 	w.net.calm = weather{delay: 200 * time.Microsecond, jitter: time.Duration(1+w.rng.IntN(5)) * time.Millisecond / 2}
@@ -30,39 +33,39 @@ func (w *world) cluster(size int) {
 	for i := range size {
 		w.nodes = append(w.nodes, newNode(w, nodeID(i+1)))
 	}
-	w.openOffice(minISR)
+	w.static = map[string]string{"min.insync.replicas": strconv.Itoa(minISR)}
+	w.truth = image.New(clusterID)
+	w.quorate, w.snapshotEvery = true, uint64(10+w.rng.IntN(100))
+	if w.one(4) {
+		w.quorate = false
+		w.openOffice()
+	}
 	for _, n := range w.nodes[1:] {
 		n.start()
 	}
 }
 
 // openOffice makes the controller.
-func (w *world) openOffice(minISR int) {
+func (w *world) openOffice() {
 	a := &authority{
 		w: w, self: office, sessions: controller.NewSessions(sessionTimeout, controlTick),
-		static: map[string]string{"min.insync.replicas": strconv.Itoa(minISR)},
+		static: w.static,
 		image:  func() *image.Image { return w.truth },
 		now:    func() time.Time { return epochStart.Add(w.now) },
 	}
-	w.truth = image.New(clusterID)
-	a.propose = func(commands []*command.Command, done func(uint64)) {
+	a.propose = func(commands []*command.Command, done func(error)) {
 		im, _, err := image.Apply(w.truth, commands, 1, w.truth.Index()+1)
 		if err != nil {
 			w.fail("M4", "the controller's commands do not fit its own image: %v", err)
 			return
 		}
 		w.committed(im)
-		done(im.Index())
 		for _, n := range w.nodes[1:] {
 			w.net.send(office, n.id, func() { n.guard(func() { n.adopt(im) })() })
 		}
+		done(nil)
 	}
-	commands, err := controller.FormCluster(a.inputs())
-	a.decided(commands, err, func(_ uint64, err error) {
-		if err != nil {
-			w.fail("M4", "forming the cluster: %v", err)
-		}
-	})
+	a.form()
 	serve := endpointFunc(func(_ nodeID, req any, reply func(any)) {
 		a.serve(req, func(answer controlAnswer) { reply(answer) })
 	})
@@ -73,9 +76,24 @@ func (w *world) openOffice(minISR int) {
 }
 
 // controllerNode is who the node takes for the active controller.
-func (n *node) controllerNode() nodeID { return office }
+func (n *node) controllerNode() nodeID {
+	if n.voter == nil {
+		return office
+	}
+	if r, _, known := n.voter.member.Leader(); known {
+		return nodeID(r.Node)
+	}
+	return n.w.someNode()
+}
 
-func (n *node) handleControl(any, func(any)) {}
+// handleControl answers what only the active controller can.
+func (n *node) handleControl(req any, reply func(any)) {
+	if n.voter == nil || n.voter.acting == nil {
+		reply(controlAnswer{inactive: true})
+		return
+	}
+	n.voter.acting.serve(req, func(a controlAnswer) { reply(a) })
+}
 
 // committed notes a new state of the metadata, and looks whether everybody who may be elected by it can be.
 func (w *world) committed(im *image.Image) {
@@ -121,7 +139,11 @@ func (w *world) createTopic(name string) {
 		return
 	}
 	req := topicRequest{create: []controller.NewTopic{{Name: name, Partitions: 1, ReplicationFactor: int16(min(3, len(w.nodes)-1))}}}
-	w.call(firstClient, office, req, callPatience, func(any) { retry() })
+	to := office
+	if w.quorate {
+		to = w.someNode()
+	}
+	w.call(firstClient, to, req, callPatience, func(any) { retry() })
 }
 
 // dropGone closes and removes the partitions that an image no longer has on this node.

@@ -21,15 +21,17 @@ const (
 
 // disk is what a node keeps. It outlives the node's processes, and loses power with them.
 type disk struct {
-	w     *world
-	owner nodeID
-	cells *crashfs.FS // what it holds
-	files *faultfs.FS // over cells; what the node sees
-	slow  time.Duration
-	stall time.Duration // until when no sync completes
-	bad   int           // syncs and writes that were made to fail
-	rules []*faultfs.Fault
-	id    image.UUID // of the data directory (R7)
+	w       *world
+	owner   nodeID
+	cells   *crashfs.FS // what it holds
+	files   *faultfs.FS // over cells; what the node sees
+	slow    time.Duration
+	stall   time.Duration // until when no sync completes
+	bad     int           // syncs and writes that were made to fail
+	rules   []*faultfs.Fault
+	limited bool       // it may be full
+	first   bool       // it is the one that the node began with
+	id      image.UUID // of the data directory (R7)
 	// What a node writes down beside its logs.
 	image        *image.Image // the newest metadata that it has applied
 	stoppedClean bool
@@ -39,12 +41,13 @@ type disk struct {
 func newDisk(w *world, owner nodeID) *disk {
 	d := &disk{w: w, owner: owner, shadows: make(map[partitionKey]*shadow)}
 	d.wipe()
+	d.first = true
 	return d
 }
 
 // wipe puts an empty disk in the place of this one.
 func (d *disk) wipe() {
-	d.id, d.image, d.stoppedClean = d.w.uuid(), nil, false
+	d.id, d.image, d.stoppedClean, d.first = d.w.uuid(), nil, false, false
 	for _, s := range d.shadows {
 		*s = shadow{excused: true}
 	}
@@ -56,7 +59,7 @@ func (d *disk) wipe() {
 
 func (d *disk) install(cells *crashfs.FS) {
 	d.cells, d.files = cells, faultfs.New(cells)
-	d.slow, d.stall, d.rules = 0, 0, nil
+	d.slow, d.stall, d.rules, d.limited = 0, 0, nil, false
 }
 
 // crash cuts the power. What was not synced stays, goes or tears, as mode says.
@@ -107,11 +110,12 @@ func (d *disk) repair() {
 	}
 	d.rules = nil
 	d.slow, d.stall = 0, 0
+	d.limited = false
 	d.files.UnlimitSpace()
 }
 
 // fill leaves so many bytes on the disk.
-func (d *disk) fill(left int64) { d.files.LimitSpace(left, syscall.ENOSPC) }
+func (d *disk) fill(left int64) { d.limited = true; d.files.LimitSpace(left, syscall.ENOSPC) }
 
 // flip turns one bit in a segment over, somewhere behind its header. It reports whether there was one to turn.
 func (d *disk) flip() bool {

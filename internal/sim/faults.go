@@ -205,7 +205,9 @@ func (w *world) recover() {
 	w.note(0, "all is well again")
 	w.heal()
 	for _, n := range w.nodes[1:] {
-		n.stopping = false
+		if n.stopping { // who has asked to leave must go
+			n.crash(crashfs.Keep)
+		}
 		n.start()
 	}
 	for _, p := range w.producers {

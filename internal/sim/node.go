@@ -29,6 +29,7 @@ type node struct {
 type process struct {
 	incarnation image.UUID
 	stepper     *wal.Stepper
+	voter       *voter
 	flights     map[*wal.Log]*wal.InFlight
 	image       *image.Image // the newest that it has heard of
 	epoch       model.BrokerEpoch
@@ -107,6 +108,11 @@ func (n *node) start() {
 		links: make(map[nodeID]*conn), callers: make(map[nodeID]*conn), clean: n.disk.stoppedClean,
 	}
 	n.disk.stoppedClean = false
+	if n.w.quorate && !n.openVoter() {
+		n.die()
+		n.w.after(n.w.between(time.Second, 2*time.Second), n.start)
+		return
+	}
 	n.stepper = wal.NewStepper(wal.CommitterOptions{FS: n.disk.files, OpenFiles: 16, Now: n.wall})
 	if im := n.disk.image; im != nil {
 		n.openLogs(im)
@@ -271,6 +277,11 @@ func (n *node) close() {
 		r.account()
 	}
 	n.stepper.Close()
+	if n.voter != nil {
+		if err := n.voter.disk.Close(n.voter.member); err != nil {
+			clean = false
+		}
+	}
 	n.die()
 	n.disk.cells = n.disk.cells.Crash(crashfs.Keep)
 	n.disk.install(n.disk.cells)

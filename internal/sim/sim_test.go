@@ -3,6 +3,7 @@ package sim
 import (
 	"flag"
 	"testing"
+	"testing/cryptotest"
 	"time"
 )
 
@@ -18,9 +19,7 @@ var (
 //	go test ./internal/sim -run 'TestSim$' -v -args -sim.seed=N
 func TestSim(t *testing.T) {
 	if *seedFlag != 0 {
-		w := newWorld(*seedFlag)
-		w.trace.print = func(s string) { t.Log(s) }
-		w.schedule(*eventsFlag)
+		w := run(t, *seedFlag, func(w *world) { w.trace.print = func(s string) { t.Log(s) } })
 		if w.failed != nil {
 			t.Errorf("seed %d: %v", w.seed, w.failed)
 		}
@@ -33,8 +32,7 @@ func TestSim(t *testing.T) {
 	began := time.Now()
 	var sum summary
 	for seed := *firstFlag; seed < *firstFlag+uint64(seeds); seed++ {
-		w := newWorld(seed)
-		w.schedule(*eventsFlag)
+		w := run(t, seed, nil)
 		sum.add(w)
 		if w.failed != nil {
 			t.Errorf("%s\nseed %d: %v\nreplay with: make sim SEED=%d", w.trace.last(), seed, w.failed, seed)
@@ -44,4 +42,15 @@ func TestSim(t *testing.T) {
 		}
 	}
 	t.Logf("%v; %.0f schedules a second", &sum, float64(sum.schedules)/time.Since(began).Seconds())
+}
+
+// run runs one schedule. Raft draws its election timeouts from the program's randomness, which is the seed's, too.
+func run(t *testing.T, seed uint64, with func(*world)) *world {
+	cryptotest.SetGlobalRandom(t, seed)
+	w := newWorld(seed)
+	if with != nil {
+		with(w)
+	}
+	w.schedule(*eventsFlag)
+	return w
 }

@@ -14,10 +14,12 @@ const (
 	tornCrashes
 	isrShrinks
 	isrExpands
+	controllers
+	memberships
 	numExercises
 )
 
-var exerciseNames = [numExercises]string{"election", "truncation", "torn crash", "ISR shrink", "ISR expand"}
+var exerciseNames = [numExercises]string{"election", "truncation", "torn crash", "ISR shrink", "ISR expand", "controller election", "quorum change"}
 
 // summary adds up what many schedules exercised.
 type summary struct {

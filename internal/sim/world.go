@@ -28,7 +28,10 @@ type world struct {
 
 	nodes     []*node // by ID; the first one is nil
 	truth     *image.Image
-	office    *endpointFunc // the controller, where there is no quorum
+	office    *endpointFunc     // the controller, where there is no quorum
+	images    map[uint64]uint64 // index of the metadata -> hash of the image
+	terms     map[uint64]writer // term -> active controller
+	static    map[string]string // broker keys
 	ledgers   map[partitionKey]*ledger
 	order     []*ledger // as they were made
 	producers []*producer
@@ -37,9 +40,11 @@ type world struct {
 	made      int64 // records, requests and the like
 	lastAck   time.Duration
 
-	logConfig   wal.Config
-	replication replication.Config
-	unclean     bool // elections may lose records
+	logConfig     wal.Config
+	replication   replication.Config
+	unclean       bool   // elections may lose records
+	quorate       bool   // the metadata is a Raft log on the nodes
+	snapshotEvery uint64 // entries of it
 }
 
 // epochStart is the wall clock's time at the start of every run.
@@ -54,7 +59,8 @@ type violation struct {
 func (v *violation) Error() string { return v.name + ": " + v.text }
 
 func newWorld(seed uint64) *world {
-	w := &world{seed: seed, rng: rand.New(rand.NewPCG(seed, 0x73696d)), ledgers: make(map[partitionKey]*ledger)}
+	w := &world{seed: seed, rng: rand.New(rand.NewPCG(seed, 0x73696d)), ledgers: make(map[partitionKey]*ledger),
+		images: make(map[uint64]uint64), terms: make(map[uint64]writer)}
 	w.net = network{w: w, special: make(map[direction]weather)}
 	return w
 }
