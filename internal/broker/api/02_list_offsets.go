@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -10,8 +11,8 @@ import (
 	"chronik/internal/replica"
 )
 
-// ListOffsets (2), versions 1 to 11: an offset by timestamp or by place. Version 4 adds leader epochs, 7 the
-// maximum timestamp (KIP-734), 8 to 11 the places of tiered storage. Only the leader answers.
+// ListOffsets (2), versions 1 to 11: an offset by timestamp or by place. Version 4 adds leader epochs, 5 what a new
+// leader does not know yet (KIP-207), 7 the maximum timestamp (KIP-734), 8 to 11 the places of tiered storage. Only the leader answers.
 func (b *Broker) listOffsets(_ context.Context, _ *server.Request, req *kmsg.ListOffsetsRequest) *kmsg.ListOffsetsResponse {
 	resp := kmsg.NewPtrListOffsetsResponse()
 	named := make(map[model.TopicPartition]int)
@@ -38,6 +39,9 @@ func (b *Broker) listOffset(tp model.TopicPartition, p kmsg.ListOffsetsRequestTo
 	at, err := b.findOffset(tp, p, req, twice)
 	if err != nil {
 		out.ErrorCode = Code(err)
+		if req.Version < offsetNotAvailable && errors.Is(err, replica.ErrOffsetNotAvailable) {
+			out.ErrorCode = Code(errNoLeader) // what older clients wait for in the same way
+		}
 		return out
 	}
 	out.Offset, out.Timestamp, out.LeaderEpoch = int64(at.Offset), at.Timestamp, int32(at.Epoch)
@@ -59,6 +63,9 @@ func (b *Broker) findOffset(tp model.TopicPartition, p kmsg.ListOffsetsRequestTo
 	}
 	return r.Find(p.Timestamp, req.IsolationLevel == isolationCommitted, model.LeaderEpoch(p.CurrentLeaderEpoch))
 }
+
+// offsetNotAvailable is the first version whose clients know that a new leader has to find the high watermark first (KIP-207).
+const offsetNotAvailable = 5
 
 // placesSince has the version from which on each negative timestamp means a place in the log.
 var placesSince = map[int64]int16{

@@ -5,7 +5,6 @@ import (
 	"math"
 	"slices"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"chronik/internal/broker/server"
@@ -31,8 +30,9 @@ func (b *Broker) metadata(ctx context.Context, r *server.Request, req *kmsg.Meta
 	if b.mayCreate(req) {
 		im = b.createMissing(ctx, r, im, req.Topics)
 	}
+	listener := r.Conn.Listener()
 	for _, br := range im.Nodes() {
-		e, ok := endpoint(br, r.Conn.Listener())
+		e, ok := endpoint(br, listener)
 		if !ok || br.Fenced {
 			continue
 		}
@@ -41,16 +41,16 @@ func (b *Broker) metadata(ctx context.Context, r *server.Request, req *kmsg.Meta
 		resp.Brokers = append(resp.Brokers, out)
 	}
 	id := im.ClusterID()
-	resp.ClusterID, resp.ControllerID = &id, int32(b.NodeID)
+	resp.ClusterID, resp.ControllerID = &id, int32(b.controller(im, listener))
 	resp.AuthorizedOperations = notAsked
 	if req.IncludeClusterAuthorizedOperations {
 		resp.AuthorizedOperations = clusterOperations
 	}
-	resp.Topics = b.metadataTopics(im, req)
+	resp.Topics = metadataTopics(view{im, listener, req.Version}, req)
 	return resp
 }
 
-func (b *Broker) metadataTopics(im *image.Image, req *kmsg.MetadataRequest) []kmsg.MetadataResponseTopic {
+func metadataTopics(v view, req *kmsg.MetadataRequest) []kmsg.MetadataResponseTopic {
 	ops := int32(notAsked)
 	if req.IncludeTopicAuthorizedOperations {
 		ops = topicOperations
@@ -58,15 +58,15 @@ func (b *Broker) metadataTopics(im *image.Image, req *kmsg.MetadataRequest) []km
 	all := req.Topics == nil || req.Version == 0 && len(req.Topics) == 0
 	out := make([]kmsg.MetadataResponseTopic, 0, len(req.Topics))
 	if all {
-		for t := range im.Topics() {
-			out = append(out, metadataTopic(im, t, ops))
+		for t := range v.im.Topics() {
+			out = append(out, metadataTopic(v, t, ops))
 		}
 		return out
 	}
 	given := make(map[*image.Topic]bool, len(req.Topics))
 	for i := range req.Topics {
 		asked := &req.Topics[i]
-		t, err := askedTopic(im, asked, req.Version)
+		t, err := askedTopic(v.im, asked, req.Version)
 		if given[t] && err == nil {
 			continue // once, however often it is named: a small request gets no huge answer (E2)
 		}
@@ -80,7 +80,7 @@ func (b *Broker) metadataTopics(im *image.Image, req *kmsg.MetadataRequest) []km
 			out = append(out, missing)
 			continue
 		}
-		out = append(out, metadataTopic(im, t, ops))
+		out = append(out, metadataTopic(v, t, ops))
 	}
 	return out
 }
@@ -109,35 +109,69 @@ func askedTopic(im *image.Image, asked *kmsg.MetadataRequestTopic, version int16
 	return nil, errUnknownTopic
 }
 
-func metadataTopic(im *image.Image, t *image.Topic, operations int32) kmsg.MetadataResponseTopic {
+func metadataTopic(v view, t *image.Topic, operations int32) kmsg.MetadataResponseTopic {
 	out := kmsg.NewMetadataResponseTopic()
 	out.Topic, out.TopicID, out.IsInternal, out.AuthorizedOperations = &t.Name, t.ID, isInternal(t.Name), operations
 	out.Partitions = make([]kmsg.MetadataResponseTopicPartition, len(t.Partitions))
 	for n := range t.Partitions {
 		p, mp := t.Partitions[n], &out.Partitions[n]
 		mp.Default()
-		mp.Partition, mp.Leader, mp.LeaderEpoch, mp.ErrorCode = int32(n), int32(p.Leader), int32(p.LeaderEpoch), leaderCode(p)
-		mp.Replicas, mp.ISR, mp.OfflineReplicas = brokerIDs(p.Replicas), brokerIDs(p.ISR), offline(im, p)
+		leader, err := v.leader(p)
+		mp.Partition, mp.Leader, mp.LeaderEpoch, mp.ErrorCode = int32(n), int32(leader), int32(p.LeaderEpoch), Code(err)
+		mp.Replicas, mp.ISR, mp.OfflineReplicas = brokerIDs(p.Replicas), brokerIDs(p.ISR), v.offline(p)
 	}
 	return out
 }
 
-func leaderCode(p *image.Partition) int16 {
-	if p.Leader == model.NoBroker {
-		return kerr.LeaderNotAvailable.Code
-	}
-	return 0
+// view is the metadata as clients of one listener see it.
+type view struct {
+	im       *image.Image
+	listener string
+	version  int16 // of Metadata, in which the errors differ
 }
 
-// offline are the replicas on brokers that do not serve.
-func offline(im *image.Image, p *image.Partition) []int32 {
+// Versions of Metadata that tell more of what is wrong.
+const (
+	metadataLenient      = 1 // replicas that are out of service are no error any more
+	metadataListenerName = 6
+)
+
+// leader is who leads as far as clients reach it; model.NoBroker with an error that says why there is none.
+func (v view) leader(p *image.Partition) (model.BrokerID, error) {
+	if n, _ := inService(v.im, p.Leader, v.listener); n != nil {
+		if v.version < metadataLenient && len(v.offline(p)) > 0 {
+			return p.Leader, errReplicaOffline
+		}
+		return p.Leader, nil
+	}
+	if n := v.im.Node(p.Leader); n != nil && !n.Fenced && v.version >= metadataListenerName {
+		return model.NoBroker, errNoListener
+	}
+	return model.NoBroker, errNoLeader
+}
+
+// offline are the replicas on brokers that do not serve this listener.
+func (v view) offline(p *image.Partition) []int32 {
 	out := []int32{}
 	for _, id := range p.Replicas {
-		if br := im.Node(id); br == nil || br.Fenced {
+		if n, _ := inService(v.im, id, v.listener); n == nil {
 			out = append(out, int32(id))
 		}
 	}
 	return out
+}
+
+// controller is whom clients are told to ask for changes. Any broker will do, because each passes them on, but the active controller
+// is the shortest way.
+func (b *Broker) controller(im *image.Image, listener string) model.BrokerID {
+	if b.Cluster == nil {
+		return b.NodeID
+	}
+	active := b.Cluster.Controller()
+	if n, _ := inService(im, active, listener); n == nil {
+		return b.NodeID
+	}
+	return active
 }
 
 func brokerIDs(ids []model.BrokerID) []int32 {

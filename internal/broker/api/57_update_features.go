@@ -3,11 +3,13 @@ package api
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"chronik/internal/metadata/command"
 	"chronik/internal/metadata/controller"
+	"chronik/internal/metadata/image"
 )
 
 // UpdateFeatures (57), versions 0 to 2: other levels for features (KIP-584). Version 1 adds the kind of update and trying without doing
@@ -26,7 +28,7 @@ func (c *control) updateFeatures(ctx context.Context, req *kmsg.UpdateFeaturesRe
 	_, err := c.decide(ctx, func(in controller.Inputs) ([]*command.Command, error) {
 		var rest []controller.FeatureUpdate
 		for _, u := range updates {
-			own, err := c.fixedFeature(u)
+			own, err := c.fixedFeature(in, u)
 			if err != nil {
 				return nil, err
 			}
@@ -56,10 +58,11 @@ func (c *control) updateFeatures(ctx context.Context, req *kmsg.UpdateFeaturesRe
 	return resp
 }
 
-// fixedFeature judges an update of a feature whose level cannot be chosen here; own tells that it is one.
-func (c *control) fixedFeature(u controller.FeatureUpdate) (own bool, err error) {
-	bad := func(why string) error {
-		return &controller.Refusal{Reason: controller.InvalidUpdateVersion, Message: fmt.Sprintf("Invalid update version %d for feature %s. %s", u.Level, u.Feature, why)}
+// fixedFeature judges an update of a feature whose level cannot be chosen here, or that there is not; own tells that it is the former.
+func (c *control) fixedFeature(in controller.Inputs, u controller.FeatureUpdate) (own bool, err error) {
+	bad := func(format string, args ...any) error {
+		text := fmt.Sprintf("Invalid update version %d for feature %s. ", u.Level, u.Feature) + fmt.Sprintf(format, args...)
+		return &controller.Refusal{Reason: controller.InvalidUpdateVersion, Message: text}
 	}
 	if u.Feature == command.MetadataVersion {
 		return true, bad("Chronik's metadata has versions of its own, which rise by themselves when a cluster is formed.")
@@ -70,10 +73,18 @@ func (c *control) fixedFeature(u controller.FeatureUpdate) (own bool, err error)
 		case u.Type < controller.Upgrade || u.Type > controller.UnsafeDowngrade:
 			return true, bad("The controller does not support the given upgrade type.")
 		case u.Level != f.level:
-			return true, bad(fmt.Sprintf("Local controller %d only supports versions %d-%d", c.NodeID, f.level, f.level))
+			return true, bad("Local controller %d only supports versions %d-%d", c.NodeID, f.level, f.level)
 		default:
 			return true, nil
 		}
 	}
-	return false, nil
+	_, finalized := in.Image.Features()[u.Feature]
+	known := slices.ContainsFunc(in.Supported(), func(f image.FeatureRange) bool { return f.Name == u.Feature })
+	switch {
+	case finalized || known:
+		return false, nil
+	case u.Level == 0:
+		return false, bad("Feature %s not found.", u.Feature)
+	}
+	return false, bad("Local controller %d does not support this feature.", c.NodeID)
 }

@@ -28,7 +28,7 @@ func (b *Broker) describeCluster(_ context.Context, r *server.Request, req *kmsg
 		return resp
 	}
 	im := b.image()
-	resp.ClusterID, resp.ControllerID = im.ClusterID(), int32(b.NodeID)
+	resp.ClusterID, resp.ControllerID = im.ClusterID(), int32(b.controller(im, r.Conn.Listener()))
 	if req.IncludeClusterAuthorizedOperations {
 		resp.ClusterAuthorizedOperations = clusterOperations
 	}

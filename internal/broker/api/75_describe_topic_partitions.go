@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"math"
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -13,9 +14,10 @@ import (
 
 // DescribeTopicPartitions (75), version 0: topics page by page, so that an answer stays small however many
 // partitions there are (KIP-966). No topic named means all. It never creates one.
-func (b *Broker) describeTopicPartitions(_ context.Context, _ *server.Request, req *kmsg.DescribeTopicPartitionsRequest) *kmsg.DescribeTopicPartitionsResponse {
+func (b *Broker) describeTopicPartitions(_ context.Context, r *server.Request, req *kmsg.DescribeTopicPartitionsRequest) *kmsg.DescribeTopicPartitionsResponse {
 	resp := kmsg.NewPtrDescribeTopicPartitionsResponse()
 	im := b.image()
+	v := view{im, r.Conn.Listener(), math.MaxInt16}
 	left := int(max(min(req.ResponsePartitionLimit, b.Config().RequestPartitionsLimit), 1))
 	from := int32(0)
 	names := pageNames(im, req)
@@ -34,7 +36,7 @@ func (b *Broker) describeTopicPartitions(_ context.Context, _ *server.Request, r
 			resp.NextCursor = cursor(name, from)
 			return resp
 		}
-		t, next := describeTopic(im, name, from, left)
+		t, next := describeTopic(v, name, from, left)
 		resp.Topics = append(resp.Topics, t)
 		left -= len(t.Partitions)
 		if next >= 0 {
@@ -83,10 +85,10 @@ func cursor(topic string, partition int32) *kmsg.DescribeTopicPartitionsResponse
 }
 
 // describeTopic describes at most limit partitions from one on; next is where to go on, -1 if nothing is left.
-func describeTopic(im *image.Image, name string, from int32, limit int) (out kmsg.DescribeTopicPartitionsResponseTopic, next int32) {
+func describeTopic(v view, name string, from int32, limit int) (out kmsg.DescribeTopicPartitionsResponseTopic, next int32) {
 	out = kmsg.NewDescribeTopicPartitionsResponseTopic()
 	out.Topic = &name
-	t := im.Topic(name)
+	t := v.im.Topic(name)
 	if t == nil {
 		err := errUnknownTopic
 		if model.CheckTopicName(name) != nil {
@@ -102,9 +104,13 @@ func describeTopic(im *image.Image, name string, from int32, limit int) (out kms
 		}
 		p := t.Partitions[n]
 		d := kmsg.NewDescribeTopicPartitionsResponseTopicPartition()
-		d.Partition, d.LeaderID, d.LeaderEpoch, d.ErrorCode = n, int32(p.Leader), int32(p.LeaderEpoch), leaderCode(p)
-		d.Replicas, d.ISR, d.OfflineReplicas = brokerIDs(p.Replicas), brokerIDs(p.ISR), offline(im, p)
+		leader, err := v.leader(p)
+		d.Partition, d.LeaderID, d.LeaderEpoch, d.ErrorCode = n, int32(leader), int32(p.LeaderEpoch), Code(err)
+		d.Replicas, d.ISR, d.OfflineReplicas = brokerIDs(p.Replicas), brokerIDs(p.ISR), v.offline(p)
 		d.EligibleLeaderReplicas, d.LastKnownELR = brokerIDs(p.ELR), []int32{}
+		if p.LastKnownLeader != model.NoBroker {
+			d.LastKnownELR = append(d.LastKnownELR, int32(p.LastKnownLeader))
+		}
 		out.Partitions = append(out.Partitions, d)
 	}
 	return out, -1

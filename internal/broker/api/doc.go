@@ -5,6 +5,10 @@
 // everything else) and puts the answer together. It decides nothing that outlives the request. Errors become
 // Kafka's codes in errors.go and nowhere else; no error becomes success (D4).
 //
+// What changes the metadata, and what only the active controller knows, is answered by a control: on this broker if it is alone, else on the
+// active controller, to which the request is passed on. A handler of a control must give no answer that depends on what else this broker
+// knows.
+//
 // Concurrency: handlers run in their connection's reader goroutine and share nothing but the Broker, whose
 // fields never change. Produce returns before its records are on disk; everything else answers before it returns.
 package api

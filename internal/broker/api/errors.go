@@ -35,6 +35,9 @@ var (
 	errUnsupportedEndpoint = errors.New("there is no such endpoint type")
 	errInternalTopic       = errors.New("records of the broker's own topics cannot be deleted")
 	errProduceTimeout      = errors.New("the replicas did not take the records within the request's timeout: they are in the leader's log, and may yet be committed")
+	errNoLeader            = errors.New("nobody leads the partition at the moment")
+	errNoListener          = errors.New("the partition's leader has no such listener")
+	errReplicaOffline      = errors.New("a replica of the partition is out of service")
 	errNoTime              = errors.New("the request grants no time")
 	errOtherCluster        = errors.New("the request is for another cluster")
 	errQuorumOfOne         = errors.New("this node is alone, and its metadata has no voters to add or remove: start the nodes with --peers to form a cluster")
@@ -59,6 +62,9 @@ var kafkaCodes = []struct {
 	{errProduceTimeout, kerr.RequestTimedOut},
 	{errInternalTopic, kerr.InvalidTopicException},
 	{errPolicyViolation, kerr.PolicyViolation},
+	{errNoLeader, kerr.LeaderNotAvailable},
+	{errNoListener, kerr.ListenerNotFound},
+	{errReplicaOffline, kerr.ReplicaNotAvailable},
 	{errNoTime, kerr.RequestTimedOut},
 	{errOtherCluster, kerr.InconsistentClusterID},
 	{errQuorumOfOne, kerr.UnsupportedVersion},

@@ -7,7 +7,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"chronik/internal/metadata/command"
-	"chronik/internal/metadata/controller"
 )
 
 // kafkaFeatures are what clients know by these names and what works here at that level, always.
@@ -38,9 +37,11 @@ func (b *Broker) features(resp *kmsg.ApiVersionsResponse) {
 		supported(f.name, f.level, f.level)
 		finalized(f.name, f.level)
 	}
-	for _, f := range (controller.Inputs{Features: b.inputs(im).Features}).Supported() {
-		if f.Name != command.MetadataVersion {
-			supported(f.Name, f.Min, f.Max)
+	if n := im.Node(b.NodeID); n != nil {
+		for _, f := range n.Features {
+			if f.Name != command.MetadataVersion {
+				supported(f.Name, f.Min, f.Max)
+			}
 		}
 	}
 	levels := im.Features()
