@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"slices"
 	"strings"
 
@@ -132,9 +133,17 @@ func (r *recovery) drop() error {
 			first = i
 		}
 	}
-	gone, r.found = append(gone, r.found[:first]...), r.found[first:]
-	if err := r.settleHeader(len(gone) > 0); err != nil {
+	if err := r.readLast(); err != nil {
 		return err
+	}
+	if first > 0 && r.tellsOfProducers(first-1) {
+		first--
+	}
+	gone, r.found = append(gone, r.found[:first]...), r.found[first:]
+	if len(gone) > 0 {
+		if err := r.settleHeader(); err != nil {
+			return err
+		}
 	}
 	for _, s := range gone {
 		r.l.forgetFile(s.number)
@@ -146,6 +155,22 @@ func (r *recovery) drop() error {
 		return nil
 	}
 	return r.l.fs.SyncDir(r.l.dir)
+}
+
+// tellsOfProducers tells whether a segment below the log start may be all that knows of some producers (T1). A deletion
+// sees to it that they are known where it leaves the first segment to begin. One that reaches the log's end leaves the
+// active segment: once that is rolled it lies below the start, and its batches, or the mark in it that the seal leans on,
+// may be in no snapshot. It waits for the next deletion then.
+func (r *recovery) tellsOfProducers(i int) bool {
+	last, next := &r.found[len(r.found)-1], &r.found[i+1]
+	if s := &r.found[i]; s.err != nil || !s.marked || s.mark.offset != next.id.base {
+		return false // what is left of a deletion that was cut short
+	}
+	known := last.mark.offset
+	if last.err != nil || !last.marked || last.mark.spilled[stateProducers] {
+		_, known, _ = r.l.filedProducers(math.MaxInt64)
+	}
+	return known < next.id.base
 }
 
 // unborn tells whether the last file is a segment that never came to be: the process, or the power, ended

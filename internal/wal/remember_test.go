@@ -86,6 +86,51 @@ func TestT1DeletedProducersAreRemembered(t *testing.T) {
 	}
 }
 
+// TestT1TheStartPassesTheActiveSegment: a deletion up to the log's end leaves the active segment, and of its producers
+// nothing has to be in a file. When it is rolled it lies below the start: recovery must not drop what only it knows.
+func TestT1TheStartPassesTheActiveSegment(t *testing.T) {
+	early := map[string]int{"the mark holds those that came early": 5, "a file knows those that came early": maxInlineProducers + 5}
+	for name, early := range early {
+		t.Run(name, func(t *testing.T) {
+			e, disk, _, _ := onDisks(t)
+			e.cfg.SegmentBytes = 30_000
+			l, _ := e.open()
+			var sent []record.Batch
+			write := func(to int) {
+				for id := len(sent); id < to; id++ {
+					b := batch(1, 500, 1, &record.Producer{ID: model.ProducerID(id)})
+					sent = append(sent, bytes.Clone(b))
+					must(t, l, b)
+				}
+			}
+			must(t, l, batch(1, 29_000, 1, nil)) // a segment of its own: recovery cannot walk from offset 0
+			write(early)
+			l.keepUp()
+			l.keepUp()
+			write(maxInlineProducers + 10)
+			if _, err := l.DeleteBefore(l.End()); err != nil {
+				t.Fatal(err)
+			}
+			must(t, l, batch(1, 29_000, 1, nil))
+			for _, m := range []crashfs.Mode{crashfs.Lose, crashfs.Keep, crashfs.Random} {
+				again := newEnv(t, disk.CrashClone(m), e.dir)
+				again.cfg = e.cfg
+				l2, _ := again.open()
+				for id, b := range sent {
+					if out, err := try(l2, bytes.Clone(b)); err != nil || !out.Duplicate || out.BaseOffset != model.Offset(1+id) {
+						t.Fatalf("mode %d: producer %d's retry: %+v, %v", m, id, out, err)
+					}
+				}
+				if _, err := l2.DeleteBefore(l2.End()); err != nil || len(l2.core.segs) != 1 {
+					t.Errorf("mode %d: deleting again: %v, %d segments are left", m, err, len(l2.core.segs))
+				}
+				l2.Abandon(nil)
+			}
+			l.Abandon(nil)
+		})
+	}
+}
+
 // TestT2AbortedAreRemembered: more aborted transactions than fit beside a mark, and producers that are known further
 // than the file of transactions: what was deleted is gone, the rest is named after a crash as before it.
 func TestT2AbortedAreRemembered(t *testing.T) {

@@ -61,19 +61,26 @@ func (r *recovery) rewriteHeader(f *file, s *found) error {
 	return r.l.fs.SyncDir(r.l.dir)
 }
 
-// settleHeader reads the header page of what is the last segment now, if that was not known when the headers
-// were read. If files are to be removed on the word of its mark, the mark is made durable first.
-func (r *recovery) settleHeader(removing bool) error {
+// readLast reads the header page of what is the last segment now, if that was not known when the headers were read.
+func (r *recovery) readLast() error {
 	if len(r.found) == 0 {
 		return nil
 	}
 	s := &r.found[len(r.found)-1]
-	if s.page == nil {
-		if err := r.header(s, true); err != nil {
-			return err
-		}
+	if s.page != nil {
+		return nil
 	}
-	if !removing || s.err != nil || !s.marked {
+	return r.header(s, true)
+}
+
+// settleHeader makes the last segment's mark durable, on whose word files are about to be removed, and the names of the
+// snapshot files that it counts on.
+func (r *recovery) settleHeader() error {
+	if len(r.found) == 0 {
+		return nil
+	}
+	s := &r.found[len(r.found)-1]
+	if s.err != nil || !s.marked {
 		return nil
 	}
 	f, err := r.l.segmentFile(s.number)

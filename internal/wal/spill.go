@@ -1,11 +1,9 @@
 package wal
 
 import (
-	"errors"
 	"fmt"
 
 	"chronik/internal/model"
-	"chronik/internal/vfs"
 	"chronik/internal/wal/epoch"
 	"chronik/internal/wal/producer"
 	"chronik/internal/wal/txn"
@@ -104,13 +102,14 @@ func (l *Log) writeSnapshots(s *snapshots) error {
 
 // rememberProducers makes the producers durable before the batches below base go, from which recovery could
 // have learned of them: a producer is forgotten when it expires, not when its records are deleted (T1). m is
-// the mark on disk. There is nothing to do while a file knows what goes. The caller has upkeep and turn.
+// the mark on disk. There is nothing to do while it holds them itself, or leaves them to a file that knows
+// what goes. The caller has upkeep and turn.
 //
 // Epochs and transactions need no such care: of those, only what is in the log that is left counts.
 func (l *Log) rememberProducers(m *mark, base model.Offset) error {
 	l.mu.Lock()
 	c := &l.core
-	done := base == 0 || c.producers.Len() == 0 || c.marks.files[stateProducers] && c.marks.reach[stateProducers] >= base
+	done := base == 0 || !m.spilled[stateProducers] || c.marks.files[stateProducers] && c.marks.reach[stateProducers] >= base
 	l.mu.Unlock()
 	if done {
 		return nil
@@ -124,11 +123,7 @@ func (l *Log) rememberProducers(m *mark, base model.Offset) error {
 	l.spilling = nil // it is older
 	l.mu.Unlock()
 	s.body[stateProducers] = before.AppendSnapshot(nil, s.end)
-	err := l.writeSnapshots(s)
-	if errors.Is(err, vfs.ErrNoSpace) && !m.spilled[stateProducers] {
-		return nil // the mark itself holds them: a full disk can be emptied (E3)
-	}
-	return err
+	return l.writeSnapshots(s)
 }
 
 // replaceFile writes a file whole and durably under a temporary name and gives it its own (D6).
