@@ -96,7 +96,12 @@ func printConfig(w io.Writer, settings *config.Server) error {
 // serve runs a node until ctx ends or it fails.
 func serve(ctx context.Context, settings *config.Server, s Streams) error {
 	log := slog.New(slog.NewTextHandler(s.Err, &slog.HandlerOptions{Level: settings.LogLevel}))
-	n, err := node.New(settings, node.Env{FS: vfs.OS(), Listen: net.Listen, Now: time.Now, Log: log})
+	n, err := node.New(ctx, settings, node.Env{
+		FS: vfs.OS(), Listen: net.Listen, Now: time.Now, Log: log, ReadFile: os.ReadFile,
+		Dial: func(ctx context.Context, address string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", address)
+		},
+	})
 	if err != nil {
 		return err
 	}

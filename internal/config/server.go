@@ -23,6 +23,14 @@ type Server struct {
 	ConfigFile     string // empty if there is none
 	LogLevel       slog.Level
 
+	// Of a node of a cluster; see Clustered.
+
+	RaftAddr        string // host:port for other nodes; empty: the node is alone
+	Peers           []Peer // the other nodes, by ID
+	ReplicationPort int
+	Rack            string
+	SecretFile      string // empty: nodes are believed
+
 	// Kafka are the broker keys that file and environment set. StaticKeys has these and the derived ones.
 	Kafka map[string]string
 
@@ -50,7 +58,7 @@ func (s Setting) Env() string {
 }
 
 // Settings are the settings of the process. Callers must not change them.
-var Settings = []Setting{
+var Settings = append([]Setting{
 	{Name: "kafka-port", Default: "9092", set: func(s *Server, v string) (err error) { s.KafkaPort, err = parsePort(v); return },
 		Doc: "TCP port for Kafka clients; 0 takes any free one."},
 	{Name: "bind-addr", Default: "127.0.0.1", set: setBindAddr,
@@ -67,7 +75,7 @@ var Settings = []Setting{
 		Doc: "TOML file with these settings and, in a table [kafka], Kafka's broker keys. It cannot be named in the file itself."},
 	{Name: "log-level", Default: "info", set: setLogLevel,
 		Doc: "The least severe messages to log: debug, info, warn or error."},
-}
+}, clusterSettings...)
 
 func parsePort(v string) (int, error) {
 	n, err := strconv.ParseUint(v, 10, 16)
@@ -155,7 +163,7 @@ func (s *Server) finish() error {
 	if s.KafkaPort != 0 && s.KafkaPort == s.HTTPPort {
 		return fmt.Errorf("kafka-port and http-port are both %d: change one of them", s.KafkaPort)
 	}
-	return nil
+	return s.finishCluster()
 }
 
 // derived are the broker keys that follow from settings, and which.

@@ -2,6 +2,7 @@ package node
 
 import (
 	"log/slog"
+	"slices"
 	"sync/atomic"
 
 	"chronik/internal/config"
@@ -18,6 +19,11 @@ type follower struct {
 	replicas *replica.Set
 	log      *slog.Logger
 
+	// Of a node of a cluster.
+
+	incarnation image.UUID                       // of this process: what its registration grants is known when the metadata have it (R1)
+	nodes       func(*image.Image, *image.Delta) // hears of changes of nodes, before partitions follow them
+
 	current atomic.Pointer[effective]
 }
 
@@ -30,15 +36,38 @@ type effective struct {
 
 // start takes the image that the log led to at start.
 func (f *follower) start(im *image.Image) error {
-	eff, err := f.resolve(im)
-	if err != nil {
+	if err := f.configure(im); err != nil {
 		return err
 	}
-	f.current.Store(eff)
+	f.granted(im)
 	for t := range im.Topics() {
-		f.ensure(t, eff)
+		f.ensure(t, f.current.Load())
 	}
 	return nil
+}
+
+// configure takes the configuration that an image amounts to.
+func (f *follower) configure(im *image.Image) error {
+	eff, err := f.resolve(im)
+	if err == nil {
+		f.current.Store(eff)
+	}
+	return err
+}
+
+// granted tells the partitions which broker epochs there are. They have no roles before this incarnation has its own.
+func (f *follower) granted(im *image.Image) {
+	self := im.Node(f.node)
+	if f.incarnation == (image.UUID{}) || self == nil || self.Incarnation != f.incarnation {
+		return
+	}
+	f.replicas.Registered(model.BrokerEpoch(self.Epoch), func(id model.BrokerID) (model.BrokerEpoch, bool) {
+		n := im.Node(id)
+		if n == nil {
+			return model.NoBrokerEpoch, false
+		}
+		return model.BrokerEpoch(n.Epoch), !n.Fenced
+	})
 }
 
 // apply follows one change; it implements quorum.Applied. Deletions come first: a topic may be deleted and
@@ -49,6 +78,14 @@ func (f *follower) apply(im *image.Image, d *image.Delta) {
 			f.replicas.Remove(model.TopicPartition{Topic: t.Name, Partition: int32(n)})
 		}
 	}
+	for _, tp := range d.Unclean {
+		f.log.Error("a leader was elected that may lack acknowledged records: they are lost (unclean.leader.election.enable)", "partition", tp.String())
+	}
+	if len(d.NodesChanged) > 0 && f.nodes != nil {
+		f.nodes(im, d)
+		f.granted(im)
+	}
+	f.abandon(d)
 	if d.ClusterConfig || len(d.NodeConfigs) > 0 {
 		f.reconfigure(im)
 		return
@@ -62,6 +99,15 @@ func (f *follower) apply(im *image.Image, d *image.Delta) {
 	}
 	for _, p := range d.Partitions {
 		f.ensureOne(p.Topic, p.Partition, f.settings(p.Topic, eff))
+	}
+}
+
+// abandon removes the partitions that a reassignment has taken from this node.
+func (f *follower) abandon(d *image.Delta) {
+	for _, p := range d.Partitions {
+		if p.Old != nil && slices.Contains(p.Old.Replicas, f.node) && !slices.Contains(p.New.Replicas, f.node) {
+			f.replicas.Remove(model.TopicPartition{Topic: p.Topic.Name, Partition: p.Partition})
+		}
 	}
 }
 

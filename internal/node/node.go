@@ -30,7 +30,12 @@ type Env struct {
 	FS     vfs.FS
 	Listen func(network, address string) (net.Listener, error)
 	Now    func() time.Time
-	Log    *slog.Logger
+
+	// Of a node of a cluster.
+	Dial     func(ctx context.Context, address string) (net.Conn, error) // other nodes
+	ReadFile func(name string) ([]byte, error)                           // the secret
+
+	Log *slog.Logger
 
 	// What else tests turn; zero is the default.
 	Tick          time.Duration // how often the logs' marks and idle files are seen to
@@ -46,7 +51,9 @@ type Node struct {
 	identity quorum.Identity
 	data     *wal.Committer // of the partitions
 	meta     *wal.Committer // of the metadata log: its own I/O lane (R8)
-	quorum   *quorum.Local
+	quorum   metadataLog
+	local    *quorum.Local // the same, of a node alone; else nil
+	cluster  *cluster      // nil: the node is alone
 	follower *follower
 	replicas *replica.Set
 	broker   *api.Broker
@@ -61,28 +68,51 @@ type Node struct {
 	err     error // written before failed is closed
 }
 
-// New starts a node. When it returns without an error the node serves; Stop must follow.
-func New(settings *config.Server, env Env) (*Node, error) {
+// metadataLog is the metadata log, alone or of a quorum.
+type metadataLog interface {
+	quorum.Log
+	Close() error
+}
+
+// New starts a node. When it returns without an error the node serves; Stop must follow. Until then the end of ctx ends the start: a node of a cluster
+// may have to wait for others.
+func New(ctx context.Context, settings *config.Server, env Env) (*Node, error) {
 	n := &Node{settings: settings, env: env, failed: make(chan struct{})}
 	background, stop := context.WithCancel(context.Background())
 	n.stop = stop
-	for _, step := range []struct {
-		what string
-		do   func(context.Context) error
-	}{
+	defer context.AfterFunc(ctx, stop)()
+	steps := n.alone()
+	if settings.Clustered() {
+		n.cluster = newCluster(n)
+		steps = n.cluster.steps()
+	}
+	for _, step := range steps {
+		if err := step.do(background); err != nil {
+			return nil, errors.Join(fmt.Errorf("%s: %w", step.what, err), n.tearDown(context.Background()))
+		}
+	}
+	return n, nil
+}
+
+// step is a part of the start.
+type step struct {
+	what string
+	do   func(context.Context) error
+}
+
+func (n *Node) alone() []step {
+	return []step{
 		{"data directory", n.openDirectory},
+		{"data directory", n.identify},
+		{"disk", n.openLane},
+		{"disk", n.openDisk},
 		{"metadata log", n.openMetadata},
 		{"listener", n.listen},
 		{"registration", n.register},
 		{"partitions", n.openPartitions},
 		{"broker", n.serve},
 		{"HTTP", n.serveHTTP},
-	} {
-		if err := step.do(background); err != nil {
-			return nil, errors.Join(fmt.Errorf("%s: %w", step.what, err), n.tearDown(context.Background()))
-		}
 	}
-	return n, nil
 }
 
 // Failed is closed when the node cannot go on; Err then says why.
@@ -118,6 +148,10 @@ func (n *Node) StartLine() string {
 	if err == nil && topic.Relaxed() {
 		durability = fmt.Sprintf("records are acknowledged before they are synced (log.flush.interval.messages=%d): a power loss can take them", topic.FlushMessages)
 	}
+	if n.cluster != nil {
+		return fmt.Sprintf("chronik node %d of cluster %s: Kafka on %s, HTTP on http://%s, other nodes on %s and %s, data in %s; %s",
+			n.settings.NodeID, n.identity.ClusterID, n.KafkaAddr(), n.HTTPAddr(), n.cluster.control.Addr(), n.cluster.replication.Addr(), n.settings.DataDir, durability)
+	}
 	return fmt.Sprintf("chronik standalone, node %d: Kafka on %s, HTTP on http://%s, data in %s (cluster %s); %s",
 		n.settings.NodeID, n.KafkaAddr(), n.HTTPAddr(), n.settings.DataDir, n.identity.ClusterID, durability)
 }
@@ -134,6 +168,9 @@ func (n *Node) tearDown(ctx context.Context) error {
 	if n.http != nil {
 		errs = append(errs, n.http.Shutdown(ctx))
 	}
+	if n.cluster != nil {
+		n.cluster.leave(ctx)
+	}
 	if n.server != nil {
 		errs = append(errs, n.server.Shutdown(ctx))
 	} else if n.kafka != nil {
@@ -144,13 +181,22 @@ func (n *Node) tearDown(ctx context.Context) error {
 	if n.replicas != nil {
 		errs = append(errs, n.replicas.Close())
 	}
+	if n.cluster != nil {
+		n.cluster.farewell(ctx)
+	}
 	if n.quorum != nil {
 		errs = append(errs, n.quorum.Close())
+	}
+	if n.cluster != nil {
+		n.cluster.close()
 	}
 	for _, c := range []*wal.Committer{n.data, n.meta} {
 		if c != nil {
 			c.Close()
 		}
+	}
+	if n.cluster != nil && errors.Join(errs...) == nil {
+		errs = append(errs, n.cluster.markClean())
 	}
 	if n.lock != nil {
 		errs = append(errs, n.lock.Close())

@@ -86,7 +86,7 @@ func TestRefusesToStart(t *testing.T) {
 			if tc.change != nil {
 				tc.change(&second)
 			}
-			n, err := node.New(nodetest.Settings(t, second), b.Env())
+			n, err := node.New(t.Context(), nodetest.Settings(t, second), b.Env())
 			if err == nil {
 				_ = n.Stop(context.Background())
 				t.Fatal("it started")
@@ -123,7 +123,7 @@ func TestADirectoryThatCannotBeMade(t *testing.T) {
 	b := nodetest.Start(t, nodetest.Options{})
 	env := b.Env()
 	env.FS = disk
-	_, err := node.New(nodetest.Settings(t, nodetest.Options{}), env)
+	_, err := node.New(t.Context(), nodetest.Settings(t, nodetest.Options{}), env)
 	if err == nil || !strings.Contains(err.Error(), "--data-dir") {
 		t.Errorf("got %v, want an error that names --data-dir", err)
 	}

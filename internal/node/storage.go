@@ -23,7 +23,7 @@ import (
 // lockName keeps two processes from using one data directory.
 const lockName = ".lock"
 
-// openDirectory takes the data directory and learns whose it is.
+// openDirectory takes the data directory.
 func (n *Node) openDirectory(context.Context) error {
 	dir := n.settings.DataDir
 	if err := n.env.FS.MkdirAll(dir); err != nil {
@@ -37,7 +37,12 @@ func (n *Node) openDirectory(context.Context) error {
 		return err
 	}
 	n.lock = lock
-	n.identity, err = quorum.OpenIdentity(n.env.FS, dir, n.settings.NodeID, func() quorum.Identity {
+	return nil
+}
+
+// identify learns, or decides, whose data the directory of a node alone holds.
+func (n *Node) identify(context.Context) (err error) {
+	n.identity, err = quorum.OpenIdentity(n.env.FS, n.settings.DataDir, n.settings.NodeID, func() quorum.Identity {
 		return quorum.Identity{
 			ClusterID: model.NewTopicID().String(), NodeID: n.settings.NodeID, Directory: image.UUID(model.NewTopicID()),
 		}
@@ -45,18 +50,37 @@ func (n *Node) openDirectory(context.Context) error {
 	return err
 }
 
-func (n *Node) openMetadata(context.Context) error {
+// openLane brings up what writes metadata.
+func (n *Node) openLane(context.Context) error {
 	n.meta = wal.NewCommitter(wal.CommitterOptions{FS: n.env.FS, Workers: 1, OpenFiles: 8, Tick: n.env.Tick, Now: n.env.Now})
+	return nil
+}
+
+// openDisk brings up what writes records.
+func (n *Node) openDisk(context.Context) error {
 	journal, err := n.openJournal()
 	if err != nil {
 		return err
 	}
 	n.data = wal.NewCommitter(wal.CommitterOptions{FS: n.env.FS, Tick: n.env.Tick, Now: n.env.Now, Journal: journal})
-	n.quorum, err = quorum.OpenLocal(quorum.Options{
+	return nil
+}
+
+// openMetadata opens the metadata log of a node alone.
+func (n *Node) openMetadata(context.Context) error {
+	local, err := quorum.OpenLocal(n.metadataOptions())
+	if err != nil {
+		return err
+	}
+	n.local, n.quorum = local, local
+	return nil
+}
+
+func (n *Node) metadataOptions() quorum.Options {
+	return quorum.Options{
 		FS: n.env.FS, Dir: path.Join(n.settings.DataDir, "wal", "__meta"), ClusterID: n.identity.ClusterID,
 		Committer: n.meta, Now: n.env.Now, Log: n.env.Log, SnapshotEvery: n.env.SnapshotEvery,
-	})
-	return err
+	}
 }
 
 // openJournal puts back what the partitions' logs share, before any of them is opened.
@@ -75,32 +99,44 @@ func (n *Node) openJournal() (*wal.Journal, error) {
 	return j, nil
 }
 
-// register follows the metadata and tells the cluster where this broker is reached.
+// register follows the metadata and tells the cluster, which is this node alone, where it is reached.
 func (n *Node) register(ctx context.Context) error {
-	port := n.settings.KafkaPort
-	if tcp, ok := n.kafka.Addr().(*net.TCPAddr); ok {
-		port = tcp.Port
-	}
-	static := n.settings.StaticKeys(port)
-	var err error
-	n.replicas, err = replica.NewSet(replica.Env{
-		FS: n.env.FS, DataDir: n.settings.DataDir, Committer: n.data, Now: n.env.Now, Log: n.env.Log, Node: n.settings.NodeID,
-	})
-	if err != nil {
+	n.follower = n.newFollower()
+	if err := n.openReplicas(replica.Env{}); err != nil {
 		return err
 	}
-	n.follower = &follower{node: n.settings.NodeID, static: static, replicas: n.replicas, log: n.env.Log}
-	if err := n.follower.start(n.quorum.Images().Load()); err != nil {
+	if err := n.follower.start(n.local.Images().Load()); err != nil {
 		return err
 	}
-	n.quorum.Follow(n.follower.apply)
-	_, err = n.quorum.Propose(ctx, func(im *image.Image) ([]*command.Command, error) {
-		return controller.RegisterNode(controller.Inputs{Image: im, Static: static, NodeID: n.settings.NodeID}, n.registration(port))
+	n.local.Follow(n.follower.apply)
+	_, err := n.local.Propose(ctx, func(im *image.Image) ([]*command.Command, error) {
+		return controller.RegisterNode(controller.Inputs{Image: im, Static: n.follower.static, NodeID: n.settings.NodeID}, n.registration())
 	})
 	return err
 }
 
-func (n *Node) registration(port int) controller.Registration {
+func (n *Node) newFollower() *follower {
+	return &follower{node: n.settings.NodeID, static: n.settings.StaticKeys(n.kafkaPort()), log: n.env.Log}
+}
+
+// openReplicas prepares for partitions. The environment may have what partitions with several replicas need.
+func (n *Node) openReplicas(env replica.Env) (err error) {
+	env.FS, env.DataDir, env.Committer, env.Now, env.Log, env.Node = n.env.FS, n.settings.DataDir, n.data, n.env.Now, n.env.Log, n.settings.NodeID
+	n.replicas, err = replica.NewSet(env)
+	n.follower.replicas = n.replicas
+	return err
+}
+
+// kafkaPort is the port that is really listened on.
+func (n *Node) kafkaPort() int {
+	if tcp, ok := n.kafka.Addr().(*net.TCPAddr); ok {
+		return tcp.Port
+	}
+	return n.settings.KafkaPort
+}
+
+func (n *Node) registration() controller.Registration {
+	port := n.kafkaPort()
 	if n.settings.AdvertisedPort != 0 {
 		port = n.settings.AdvertisedPort
 	}
@@ -116,10 +152,13 @@ func (n *Node) openPartitions(context.Context) error {
 	if err := n.replicas.RemoveStrays(); err != nil {
 		return err
 	}
-	var err error
+	return n.openBroker(nil)
+}
+
+func (n *Node) openBroker(others *api.Cluster) (err error) {
 	n.broker, err = api.New(api.Deps{
 		NodeID: n.settings.NodeID, DataDir: n.settings.DataDir, Metadata: n.quorum, Replicas: n.replicas,
-		Static: n.follower.static, Config: n.follower.broker,
+		Static: n.follower.static, Config: n.follower.broker, Cluster: others,
 		Space: func() (uint64, uint64, error) { return n.env.FS.Space(n.settings.DataDir) },
 	})
 	return err

@@ -74,5 +74,8 @@ func (r *Replica) notLeader(err error) error {
 	if a == nil {
 		return err
 	}
+	if m := r.member.Load(); m != nil && a.State.Leader == m.set.env.Node {
+		return err // it is to lead and does not yet, or cannot: who is told to ask here would do so again and again
+	}
 	return &LeaderError{Err: err, Leader: a.State.Leader, Epoch: a.State.LeaderEpoch}
 }

@@ -37,7 +37,7 @@ func startTCP(t testing.TB, dir string) *tcpBroker {
 		t.Fatal(err)
 	}
 	b := &tcpBroker{t: t, dir: dir}
-	b.node, err = node.New(settings, node.Env{
+	b.node, err = node.New(t.Context(), settings, node.Env{
 		FS: vfs.OS(), Now: time.Now, Log: slog.New(slog.DiscardHandler),
 		Listen: func(_, address string) (net.Listener, error) {
 			l, err := net.Listen("tcp", "127.0.0.1:0") // any free port, whatever the settings say

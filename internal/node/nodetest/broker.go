@@ -48,7 +48,7 @@ func Start(t testing.TB, o Options) *Broker {
 		o.FS = crashfs.New(1)
 	}
 	b := &Broker{FS: o.FS, Net: memnet.New(), Log: new(Log), t: t, opts: o}
-	n, err := node.New(Settings(t, o), b.Env())
+	n, err := node.New(t.Context(), Settings(t, o), b.Env())
 	if err != nil {
 		t.Fatalf("the node does not start: %v", err)
 	}

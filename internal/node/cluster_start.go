@@ -1,0 +1,158 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"path"
+	"slices"
+	"sync"
+	"time"
+
+	"chronik/internal/metadata/controller"
+	"chronik/internal/metadata/image"
+	"chronik/internal/model"
+	"chronik/internal/replica"
+	"chronik/internal/replication/stream"
+	"chronik/internal/wal"
+)
+
+// cleanName is there while a node that closed all its logs is stopped.
+const cleanName = "clean_stop"
+
+// coldReads is how many followers' reads from the disk are under way at a time.
+const coldReads = 4
+
+// steps are those of the start of a node of a cluster. Others have to start too before it comes to an end.
+func (c *cluster) steps() []step {
+	n := c.node
+	return []step{
+		{"data directory", n.openDirectory},
+		{"disk", n.openLane},
+		{"listeners for other nodes", c.listen},
+		{"cluster", c.begin},
+		{"disk", n.openDisk},
+		{"listener", n.listen},
+		{"metadata log", c.openMetadata},
+		{"metadata", c.follow},
+		{"partitions", c.openPartitions},
+		{"broker", n.serve},
+		{"registration", c.keepSession},
+		{"HTTP", n.serveHTTP},
+	}
+}
+
+// follow waits until the metadata here are not older than anything that was acknowledged, and follows them from there: nothing may be
+// deleted because an older image lacks it.
+func (c *cluster) follow(ctx context.Context) error {
+	n := c.node
+	clean, err := c.takeCleanMark()
+	if err != nil {
+		return err
+	}
+	var cuts cutLogs
+	cfg := n.follower.broker()
+	err = n.openReplicas(replica.Env{
+		Controller: c.proposals, Leaders: c.receivers, Recovered: cuts.note,
+		Replication: replica.Replication{LagTime: time.Duration(cfg.ReplicaLagMs) * time.Millisecond, LagEntries: cfg.ReplicaLagMessages},
+	})
+	if err != nil {
+		return err
+	}
+	cold := stream.NewColdReads(coldReads)
+	c.senders.Store(stream.NewSenders(n.replicas, cold))
+	c.running.Go(func() { c.join(ctx) })
+	n.env.Log.Info("waiting for the metadata quorum")
+	if _, err := c.quorum().Linearizable(ctx); err != nil {
+		return err
+	}
+	failed := make(chan error, 1)
+	if err := c.quorum().Follow(ctx, func(im *image.Image) { failed <- n.follower.start(im) }, n.follower.apply); err != nil {
+		return err
+	}
+	if err := <-failed; err != nil {
+		return err
+	}
+	n.replicas.OpenAll(ctx) // what recovery cut off is part of the registration (L2)
+	c.registration = n.registration()
+	c.registration.Incarnation, c.registration.CleanStop = n.follower.incarnation, clean
+	c.registration.Endpoints = c.endpoints(c.registration.Endpoints[0])
+	c.registration.Features = c.active.Inputs(nil).Supported()
+	if !clean {
+		c.registration.Cuts = cuts.list()
+	}
+	return nil
+}
+
+// openPartitions clears away what deleted topics left, and builds the broker.
+func (c *cluster) openPartitions(context.Context) error {
+	if err := c.node.replicas.RemoveStrays(); err != nil {
+		return err
+	}
+	if err := c.node.openBroker(c.deps()); err != nil {
+		return err
+	}
+	c.broker.Store(c.node.broker)
+	return nil
+}
+
+// nodesChanged follows registrations, fencings and removals.
+func (c *cluster) nodesChanged(im *image.Image, d *image.Delta) {
+	for _, id := range d.NodesChanged {
+		switch n := im.Node(id); {
+		case id == c.node.settings.NodeID:
+		case n == nil:
+			c.receivers.forget(id)
+			c.pool.Forget(id)
+		case !n.Fenced:
+			c.receivers.kick(id)
+		}
+	}
+}
+
+// cutLogs gathers the logs that lost their tails.
+type cutLogs struct {
+	mu  sync.Mutex
+	all []controller.Cut
+}
+
+func (c *cutLogs) note(tp model.TopicPartition, topic model.TopicID, r wal.Recovery) {
+	if r.TruncatedBytes == 0 && r.Corruption == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.all = append(c.all, controller.Cut{Topic: topic, Partition: tp.Partition, End: r.End})
+}
+
+func (c *cutLogs) list() []controller.Cut {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.all)
+}
+
+// takeCleanMark tells whether the node was stopped in order, and removes the mark before anything is written.
+func (c *cluster) takeCleanMark() (clean bool, err error) {
+	n := c.node
+	err = n.env.FS.Remove(path.Join(n.settings.DataDir, cleanName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err == nil {
+		err = n.env.FS.SyncDir(n.settings.DataDir)
+	}
+	return err == nil, err
+}
+
+// markClean leaves the mark. Without it the next start takes logs for suspicious that are not, and no harm is done.
+func (c *cluster) markClean() error {
+	n := c.node
+	if c.broker.Load() == nil || n.Err() != nil {
+		return nil // it never came so far, or ended otherwise
+	}
+	file, err := n.env.FS.Create(path.Join(n.settings.DataDir, cleanName))
+	if err != nil {
+		return err
+	}
+	return errors.Join(file.Close(), n.env.FS.SyncDir(n.settings.DataDir))
+}

@@ -1,0 +1,215 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"chronik/internal/broker/api"
+	"chronik/internal/metadata/controller"
+	"chronik/internal/model"
+	"chronik/internal/peer"
+	"chronik/internal/quorum"
+)
+
+const (
+	// joinTime is what one attempt to be taken into the quorum may take.
+	joinTime  = 30 * time.Second
+	joinPause = 500 * time.Millisecond
+	// handOverTime is how long a stopping node waits for others to take over what it leads.
+	handOverTime = 10 * time.Second
+	farewellTime = 2 * time.Second
+)
+
+func compact(ids []model.BrokerID) []model.BrokerID {
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+// join has this node's replica taken into the metadata quorum. It does not give up: others may have to start first.
+func (c *cluster) join(ctx context.Context) {
+	log := c.node.env.Log
+	for ctx.Err() == nil {
+		s, err := c.quorum().Status(ctx)
+		if err != nil || c.takesPart(&s) && !c.learning(&s) {
+			return
+		}
+		attempt, cancel := context.WithTimeout(ctx, joinTime)
+		err = c.client.Join(attempt, peer.JoinRequest{Directory: c.node.identity.Directory, Address: c.node.settings.RaftAddr, Vote: true})
+		cancel()
+		if err == nil {
+			return
+		}
+		if ctx.Err() == nil {
+			log.Warn("this node is not part of the metadata quorum yet; it asks again", "error", err)
+		}
+		pause := time.NewTimer(joinPause)
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+		}
+	}
+}
+
+// learning tells whether this replica has no vote.
+func (c *cluster) learning(s *quorum.Status) bool {
+	return slices.ContainsFunc(s.Observers, func(r quorum.ReplicaStatus) bool { return r.Replica == c.replica() })
+}
+
+// Registration implements peer.SessionOwner.
+func (c *cluster) Registration() controller.Registration { return c.registration }
+
+// Applied implements peer.SessionOwner.
+func (c *cluster) Applied() uint64 { return c.quorum().Images().Load().Index() }
+
+// Registered implements peer.SessionOwner. What the registration grants begins when this node has applied it; see follower.nodesChanged.
+func (c *cluster) Registered(epoch model.BrokerEpoch) {
+	c.epoch.Store(int64(epoch))
+	c.node.env.Log.Info("registered with the active controller", "broker_epoch", int64(epoch))
+}
+
+// Back implements peer.SessionOwner.
+func (c *cluster) Back() { c.node.replicas.SessionChanged(true) }
+
+// Lost implements peer.SessionOwner (R6).
+func (c *cluster) Lost() {
+	c.node.env.Log.Warn("no active controller was heard of within a session: nothing is acknowledged for replicas until one is")
+	c.node.replicas.SessionChanged(false)
+}
+
+// Changed implements peer.SessionOwner.
+func (c *cluster) Changed(r controller.HeartbeatReply) {
+	if r.CaughtUp && !r.Fenced && !c.served {
+		c.served = true
+		close(c.service)
+	}
+	if c.served && r.Fenced && !r.Stopping {
+		c.node.env.Log.Warn("the active controller has taken this node out of service; it comes back with its next heartbeat")
+	}
+}
+
+// Refused implements peer.SessionOwner.
+func (c *cluster) Refused(err error) {
+	var r *controller.Refusal
+	if errors.As(err, &r) && r.Reason == controller.Settling {
+		c.node.env.Log.Info("waiting to be registered", "reason", err)
+		return
+	}
+	c.node.env.Log.Warn("the active controller does not register this node; it is tried again", "error", err)
+}
+
+// Removed implements peer.SessionOwner.
+func (c *cluster) Removed(err error) {
+	c.node.fail(errors.Join(errors.New("this node was removed from the cluster; empty its data directory to let it join again"), err))
+}
+
+// keepSession registers this node, keeps it alive, and returns when it is in service.
+func (c *cluster) keepSession(ctx context.Context) error {
+	cfg := c.node.follower.broker()
+	c.session = peer.NewSession(peer.SessionOptions{
+		Interval: time.Duration(cfg.HeartbeatMs) * time.Millisecond, Timeout: time.Duration(cfg.SessionTimeoutMs) * time.Millisecond,
+		Controller: c.client, Owner: c,
+	})
+	c.node.replicas.SessionChanged(false)
+	c.running.Go(func() { _ = c.session.Run(c.run) }) // Removed tells of the one end that is news
+	return c.wait(ctx, c.service)
+}
+
+func (c *cluster) wait(ctx context.Context, event <-chan struct{}) error {
+	select {
+	case <-event:
+		return nil
+	case <-c.node.failed:
+		return c.node.err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// leave hands over what this node leads, and has it fenced at once. Without an active controller it just goes.
+func (c *cluster) leave(ctx context.Context) {
+	if c.session == nil || c.node.Err() != nil {
+		return
+	}
+	log := c.node.env.Log
+	handOver, cancel := context.WithTimeout(ctx, handOverTime)
+	defer cancel()
+	if err := c.session.HandOver(handOver); err != nil {
+		log.Warn("not everything that this node leads was handed over; the others take over when they miss it", "error", err)
+	}
+}
+
+// farewell has this node fenced, and another voter lead the quorum. Logs are closed by now.
+func (c *cluster) farewell(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, farewellTime)
+	defer cancel()
+	if c.node.Err() != nil {
+		return
+	}
+	if c.session != nil {
+		if err := c.session.Leave(ctx); err != nil {
+			c.node.env.Log.Info("the active controller was not told that this node stops", "error", err)
+		}
+	}
+	r := c.quorum()
+	if r == nil {
+		return
+	}
+	if _, _, _, leading := r.Leader(); !leading {
+		return
+	}
+	s, err := r.Status(ctx)
+	if err != nil {
+		return
+	}
+	var best quorum.ReplicaStatus
+	for _, v := range s.Voters {
+		if v.Replica != c.replica() && v.LogEnd > best.LogEnd {
+			best = v
+		}
+	}
+	if best.LogEnd == 0 {
+		return // nobody else
+	}
+	if err := r.TransferTo(ctx, best.Node); err != nil {
+		c.node.env.Log.Info("the metadata quorum was not handed over", "error", err)
+	}
+}
+
+// Forward implements peer.Forwarder: it answers what another broker, or this one, was asked by a client.
+func (c *cluster) Forward(ctx context.Context, _ peer.Caller, q peer.ClientRequest) ([]byte, error) {
+	b := c.broker.Load()
+	if b == nil {
+		return nil, &quorum.NotControllerError{Leader: model.NoBroker}
+	}
+	f := api.Forwarded{Key: q.APIKey, Version: q.APIVersion, Listener: q.Listener, Body: q.Body}
+	if q.ClientID != nil {
+		f.ClientID = *q.ClientID
+	}
+	return b.Answer(ctx, f)
+}
+
+// forwarder passes clients' requests on to the active controller.
+type forwarder struct{ client *peer.Client }
+
+// Forward implements api.Forwarder.
+func (f forwarder) Forward(ctx context.Context, q api.Forwarded) ([]byte, error) {
+	body, err := f.client.Forward(ctx, peer.ClientRequest{APIKey: q.Key, APIVersion: q.Version, ClientID: &q.ClientID, Body: q.Body, Listener: q.Listener})
+	if errors.Is(err, peer.ErrUnavailable) {
+		err = errors.Join(&quorum.NotControllerError{Leader: model.NoBroker}, err)
+	}
+	return body, err
+}
+
+// deps is what the APIs need of a cluster.
+func (c *cluster) deps() *api.Cluster {
+	return &api.Cluster{
+		Forwarder: forwarder{c.client}, Controller: c.controllerID, Quorum: c.quorum(),
+		ProducerIDs: func(ctx context.Context) (controller.ProducerIDBlock, error) {
+			return c.client.AllocateProducerIDs(ctx, c.brokerEpoch())
+		},
+		Inputs: c.active.Inputs,
+	}
+}

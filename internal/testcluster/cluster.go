@@ -1,0 +1,223 @@
+package testcluster
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"chronik/internal/config"
+	"chronik/internal/memnet"
+	"chronik/internal/node"
+	"chronik/internal/node/nodetest"
+	"chronik/internal/vfs/crashfs"
+)
+
+const (
+	clientHost = "client"
+	secret     = "a secret that only nodes of this cluster know"
+	startTime  = 30 * time.Second // virtual, until a start is taken for failed
+)
+
+// Cluster is nodes 1 to n of one configuration.
+type Cluster struct {
+	T   testing.TB
+	Net *memnet.Network
+
+	peers int
+	kafka map[string]string
+
+	mu    sync.Mutex
+	nodes map[int]*Node
+	disks map[int]*crashfs.FS
+}
+
+// Node is a running node.
+type Node struct {
+	*node.Node
+	Log *nodetest.Log
+}
+
+// New makes a cluster of which no node runs yet. The keys are broker keys of all nodes.
+func New(t testing.TB, nodes int, kafka map[string]string) *Cluster {
+	c := &Cluster{T: t, Net: memnet.New(), peers: nodes, kafka: kafka, nodes: map[int]*Node{}, disks: map[int]*crashfs.FS{}}
+	for id := 1; id <= nodes; id++ {
+		c.disks[id] = crashfs.New(uint64(id))
+	}
+	t.Cleanup(c.StopAll)
+	return c
+}
+
+// Start makes a cluster and starts all of its nodes.
+func Start(t testing.TB, nodes int, kafka map[string]string) *Cluster {
+	t.Helper()
+	c := New(t, nodes, kafka)
+	var ids []int
+	for id := 1; id <= nodes; id++ {
+		ids = append(ids, id)
+	}
+	c.Run(ids...)
+	return c
+}
+
+// Run starts nodes at the same time, and returns when they serve.
+func (c *Cluster) Run(ids ...int) {
+	c.T.Helper()
+	errs := make(chan error, len(ids))
+	for _, id := range ids {
+		go func() { errs <- c.start(id, c.settings(id)) }()
+	}
+	for range ids {
+		if err := <-errs; err != nil {
+			c.T.Errorf("a node does not start: %v", err)
+		}
+	}
+	if c.T.Failed() {
+		c.T.FailNow()
+	}
+}
+
+// RunAlone starts a node that knows of no other.
+func (c *Cluster) RunAlone(id int) {
+	c.T.Helper()
+	if err := c.start(id, map[string]string{"node-id": fmt.Sprint(id), "bind-addr": host(id), "data-dir": "/data"}); err != nil {
+		c.T.Fatal(err)
+	}
+}
+
+func host(id int) string { return fmt.Sprintf("n%d", id) }
+
+// settings are the command line of a node of the cluster.
+func (c *Cluster) settings(id int) map[string]string {
+	var peers []string
+	for o := 1; o <= c.peers; o++ {
+		if o != id {
+			peers = append(peers, fmt.Sprintf("%d@%s:5001", o, host(o)))
+		}
+	}
+	return map[string]string{
+		"node-id": fmt.Sprint(id), "bind-addr": host(id), "data-dir": "/data", "raft-addr": host(id) + ":5001",
+		"peers": strings.Join(peers, ","), "cluster-secret-file": "/secret",
+	}
+}
+
+func (c *Cluster) start(id int, flags map[string]string) error {
+	s, err := config.Load(config.Inputs{Flags: flags})
+	if err != nil {
+		return err
+	}
+	maps.Copy(s.Kafka, c.kafka)
+	out := &Node{Log: new(nodetest.Log)}
+	c.mu.Lock()
+	disk := c.disks[id]
+	c.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), startTime)
+	defer cancel()
+	out.Node, err = node.New(ctx, s, node.Env{
+		FS: disk, Now: time.Now, Log: slog.New(slog.NewTextHandler(out.Log, nil)),
+		Listen: func(_, address string) (net.Listener, error) {
+			l, err := c.Net.Listen(address)
+			if err != nil {
+				return nil, err
+			}
+			return l, nil
+		},
+		Dial:     func(ctx context.Context, address string) (net.Conn, error) { return c.Net.Dial(ctx, host(id), address) },
+		ReadFile: func(string) ([]byte, error) { return []byte(secret), nil },
+	})
+	if err != nil {
+		return fmt.Errorf("node %d: %w\n%s", id, err, out.Log)
+	}
+	c.mu.Lock()
+	c.nodes[id] = out
+	c.mu.Unlock()
+	return nil
+}
+
+// Stop ends a node in order.
+func (c *Cluster) Stop(id int) {
+	c.T.Helper()
+	n := c.take(id)
+	ctx, cancel := context.WithTimeout(context.Background(), startTime)
+	defer cancel()
+	if err := n.Node.Stop(ctx); err != nil {
+		c.T.Errorf("node %d does not stop in order: %v", id, err)
+	}
+}
+
+// Kill cuts a node's power. Its disk is then one that this may leave.
+func (c *Cluster) Kill(id int) {
+	c.T.Helper()
+	n := c.take(id)
+	for o := 1; o <= c.peers; o++ {
+		if o != id {
+			c.Net.Partition(host(id), host(o))
+		}
+	}
+	c.Net.Partition(host(id), clientHost)
+	c.disks[id] = c.disks[id].Crash(crashfs.Random)
+	gone, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = n.Node.Stop(gone) // the goroutines go; there is no disk for them to write to
+	for o := 1; o <= c.peers; o++ {
+		c.Net.Heal(host(id), host(o))
+	}
+	c.Net.Heal(host(id), clientHost)
+}
+
+func (c *Cluster) take(id int) *Node {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := c.nodes[id]
+	if n == nil {
+		c.T.Fatalf("node %d does not run", id)
+	}
+	delete(c.nodes, id)
+	return n
+}
+
+// StopAll ends the nodes that still run, at the same time: none of them can hand over.
+func (c *Cluster) StopAll() {
+	c.mu.Lock()
+	running := maps.Clone(c.nodes)
+	clear(c.nodes)
+	c.mu.Unlock()
+	var all sync.WaitGroup
+	for id, n := range running {
+		all.Go(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), startTime)
+			defer cancel()
+			if err := n.Node.Stop(ctx); err != nil {
+				c.T.Errorf("node %d does not stop in order: %v", id, err)
+			}
+			if c.T.Failed() {
+				c.T.Logf("log of node %d:\n%s", id, n.Log)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// Client makes a client of all nodes.
+func (c *Cluster) Client(opts ...kgo.Opt) *kgo.Client {
+	c.T.Helper()
+	var seeds []string
+	for id := 1; id <= c.peers; id++ {
+		seeds = append(seeds, host(id)+":9092")
+	}
+	cl, err := kgo.NewClient(append([]kgo.Opt{
+		kgo.SeedBrokers(seeds...), kgo.Dialer(c.Net.Dialer(clientHost)), kgo.DialTimeout(time.Second),
+		kgo.RetryTimeout(time.Minute), kgo.MetadataMinAge(50 * time.Millisecond),
+	}, opts...)...)
+	if err != nil {
+		c.T.Fatal(err)
+	}
+	return cl
+}
