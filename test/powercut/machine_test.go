@@ -163,8 +163,8 @@ func (m *machine) serve() (stop func() error, err error) {
 // start starts a node whose goroutines carry the life's name, so that it can be told that none is left.
 func (m *machine) start(s *supply) (n *node.Node, err error) {
 	m.born++
-	pprof.Do(context.Background(), m.labels(), func(context.Context) {
-		n, err = node.New(m.settings, node.Env{FS: s.cable, Listen: s.card.listen, Now: time.Now, Log: m.log,
+	pprof.Do(context.Background(), m.labels(), func(ctx context.Context) {
+		n, err = node.New(ctx, m.settings, node.Env{FS: s.cable, Listen: s.card.listen, Now: time.Now, Log: m.log,
 			Tick: m.tick, SnapshotEvery: m.every})
 	})
 	return n, err
