@@ -10,6 +10,7 @@ import (
 type ledger struct {
 	w         *world
 	key       partitionKey
+	topic     string
 	name      string
 	committed []stored // that a watermark has passed, on the leader that went furthest
 	start     model.Offset
@@ -29,8 +30,9 @@ type sequence struct {
 	next  int32
 }
 
-func newLedger(w *world, key partitionKey, name string) *ledger {
-	return &ledger{w: w, key: key, name: name, writers: make(map[model.LeaderEpoch]writer), producers: make(map[model.ProducerID]sequence)}
+func newLedger(w *world, key partitionKey, topic string) *ledger {
+	name := fmt.Sprintf("%s-%d of %v", topic, key.num, key.id)
+	return &ledger{w: w, key: key, topic: topic, name: name, writers: make(map[model.LeaderEpoch]writer), producers: make(map[model.ProducerID]sequence)}
 }
 
 func (l *ledger) end() model.Offset {
@@ -181,7 +183,7 @@ func (l *ledger) coveredBy(id nodeID, as string) {
 	switch holds := l.holds(s); {
 	case holds:
 		s.excused = false
-	case !s.excused:
+	case !s.excused && !s.flipped:
 		differs := ""
 		if k, i := l.parts(s); i >= 0 {
 			differs = fmt.Sprintf("; %v where %v is committed", s.batches[i], l.committed[k])

@@ -168,8 +168,7 @@ func (r *replica) discard() {
 	n := r.n
 	n.free(r.log)
 	r.log.Abandon(nil)
-	dir := logsDir + "/" + model.TopicPartition{Topic: r.topic, Partition: r.num}.String()
-	if err := n.disk.files.RemoveAll(dir); err == nil {
+	if err := n.disk.files.RemoveAll(logDir(r.topic, r.num)); err == nil {
 		_ = n.disk.files.SyncDir(logsDir)
 	}
 	delete(n.disk.shadows, partitionKey{r.id, r.num})

@@ -35,11 +35,12 @@ type disk struct {
 	// What a node writes down beside its logs.
 	image        *image.Image // the newest metadata that it has applied
 	stoppedClean bool
+	damaged      map[partitionKey]bool // logs that are to be thrown away
 	shadows      map[partitionKey]*shadow
 }
 
 func newDisk(w *world, owner nodeID) *disk {
-	d := &disk{w: w, owner: owner, shadows: make(map[partitionKey]*shadow)}
+	d := &disk{w: w, owner: owner, shadows: make(map[partitionKey]*shadow), damaged: make(map[partitionKey]bool)}
 	d.wipe()
 	d.first = true
 	return d
@@ -51,6 +52,7 @@ func (d *disk) wipe() {
 	for _, s := range d.shadows {
 		*s = shadow{excused: true}
 	}
+	clear(d.damaged)
 	d.install(crashfs.New(d.w.rng.Uint64()))
 	if err := d.files.MkdirAll(logsDir); err != nil {
 		panic(err) // a disk in memory
@@ -138,7 +140,27 @@ func (d *disk) flip() bool {
 	if err := d.cells.BitFlip(name, at, uint(d.w.rng.IntN(8))); err != nil {
 		panic(fmt.Sprintf("flipping a bit of %s at %d: %v", name, at, err))
 	}
+	for k, s := range d.shadows {
+		if name[:strings.LastIndexByte(name, '/')] == logDir(d.w.ledgers[k].topic, k.num) {
+			s.flipped = true
+		}
+	}
 	return true
+}
+
+// logDir is where a partition's log is.
+func logDir(topic string, num int32) string {
+	return logsDir + "/" + model.TopicPartition{Topic: topic, Partition: num}.String()
+}
+
+// throwAway removes a damaged log, so that the replica begins anew (L2).
+func (d *disk) throwAway(k partitionKey) {
+	if err := d.files.RemoveAll(logDir(d.w.ledgers[k].topic, k.num)); err != nil {
+		return
+	}
+	_ = d.files.SyncDir(logsDir)
+	*d.shadow(k.id, k.num) = shadow{excused: true}
+	delete(d.damaged, k)
 }
 
 // walk visits the files below a directory, in the order of their names.

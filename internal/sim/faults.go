@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
 	"chronik/internal/vfs/crashfs"
@@ -16,7 +17,7 @@ type fault struct {
 
 var faults = []fault{
 	{"crash", 10, (*world).crashOne},
-	{"crash in flight", 12, func(w *world) { w.draw().armed = true }},
+	{"crash in flight", 25, func(w *world) { w.draw().armed = true }},
 	{"kill", 6, func(w *world) { w.down(w.draw(), crashfs.Keep) }},
 	{"all lose power", 4, (*world).crashAll},
 	{"clean stop", 5, (*world).stopOne},
@@ -29,6 +30,9 @@ var faults = []fault{
 	{"failing sync", 3, func(w *world) { w.draw().disk.failNext(faultfs.OpSync) }},
 	{"failing write", 3, func(w *world) { w.draw().disk.failNext(faultfs.OpWrite) }},
 	{"full disk", 5, (*world).fillOne},
+	{"wiped disk", 3, (*world).wipeOne},
+	{"bit flip", 3, (*world).flipOne},
+	{"clock jump", 4, func(w *world) { w.draw().skew += w.between(-10*time.Minute, 10*time.Minute) }},
 	{"healing", 12, (*world).heal},
 }
 
@@ -42,7 +46,7 @@ func (w *world) schedule(events int) {
 			weights[i] = 1 + w.rng.IntN(2*f.weight)
 		}
 	}
-	pace := w.between(50*time.Millisecond, 800*time.Millisecond)
+	pace := w.between(20*time.Millisecond, 300*time.Millisecond)
 	calm := false
 	var next func()
 	next = func() {
@@ -57,7 +61,7 @@ func (w *world) schedule(events int) {
 	}
 	w.until(5*time.Second, func() bool { return w.lastAck > 0 })
 	w.after(pace, next)
-	for w.ran < events && w.step() {
+	for began := w.now; (w.ran < events || w.now < began+10*pace) && w.step(); {
 	}
 	calm = true
 	w.recover()
@@ -89,7 +93,7 @@ func (w *world) down(n *node, mode crashfs.Mode) {
 		return
 	}
 	n.crash(mode)
-	w.after(w.between(time.Millisecond, 3*time.Second), n.start)
+	w.after(w.between(time.Millisecond, time.Second), n.start)
 }
 
 func (w *world) crashMode() crashfs.Mode {
@@ -176,6 +180,54 @@ func (w *world) rain() {
 func (w *world) fillOne() {
 	d := w.draw().disk
 	d.fill(w.rng.Int64N(32 << 10))
+}
+
+// wipeOne replaces a broker by an empty one: the same node ID, another disk (R7).
+func (w *world) wipeOne() {
+	n := w.draw()
+	if !w.spared(n) {
+		return
+	}
+	n.crash(crashfs.Lose)
+	n.disk.wipe()
+	w.note(n.id, "has an empty disk now")
+	w.after(w.between(time.Millisecond, time.Second), n.start)
+}
+
+// flipOne turns a bit over in a log, and starts the process again, so that nothing of it is remembered (L2).
+func (w *world) flipOne() {
+	n := w.draw()
+	if !w.spared(n) || !n.disk.flip() {
+		return
+	}
+	w.note(n.id, "has a flipped bit on its disk")
+	w.down(n, w.crashMode())
+}
+
+// spared tells whether a node's disk may be damaged: of every partition somebody else who may be elected must hold all. And a quorum
+// that loses a voter needs the others.
+func (w *world) spared(n *node) bool {
+	for _, o := range w.nodes[1:] {
+		if o != n && (!o.up || o.disk.limited) {
+			return false
+		}
+	}
+	for _, l := range w.order {
+		t := w.truth.TopicByID(l.key.id)
+		if t == nil {
+			continue
+		}
+		p, other := t.Partitions[l.key.num], false
+		for _, id := range slices.Concat(p.ISR, p.ELR) {
+			o := w.nodes[id]
+			s := o.disk.shadow(l.key.id, l.key.num)
+			other = other || o != n && !s.excused && !s.flipped && l.holds(s)
+		}
+		if !other {
+			return false
+		}
+	}
+	return w.quorumOK(n)
 }
 
 // heal ends all that goes on; what is down comes back by itself.

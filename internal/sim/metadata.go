@@ -33,6 +33,25 @@ func (w *world) learned(n *node, c quorum.Change) {
 	}
 }
 
+// quorumOK tells whether a voter's disk may be lost: the metadata must have a full quorum without gaps to lose one of.
+func (w *world) quorumOK(n *node) bool {
+	if !w.quorate {
+		return true
+	}
+	for _, o := range w.nodes[1:] {
+		if o.voter == nil || o.voter.acting == nil || o == n {
+			continue
+		}
+		s := o.voter.member.Status()
+		whole := len(s.Voters) == min(voters, len(w.nodes)-1) && len(s.Observers) == max(0, len(w.nodes)-1-voters)
+		for _, r := range slices.Concat(s.Voters, s.Observers) {
+			whole = whole && r.CaughtUpEnough && r.Replica.Directory == w.nodes[r.Node].disk.id
+		}
+		return whole
+	}
+	return false
+}
+
 // heads is told who is the active controller of a term: one at most (M1).
 func (w *world) heads(n *node, term uint64) {
 	who := writer{n.id, n.birth}

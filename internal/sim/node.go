@@ -182,7 +182,7 @@ func (n *node) pump() {
 		took := n.disk.syncTime()
 		if n.armed {
 			n.armed = false
-			n.after(n.w.between(0, took), func() { n.w.down(n, n.w.crashMode()) })
+			n.after(n.w.between(0, took), func() { n.w.down(n, crashfs.Random) })
 		}
 		n.after(took, func() {
 			if n.flights[l] == s {

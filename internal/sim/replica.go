@@ -1,12 +1,11 @@
 package sim
 
 import (
-	"errors"
-
 	"chronik/internal/metadata/image"
 	"chronik/internal/model"
 	"chronik/internal/record"
 	"chronik/internal/replication"
+	"chronik/internal/vfs/crashfs"
 	"chronik/internal/wal"
 )
 
@@ -51,8 +50,13 @@ func (r *replica) String() string { return r.n.String() + " " + r.topic }
 
 func (r *replica) openLog() {
 	n := r.n
+	if k := (partitionKey{r.id, r.num}); n.disk.damaged[k] {
+		n.w.note(n.id, "throws a damaged log away")
+		n.disk.throwAway(k)
+		n.cuts = append(n.cuts, cutLog{r.id, r.num, model.NoOffset})
+	}
 	l, found, err := wal.Open(wal.Options{
-		FS: n.disk.files, Dir: logsDir + "/" + model.TopicPartition{Topic: r.topic, Partition: r.num}.String(),
+		FS: n.disk.files, Dir: logDir(r.topic, r.num),
 		Partition: model.TopicPartition{Topic: r.topic, Partition: r.num}, TopicID: r.id,
 		Config: n.w.logConfig, Committer: n.stepper.Committer(), Now: n.wall, Observer: observer{r},
 	})
@@ -73,7 +77,7 @@ func (r *replica) openLog() {
 	if found.Corruption != nil {
 		r.damaged(found.Corruption)
 	}
-	if !found.Clean && found.TruncatedBytes > 0 || found.Corruption != nil {
+	if !found.Clean && found.TruncatedBytes > 0 {
 		n.cuts = append(n.cuts, cutLog{r.id, r.num, found.End})
 	}
 	n.w.note(n.id, "opens its log: %d to %d, %d bytes cut off", int64(found.Start), int64(found.End), found.TruncatedBytes)
@@ -85,7 +89,11 @@ func (r *replica) openLog() {
 		r.damaged(err)
 		return
 	}
-	if err := r.shadow.recovered(l.Start(), content); err != nil && !r.shadow.excused {
+	err = r.shadow.recovered(l.Start(), content)
+	switch {
+	case err != nil && r.shadow.flipped:
+		r.shadow.adopt(l.Start(), content)
+	case err != nil:
 		n.w.fail("L1", "%v: %v", r, err)
 	}
 }
@@ -123,10 +131,17 @@ func (r *replica) read(from, limit model.Offset, most int) ([]byte, model.Offset
 // damaged notes that the log's bytes are not what was written. Only a bit that was flipped on purpose explains that.
 func (r *replica) damaged(err error) {
 	r.n.w.note(r.n.id, "finds its log damaged")
-	if !r.shadow.excused && (errors.Is(err, wal.ErrCorrupt) || errors.Is(err, record.ErrCRC)) {
+	if !r.shadow.flipped {
 		r.n.w.fail("L2", "%v is damaged: %v", r, err)
 	}
 	r.fail(err)
+	n, birth := r.n, r.n.birth
+	n.disk.damaged[partitionKey{r.id, r.num}] = true
+	n.w.after(0, func() {
+		if n.birth == birth {
+			n.w.down(n, crashfs.Keep) // it begins anew, without the log
+		}
+	})
 }
 
 // fail ends the use of the log until it is opened again (D3).

@@ -35,7 +35,8 @@ type shadow struct {
 	batches []stored
 	durable model.Offset // the log said that it is synced up to here
 	agreed  model.Offset // held against what is committed up to here
-	excused bool         // the disk was wiped, or damaged on purpose, since it last held all that is committed
+	excused bool         // the disk was wiped, or the log thrown away as damaged, since it last held all that is committed
+	flipped bool         // there is a flipped bit in it, which may not have been found yet
 }
 
 func (s *shadow) end() model.Offset {
@@ -64,6 +65,12 @@ func (s *shadow) cut(to model.Offset) {
 // restart empties it.
 func (s *shadow) restart(at model.Offset) {
 	*s = shadow{start: at, durable: at, excused: s.excused}
+}
+
+// adopt takes what was found for granted: the log is known to be damaged.
+func (s *shadow) adopt(start model.Offset, found []stored) {
+	s.start, s.batches = start, found
+	s.durable, s.agreed = s.end(), start
 }
 
 // recovered compares what a log holds after a crash with what it must hold: a prefix, and all that was durable (L1).

@@ -149,7 +149,7 @@ func (w *world) ledger(id model.TopicID, num int32, topic string) *ledger {
 	k := partitionKey{id, num}
 	l := w.ledgers[k]
 	if l == nil {
-		l = newLedger(w, k, fmt.Sprintf("%s-%d of %v", topic, num, id))
+		l = newLedger(w, k, topic)
 		w.ledgers[k] = l
 		w.order = append(w.order, l)
 	}
