@@ -141,7 +141,7 @@ func TestFollowsTheController(t *testing.T) {
 		w.lead(model.NoBroker)
 		began := time.Now()
 		go func() {
-			advance(700 * time.Millisecond)
+			time.Sleep(700 * time.Millisecond)
 			w.lead(1)
 		}()
 		if _, err := c.Forward(within(t, 5*time.Second), ClientRequest{}); err != nil || time.Since(began) > time.Second {

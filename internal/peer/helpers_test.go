@@ -222,6 +222,3 @@ func within(t *testing.T, d time.Duration) context.Context {
 	t.Cleanup(cancel)
 	return ctx
 }
-
-// advance lets virtual time pass.
-func advance(d time.Duration) { time.Sleep(d) }
