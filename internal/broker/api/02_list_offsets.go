@@ -38,10 +38,7 @@ func (b *Broker) listOffset(tp model.TopicPartition, p kmsg.ListOffsetsRequestTo
 	out.Partition = p.Partition
 	at, err := b.findOffset(tp, p, req, twice)
 	if err != nil {
-		out.ErrorCode = Code(err)
-		if req.Version < offsetNotAvailable && errors.Is(err, replica.ErrOffsetNotAvailable) {
-			out.ErrorCode = Code(errNoLeader) // what older clients wait for in the same way
-		}
+		out.ErrorCode = listOffsetsCode(err, req.Version)
 		return out
 	}
 	out.Offset, out.Timestamp, out.LeaderEpoch = int64(at.Offset), at.Timestamp, int32(at.Epoch)
@@ -66,6 +63,13 @@ func (b *Broker) findOffset(tp model.TopicPartition, p kmsg.ListOffsetsRequestTo
 
 // offsetNotAvailable is the first version whose clients know that a new leader has to find the high watermark first (KIP-207).
 const offsetNotAvailable = 5
+
+func listOffsetsCode(err error, version int16) int16 {
+	if version < offsetNotAvailable && errors.Is(err, replica.ErrOffsetNotAvailable) {
+		err = errNoLeader // what older clients wait for in the same way
+	}
+	return Code(err)
+}
 
 // placesSince has the version from which on each negative timestamp means a place in the log.
 var placesSince = map[int64]int16{

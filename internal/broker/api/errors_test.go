@@ -41,6 +41,11 @@ var reachable = map[string]error{
 	"producer.ErrOutOfOrderSequence": producer.ErrOutOfOrderSequence, "producer.ErrInvalidProducerEpoch": producer.ErrInvalidProducerEpoch,
 	"producer.ErrInvalidTxnState": producer.ErrInvalidTxnState, "producer.ErrCoordinatorFenced": producer.ErrCoordinatorFenced,
 
+	"replica.ErrOffsetNotAvailable": replica.ErrOffsetNotAvailable, "replica.ErrNotEnoughReplicas": replica.ErrNotEnoughReplicas,
+	"replica.ErrNotEnoughReplicasAfterAppend": replica.ErrNotEnoughReplicasAfterAppend,
+
+	"quorum.ErrUnknownOutcome": quorum.ErrUnknownOutcome, "quorum.ErrNotController": quorum.ErrNotController,
+	"quorum.ErrMembership": quorum.ErrMembership, "quorum.ErrBusy": quorum.ErrBusy,
 	"quorum.ErrStopped": quorum.ErrStopped, "quorum.ErrNoSpace": quorum.ErrNoSpace, "quorum.ErrTooLarge": quorum.ErrTooLarge,
 
 	"fetchsession.ErrSessionNotFound": fetchsession.ErrSessionNotFound, "fetchsession.ErrSessionEpoch": fetchsession.ErrSessionEpoch,

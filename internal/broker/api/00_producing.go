@@ -1,0 +1,232 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"chronik/internal/broker/server"
+	"chronik/internal/model"
+	"chronik/internal/record"
+	"chronik/internal/replica"
+	"chronik/internal/wire"
+)
+
+// producing is one Produce request on its way: what was decoded, the response that it builds, and how many of its
+// partitions are still to be settled, plus one while the request is being taken apart. It is used again when its reply
+// has left.
+type producing struct {
+	slot     *server.Slot
+	broker   *Broker
+	listener string // that the client came in by
+	in       wire.ProduceRequest
+	names    wire.Interner // topic names recur
+	resp     wire.ProduceResponse
+	parts    []wire.ProduceResponsePartition // what the response's topics point into
+	waiters  []partitionWaiter
+	open     atomic.Int32
+	inline   bool // the commit may be done here: one partition, and the client sends nothing before the answer
+
+	deadlines *replica.Deadlines // that end it; nil: none
+	deadline  replica.Deadline
+	expired   bool // waiters may still be told, for nothing: the memory is not used again
+}
+
+var producings = sync.Pool{New: func() any { return new(producing) }}
+
+// keepPartitions is the most partitions whose memory is used again.
+const keepPartitions = 256
+
+// begin lays the response out: the log will hold pointers into it, so nothing of it grows later.
+func (p *producing) begin(slot *server.Slot) {
+	p.slot = slot
+	n := 0
+	for i := range p.in.Topics {
+		n += len(p.in.Topics[i].Partitions)
+	}
+	if cap(p.parts) < n || cap(p.waiters) != n {
+		p.parts, p.waiters = make([]wire.ProduceResponsePartition, n), make([]partitionWaiter, 0, n)
+	}
+	p.parts, p.waiters = p.parts[:n], p.waiters[:0]
+	p.deadlines = nil
+	p.resp.Version, p.resp.Topics, p.resp.Endpoints = p.in.Version, p.resp.Topics[:0], nil
+	rest := p.parts
+	for i := range p.in.Topics {
+		t := &p.in.Topics[i]
+		out := rest[:len(t.Partitions):len(t.Partitions)]
+		rest = rest[len(out):]
+		for j := range out {
+			out[j] = wire.ProduceResponsePartition{Partition: t.Partitions[j].Partition,
+				BaseOffset: model.NoOffset, LogAppendTimeMs: record.NoTimestamp, LogStartOffset: model.NoOffset}
+		}
+		p.resp.Topics = append(p.resp.Topics, wire.ProduceResponseTopic{Name: t.Name, ID: t.ID, Partitions: out})
+	}
+	p.open.Store(1)
+}
+
+// AppendReply implements server.Reply.
+func (p *producing) AppendReply(dst []byte, correlationID int32) []byte {
+	return wire.AppendProduceResponse(dst, correlationID, &p.resp)
+}
+
+// Release implements server.Reply: nobody looks at the request any more.
+func (p *producing) Release() {
+	p.slot = nil
+	p.in.Reset()
+	if p.expired {
+		return
+	}
+	if len(p.parts) > keepPartitions {
+		p.parts, p.waiters, p.resp.Topics = nil, nil, nil
+	}
+	clear(p.parts)
+	producings.Put(p)
+}
+
+// partitionWaiter is told by the log what became of one partition's batch.
+type partitionWaiter struct {
+	of   *producing
+	out  *wire.ProduceResponsePartition
+	told atomic.Bool // by the log, or by the end of the request's time
+}
+
+// waiter registers one more partition to wait for.
+func (p *producing) waiter(out *wire.ProduceResponsePartition) *partitionWaiter {
+	p.waiters = p.waiters[:len(p.waiters)+1]
+	w := &p.waiters[len(p.waiters)-1]
+	w.of, w.out = p, out
+	w.told.Store(false)
+	p.open.Add(1)
+	return w
+}
+
+// Done implements wal.Waiter.
+func (w *partitionWaiter) Done(err error) {
+	if w.told.Swap(true) {
+		return // too late
+	}
+	if err != nil {
+		w.out.ErrorCode, w.out.ErrorMessage, w.out.CurrentLeader = Code(err), message(err), currentLeader(err)
+	}
+	w.of.settle()
+}
+
+// limit has the request end when its time is over. The deadline holds a share of its own, so that it is either taken back before
+// the answer, or has a part in it. The caller holds a share, too.
+func (p *producing) limit(d *replica.Deadlines, received time.Time) {
+	p.open.Add(1)
+	p.deadlines = d
+	if p.deadline.Expired == nil {
+		p.deadline.Expired = p.expire
+	}
+	d.Add(&p.deadline, received, time.Duration(p.in.TimeoutMs)*time.Millisecond)
+}
+
+// expire answers for the partitions whose time is over. What is in the log stays there, and may be acknowledged to a retry.
+func (p *producing) expire() {
+	if p.inline {
+		p.expireInline()
+		return
+	}
+	p.expired = true
+	shares := int32(1)
+	for i := range p.waiters {
+		if w := &p.waiters[i]; !w.told.Swap(true) {
+			w.out.ErrorCode, w.out.ErrorMessage = Code(errProduceTimeout), message(errProduceTimeout)
+			shares++
+		}
+	}
+	if p.open.Add(-shares) == 0 {
+		p.answer()
+	}
+}
+
+// expireInline answers for a request whose goroutine is still in the commit, with its share. Whatever that comes to, the shares that are
+// not taken back here keep it from answering, too.
+func (p *producing) expireInline() {
+	if p.waiters[0].told.Swap(true) {
+		if p.open.Add(-1) == 0 {
+			p.answer()
+		}
+		return
+	}
+	t := p.resp.Topics[0]
+	t.Partitions = []wire.ProduceResponsePartition{{
+		Partition: p.in.Topics[0].Partitions[0].Partition, ErrorCode: Code(errProduceTimeout), ErrorMessage: message(errProduceTimeout),
+		BaseOffset: model.NoOffset, LogAppendTimeMs: record.NoTimestamp, LogStartOffset: model.NoOffset,
+	}}
+	p.slot.SendReply(&timedOut{wire.ProduceResponse{Version: p.resp.Version, Topics: []wire.ProduceResponseTopic{t}}})
+}
+
+// timedOut is the reply to a request that is still being worked at.
+type timedOut struct{ resp wire.ProduceResponse }
+
+// AppendReply implements server.Reply.
+func (t *timedOut) AppendReply(dst []byte, correlationID int32) []byte {
+	return wire.AppendProduceResponse(dst, correlationID, &t.resp)
+}
+
+// Release implements server.Reply.
+func (t *timedOut) Release() {}
+
+// refuse answers one partition without the log.
+func (p *producing) refuse(out *wire.ProduceResponsePartition, err error) {
+	out.ErrorCode, out.ErrorMessage, out.CurrentLeader = Code(err), message(err), currentLeader(err)
+	if bad := new(record.RecordError); errors.As(err, &bad) {
+		out.RecordErrors = append(out.RecordErrors, wire.ProduceRecordError{Index: int32(bad.Index), Message: message(bad.Err)})
+	}
+}
+
+// settle counts one share down; the last one answers. If only the deadline's is left, that is called off.
+func (p *producing) settle() {
+	left := p.open.Add(-1)
+	if left == 1 && p.deadlines != nil && p.deadlines.Remove(&p.deadline) {
+		left = p.open.Add(-1)
+	}
+	if left == 0 {
+		p.answer()
+	}
+}
+
+// answer completes the slot. With acks=0 there is no reply to carry an error, so it closes the connection, from
+// which the client learns to refresh its metadata; and the slot is held until then, so that what the client asks next on the
+// connection sees what it produced before (E1).
+func (p *producing) answer() {
+	slot := p.slot
+	if p.in.Acks != 0 {
+		p.amendFailures()
+		slot.SendReply(p)
+		return
+	}
+	err := p.failure()
+	p.Release()
+	if err != nil {
+		slot.Close(err)
+	} else {
+		slot.None()
+	}
+}
+
+// failure is the first partition's error, nil if all went well.
+func (p *producing) failure() error {
+	for i := range p.parts {
+		if out := &p.parts[i]; out.ErrorCode != 0 {
+			return fmt.Errorf("Produce with acks=0 failed with %w: %s", kerr.ErrorForCode(out.ErrorCode), *out.ErrorMessage)
+		}
+	}
+	return nil
+}
+
+// amendFailures takes back what was said of batches that failed after they were placed, and adds where the leaders are that were named.
+func (p *producing) amendFailures() {
+	for i := range p.parts {
+		if out := &p.parts[i]; out.ErrorCode != 0 {
+			p.resp.Endpoints = p.broker.addEndpoint(p.resp.Endpoints, out.CurrentLeader, p.listener)
+			out.BaseOffset, out.LogAppendTimeMs, out.LogStartOffset = model.NoOffset, record.NoTimestamp, model.NoOffset
+		}
+	}
+}
