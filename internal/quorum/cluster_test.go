@@ -196,14 +196,14 @@ func (s *station) tick(life int, d time.Duration) {
 }
 
 // crash cuts a node's power, now or in the middle of what its disk is doing.
-func (s *station) crash() {
+func (s *station) crash(torn bool) {
 	if s.member == nil {
 		return
 	}
 	w := s.w
 	mode := crashfs.Mode(w.rng.IntN(3))
 	after := s.fs
-	if save := s.member.save; save != nil && w.rng.IntN(2) == 0 {
+	if save := s.member.save; save != nil && torn {
 		left := w.rng.IntN(12)
 		s.fs.OnOp(func(op crashfs.Op) {
 			if op.Kind.Changes() {
@@ -256,11 +256,18 @@ func (s *station) took() {
 			if len(e.Save.entries) > 0 && offsetOf(e.Save.entries[0].GetIndex()) < s.disk.log.End() {
 				w.stats["truncation"]++
 			}
-			w.tracef("n%d saves %v %d entries, snapshot %v, log end %d", s.self.Node, e.Save.vote, len(e.Save.entries), e.Save.snapshot != nil, s.disk.log.End())
-			err := s.disk.Save(e.Save)
-			if e.Save.vote != nil {
-				s.term = e.Save.vote.term
+			w.tracef("n%d saves %+v, %d entries, snapshot %v, log end %d", s.self.Node, e.Save.written, len(e.Save.entries), e.Save.snapshot != nil, s.disk.log.End())
+			odds := 60
+			if e.Save.snapshot != nil || e.Save.steps[0].vote != nil {
+				odds = 6 // there is more that can go wrong
 			}
+			if w.lossy && w.rng.IntN(odds) == 0 {
+				s.crash(true)
+				w.in(w.between(10*time.Millisecond, time.Second), s.up)
+				return
+			}
+			err := s.disk.Save(e.Save)
+			s.term = e.Save.written.term
 			s.member.Saved(err)
 		})
 	}

@@ -52,8 +52,7 @@ func (s *State) Empty() bool {
 	return s.entries.last == 0 && !s.named && !s.vote.founder
 }
 
-// Save makes one order durable: first term and vote, as nothing of a later term may be on a disk that does not know the
-// term; then the snapshot; then the entries. ErrNoSpace means that the disk is full: the same order may be tried again, from
+// Save makes one order durable: first term and vote, then the snapshot, then the entries; see Save's plan. ErrNoSpace means that the disk is full: the same order may be tried again, from
 // the start, once there is space (E3). Any other error is final (D3).
 func (d *Disk) Save(s *Save) error {
 	err := d.save(s)
@@ -70,26 +69,36 @@ func (d *Disk) Save(s *Save) error {
 }
 
 func (d *Disk) save(s *Save) error {
-	if s.vote != nil {
-		if err := d.state.write(*s.vote); err != nil {
-			return fmt.Errorf("writing %s: %v", stateName, err) // whatever it is: the slot may hold anything now
+	for i, step := range s.steps {
+		if step.vote != nil {
+			if err := d.state.write(*step.vote); err != nil {
+				return fmt.Errorf("writing %s: %v", stateName, err) // whatever it is: the slot may hold anything now
+			}
+		}
+		if i == 0 {
+			if err := d.cut(s); err != nil {
+				return err
+			}
+		}
+		if err := d.append(step.entries); err != nil {
+			return err
 		}
 	}
+	return nil
+}
+
+// cut makes the log end where the entries of an order begin.
+func (d *Disk) cut(s *Save) error {
 	if s.snapshot != nil {
 		if err := replaceFile(d.opts.FS, d.opts.Dir, snapshotName, s.snapshot.data); err != nil {
 			return err
 		}
-		if err := d.log.Truncate(d.log.Start()); err != nil {
-			return err
-		}
+		return d.log.Truncate(d.log.Start())
 	}
 	if len(s.entries) == 0 {
 		return nil
 	}
-	if err := d.log.Truncate(offsetOf(s.entries[0].GetIndex())); err != nil {
-		return err
-	}
-	return d.append(s.entries)
+	return d.log.Truncate(offsetOf(s.entries[0].GetIndex()))
 }
 
 // append writes entries at the end of the log. Behind a snapshot that was received the offsets have a gap.

@@ -74,7 +74,7 @@ func (d *Disk) recover(rec wal.Recovery) (*State, error) {
 		s.config.state = &pb.ConfState{Voters: []uint64{d.opts.Self.id()}}
 		s.config.replicas = s.config.replicas.with(self, s.config.state)
 	}
-	// The commit index is written before the entries that it counts: they may have been under way to the disk.
+	// A commit index counts what was in the log when it was written; a full disk may have had it cut and written again.
 	s.vote.commit = max(min(s.vote.commit, s.entries.last), s.image.Index())
 	return s, nil
 }

@@ -37,6 +37,7 @@ const (
 type Broken struct {
 	SendBeforeSync bool // M1: votes and acknowledgements leave before what they promise is durable
 	SendBeforeTerm bool // M1: a leader speaks in a term that its disk does not know yet
+	CommitAhead    bool // M1: the commit index is saved before the entries that it counts
 	ForgetCommit   bool // M1: a change of the configuration is saved without how far the one before has come
 }
 

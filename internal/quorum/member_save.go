@@ -1,8 +1,6 @@
 package quorum
 
 import (
-	"slices"
-
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
 
@@ -12,16 +10,23 @@ import (
 // saveBytes is from which size on a Save takes no more entries.
 const saveBytes = 4 << 20
 
-// Save is one order to the disk. All of it must be durable when Saved is called, in the order of the fields: a crash in
-// the middle leaves a beginning.
+// Save is one order to the disk. All of it must be durable when Saved is called, in the order that save describes: a
+// crash in the middle leaves a beginning.
 type Save struct {
-	vote     *voteState // nil: as it is
-	snapshot *snapshot  // nil: none. The log is emptied and begins behind it
-	// entries continue the log, after it was cut to end where they begin.
+	snapshot *snapshot // nil: none. The log is emptied and begins behind it
+	// steps are made one after the other. The log is cut to end where the first entry begins.
+	steps     []step
+	written   voteState // what the last step leaves in raft_state
 	entries   []*pb.Entry
 	responses []*pb.Message // leave afterwards
 	raw       *pb.Snapshot
 	hard      voteState // as of its last message
+}
+
+// step is a term and vote to be written, nil if they are as they were, and entries to be appended then.
+type step struct {
+	vote    *voteState
+	entries []*pb.Entry
 }
 
 // snapshot is one that was received.
@@ -55,13 +60,11 @@ func (m *Member) nextSave() bool {
 		m.queue = m.queue[1:]
 	}
 	m.hard = s.hard
-	if s.hard.term != m.durable.term || s.hard.vote != m.durable.vote || s.raw != nil || s.reconfigures() && !m.opts.Broken.ForgetCommit {
-		s.vote = &s.hard
-	}
 	if s.raw != nil {
 		s.snapshot = &snapshot{index: s.raw.GetMetadata().GetIndex(), term: s.raw.GetMetadata().GetTerm(), data: s.raw.GetData()}
 	}
-	if s.vote == nil && s.snapshot == nil && len(s.entries) == 0 {
+	s.plan(m.durable, m.opts.Broken)
+	if s.snapshot == nil && len(s.entries) == 0 && s.steps[0].vote == nil {
 		// A commit index alone waits for what needs it.
 		m.finish(s)
 		return true
@@ -91,12 +94,41 @@ func (s *Save) absorb(msg *pb.Message) bool {
 	return true
 }
 
-// reconfigures tells whether the entries change the configuration. Then the commit index goes to disk before them. It counts
-// at least the change before, because a leader makes one at a time, and says how far it has come along with the
-// next. So a member that finds two changes in its log after a crash knows that the first one is in force. If it
-// did not, it might hold an election among voters who are none any more.
-func (s *Save) reconfigures() bool {
-	return slices.ContainsFunc(s.entries, func(e *pb.Entry) bool { return e.GetType() == pb.EntryConfChangeV2 })
+// plan makes the steps. Term and vote come first: no log may have entries of a term that its raft_state does not know. How far
+// it is committed is written with them, and before each change of the configuration. Two things matter:
+//
+// It must count nothing that is not in the log already. What stands there may be entries of a deposed leader, which this
+// very Save replaces; after a crash they would be taken for committed.
+//
+// Before a change it must count the change before that one. It does, because a leader makes one at a time, and says how far
+// it has come along with the next. So a member that finds two changes in its log after a crash knows that the first
+// one is in force. If it did not, it might hold an election among voters who are none any more.
+func (s *Save) plan(durable voteState, broken Broken) {
+	s.written = durable
+	now := step{}
+	if s.hard.term != durable.term || s.hard.vote != durable.vote || broken.CommitAhead && s.hard.commit > durable.commit {
+		v := s.hard
+		v.commit = durable.commit
+		switch {
+		case broken.CommitAhead || s.snapshot == nil && len(s.entries) == 0:
+			v.commit = s.hard.commit
+		case s.snapshot == nil:
+			v.commit = max(durable.commit, min(s.hard.commit, s.entries[0].GetIndex()-1))
+		}
+		now.vote, s.written = &v, v
+	}
+	for _, e := range s.entries {
+		v := s.written
+		v.commit = min(s.hard.commit, e.GetIndex()-1)
+		if e.GetType() == pb.EntryConfChangeV2 && v.commit > s.written.commit && !broken.ForgetCommit {
+			if len(now.entries) > 0 {
+				s.steps = append(s.steps, now)
+			}
+			now, s.written = step{vote: &v}, v
+		}
+		now.entries = append(now.entries, e)
+	}
+	s.steps = append(s.steps, now)
 }
 
 func (s *Save) bytes() (n int) {
@@ -120,9 +152,7 @@ func (m *Member) Saved(err error) {
 
 // finish acts on what is durable now.
 func (m *Member) finish(s *Save) {
-	if s.vote != nil {
-		m.durable = *s.vote
-	}
+	m.durable = s.written
 	if s.snapshot != nil {
 		m.install(s.snapshot)
 	}
