@@ -4,8 +4,8 @@ import "time"
 
 // Stepper is a Committer without goroutines: nothing is written, synced or kept up but by its methods, so that a simulator
 // decides what happens when, and can let the power fail in between. All of them, and all methods of its logs, belong to one
-// goroutine. Those of a log that wait for the disk (Truncate, Close, Abandon, DeleteBefore) and Upkeep must not be called
-// while a group of the log is in flight: there is nobody who would end the wait.
+// goroutine. Those of a log that wait for their turn at the disk (Truncate, Close, Abandon, DeleteBefore) and Upkeep must
+// be called right after Yield: there is nobody who would end the wait.
 type Stepper struct{ c *Committer }
 
 // NewStepper returns a Stepper. Workers and Tick mean nothing to it; a journal it does not have.
@@ -56,6 +56,30 @@ func (s *Stepper) Write() (inFlight *InFlight, ok bool) {
 func (s *InFlight) Sync() {
 	s.log.syncPart(s.part)
 	s.log.endTurn()
+}
+
+// Yield makes way for a method that needs the log's turn: what the log has queued comes after it. It is false while a group of
+// the log is in flight.
+func (s *Stepper) Yield(l *Log) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.turn.taken {
+		return true
+	}
+	q, found := &s.c.queue, false
+	for range q.len() {
+		if o := q.pop(); o != l {
+			q.push(o)
+		} else {
+			found = true
+		}
+	}
+	if found {
+		s.c.waiting.Add(-1)
+		l.queued = false
+		l.turn.drop()
+	}
+	return found
 }
 
 // Tick is what happens each second: it returns the logs that have something to be kept up, for Upkeep.

@@ -33,9 +33,18 @@ func TestStepper(t *testing.T) {
 	if _, err := l.Append(Append{Batch: batch(3, 30, 1, nil), Waiter: waiter{told}}); err != nil {
 		t.Fatal(err)
 	}
+	if !s.Yield(l) || !s.Yield(l) {
+		t.Error("a log that is only queued does not make way")
+	}
+	if _, err := l.DeleteBefore(0); err != nil { // which gives the turn back to what is queued
+		t.Fatal(err)
+	}
 	flight, ok := s.Write()
 	if !ok || flight == nil || flight.Log() != l || len(told) != 0 || l.DurableEnd() != 0 {
 		t.Fatalf("after the write: %v, %v, %d told, durable up to %d", flight, ok, len(told), l.DurableEnd())
+	}
+	if s.Yield(l) {
+		t.Error("a log in flight makes way")
 	}
 	if _, after := open(disk.CrashClone(crashfs.Lose)); after.End() != 0 {
 		t.Errorf("a power cut before the sync left offsets up to %d", after.End())
