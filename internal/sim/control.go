@@ -152,7 +152,10 @@ func (n *node) adopt(im *image.Image) {
 	if n.image != nil && im.Index() < n.image.Index() {
 		return
 	}
-	n.image, n.disk.image = im, im
+	n.image = im
+	if n.disk.image == nil || n.disk.image.Index() < im.Index() {
+		n.disk.image = im
+	}
 	me := im.Node(n.broker())
 	if me == nil || n.epoch == 0 || model.BrokerEpoch(me.Epoch) != n.epoch {
 		return

@@ -204,9 +204,13 @@ func (w *world) flipOne() {
 	w.down(n, w.crashMode())
 }
 
-// spared tells whether a node's disk may be damaged: of every partition somebody else who may be elected must hold all. And a quorum
-// that loses a voter needs the others.
+// spared tells whether a node's disk may be damaged: of every partition somebody else who may be elected must hold all, and
+// min.insync.replicas must be more than one: else the others may leave the ISR before it is known that the last member has nothing.
+// A quorum that loses a voter needs the others.
 func (w *world) spared(n *node) bool {
+	if w.replication.MinISR < 2 {
+		return false
+	}
 	for _, o := range w.nodes[1:] {
 		if o != n && (!o.up || o.disk.limited) {
 			return false

@@ -108,14 +108,14 @@ func (n *node) start() {
 		links: make(map[nodeID]*conn), callers: make(map[nodeID]*conn), clean: n.disk.stoppedClean,
 	}
 	n.disk.stoppedClean = false
+	n.stepper = wal.NewStepper(wal.CommitterOptions{FS: n.disk.files, OpenFiles: 16, Now: n.wall})
+	if im := n.disk.image; im != nil {
+		n.openLogs(im) // all of them, before the registration, which tells of those that were cut (L2)
+	}
 	if n.w.quorate && !n.openVoter() {
 		n.die()
 		n.w.after(n.w.between(time.Second, 2*time.Second), n.start)
 		return
-	}
-	n.stepper = wal.NewStepper(wal.CommitterOptions{FS: n.disk.files, OpenFiles: 16, Now: n.wall})
-	if im := n.disk.image; im != nil {
-		n.openLogs(im)
 	}
 	n.guard(n.upkeep)()
 	n.guard(n.tick)()
