@@ -120,7 +120,7 @@ var TopicKeys = sorted([]Key{
 
 // Reasons why a key is accepted without effect.
 const (
-	notReplicated = "This version does not replicate partitions."
+	notReplicated = "Chronik replicates in its own way."
 	notTiered     = "This version has no tiered storage."
 	notCompacted  = "This version does not compact."
 	notGrouped    = "This version has no consumer groups."

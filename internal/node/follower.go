@@ -66,7 +66,7 @@ func (f *follower) granted(im *image.Image) {
 		if n == nil {
 			return model.NoBrokerEpoch, false
 		}
-		return model.BrokerEpoch(n.Epoch), !n.Fenced
+		return model.BrokerEpoch(n.Epoch), n.Active() // a stopping one joins no ISR, and is not asked to
 	})
 }
 
@@ -98,6 +98,8 @@ func (f *follower) apply(im *image.Image, d *image.Delta) {
 		f.ensure(t, eff)
 	}
 	for _, p := range d.Partitions {
+		f.log.Debug("a partition has changed", "topic", p.Topic.Name, "partition", p.Partition, "leader", int32(p.New.Leader),
+			"leader_epoch", int32(p.New.LeaderEpoch), "isr", p.New.ISR, "elr", p.New.ELR)
 		f.ensureOne(p.Topic, p.Partition, f.settings(p.Topic, eff))
 	}
 }

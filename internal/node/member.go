@@ -74,8 +74,8 @@ func (c *cluster) Registered(epoch model.BrokerEpoch) {
 func (c *cluster) Back() { c.node.replicas.SessionChanged(true) }
 
 // Lost implements peer.SessionOwner (R6).
-func (c *cluster) Lost() {
-	c.node.env.Log.Warn("no active controller was heard of within a session: nothing is acknowledged for replicas until one is")
+func (c *cluster) Lost(why error) {
+	c.node.env.Log.Warn("no active controller was heard of within a session: nothing is acknowledged for replicas until one is", "error", why)
 	c.node.replicas.SessionChanged(false)
 }
 

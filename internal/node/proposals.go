@@ -125,6 +125,9 @@ func (p *proposals) alter(ctx context.Context, list []proposed) {
 	}
 	answers, err := p.to.AlterPartitions(ctx, p.epoch(), changes)
 	for i := range list {
+		if err == nil && answers[i].Err != nil {
+			p.log.Debug("an ISR change was declined", "partition", changes[i].Partition, "isr", changes[i].ISR, "reason", answers[i].Err)
+		}
 		switch {
 		case err == nil && answers[i].Err == nil:
 			s := &answers[i].State
