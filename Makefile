@@ -5,7 +5,7 @@ PACKAGES := ./...
 FUZZTIME ?= 30s
 SEEDS ?= 1000
 
-.PHONY: help build test race lint fuzz sim powercut durability scale robustness bench compare conformance proto docs clean
+.PHONY: help build test race lint fuzz sim powercut durability scale robustness bench compare conformance cluster proto docs clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -50,6 +50,9 @@ compare: build ## Chronik and Apache Kafka side by side; needs Java 17, Maven, a
 
 conformance: build ## real clients of seven kinds; needs Java 17, Maven, Python 3, Node 20, and apt-get for kcat
 	$(GO) run ./test/conformance/run
+
+cluster: build ## three nodes on this machine until Ctrl-C: Kafka on ports 9092 to 9094, data in data/cluster
+	./test/cluster.sh
 
 proto: ## Go code of the metadata records and of the calls between brokers; needs protoc (Debian: protobuf-compiler)
 	GOBIN=$(CURDIR)/.cache/bin $(GO) install google.golang.org/protobuf/cmd/protoc-gen-go
