@@ -52,6 +52,7 @@ func AlterPartition(in Inputs, leader model.BrokerID, epoch int64, proposals []I
 			continue
 		}
 		v := roster.revise(t, c.Partition)
+		v.asked = true
 		v.next.ISR = make([]model.BrokerID, len(c.ISR))
 		for j, m := range c.ISR {
 			v.next.ISR[j] = m.ID

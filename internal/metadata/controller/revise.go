@@ -20,6 +20,7 @@ type revision struct {
 	prefer  bool             // move leadership to the preferred replica if that may lead
 	unclean bool             // elect from outside of ISR and ELR rather than nobody
 	epoch   bool             // begin a leader epoch in any case (R1)
+	asked   bool             // by the leader: the partition epoch grows also where nothing else changes, which shuts out a proposal that it has given up (R3)
 	lost    []model.BrokerID // members that no longer hold what they held: neither ISR nor ELR
 
 	// Set by decide.
@@ -42,7 +43,7 @@ func (v *revision) decide() *command.PartitionChange {
 	v.settle()
 	removed := !containsAll(p.Replicas, v.old.Replicas)
 	v.begins = v.epoch || removed || p.Leader != v.old.Leader
-	v.changed = v.begins || !v.same()
+	v.changed = v.begins || v.asked || !v.same()
 	if !v.changed {
 		return nil
 	}
