@@ -48,7 +48,8 @@ type Client struct {
 
 	mu       sync.Mutex // also of opts.Rand
 	believed model.BrokerID
-	turn     int // in the candidates
+	told     model.BrokerID // to the log
+	turn     int            // in the candidates
 }
 
 // NewClient makes a Client.
@@ -56,7 +57,7 @@ func NewClient(o ClientOptions) *Client {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	return &Client{opts: o, believed: model.NoBroker, turn: o.Rand.IntN(1 << 16)}
+	return &Client{opts: o, believed: model.NoBroker, told: model.NoBroker, turn: o.Rand.IntN(1 << 16)}
 }
 
 // Believed is who answered last as the active controller; model.NoBroker: nobody since a call failed.
@@ -199,8 +200,13 @@ func (c *Client) believe(target model.BrokerID, is bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case is:
+	case is && c.believed != target:
 		c.believed = target
+		if c.told != target {
+			c.told = target
+			c.opts.Log.Info("the active controller answers", "node", target)
+		}
+	case is:
 	case c.believed == target:
 		c.believed = model.NoBroker
 	}

@@ -33,8 +33,8 @@ type SessionOwner interface {
 	// Back: the session holds. It is told after each registration too.
 	Back()
 	// Lost: the session has ended (R6): stop acknowledging acks=-1 and answering linearizable metadata. Session.Holds is false from that moment on, Lost may
-	// come a little later.
-	Lost()
+	// come a little later. why is what was wrong with the last call; nil if there was none since, as when this process stood still.
+	Lost(why error)
 	// Changed: the controller takes the broker for something else than before.
 	Changed(controller.HeartbeatReply)
 	// Refused: the controller will not have the broker as it is. It is tried again.
@@ -143,6 +143,7 @@ func (s *Session) Run(ctx context.Context) error {
 func (s *Session) run(ctx context.Context) error {
 	results := make(chan result, 1)
 	ctx, cancel := context.WithCancel(ctx)
+	var last error // of the calls
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	defer func() {
@@ -152,7 +153,7 @@ func (s *Session) run(ctx context.Context) error {
 		}
 	}()
 	for {
-		s.tell(s.pulse.check(time.Now()), nil)
+		s.tell(s.pulse.check(time.Now()), last)
 		if s.pulse.over {
 			return nil
 		}
@@ -166,6 +167,7 @@ func (s *Session) run(ctx context.Context) error {
 		select {
 		case <-timer.C:
 		case r := <-results:
+			last = r.err
 			if events := s.take(r); s.tell(events, r.err) {
 				return fmt.Errorf("%w: %w", ErrRemoved, r.err)
 			}
@@ -220,7 +222,7 @@ func (s *Session) tell(events []event, err error) (gone bool) {
 		case back:
 			s.opts.Owner.Back()
 		case lost:
-			s.opts.Owner.Lost()
+			s.opts.Owner.Lost(err)
 		case changed:
 			s.opts.Owner.Changed(s.pulse.state)
 		case mayStop:

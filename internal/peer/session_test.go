@@ -38,7 +38,7 @@ func (o *owner) Registration() controller.Registration { return controller.Regis
 func (o *owner) Applied() uint64                       { return 5 }
 func (o *owner) Registered(e model.BrokerEpoch)        { o.note("registered %d", e) }
 func (o *owner) Back()                                 { o.note("back") }
-func (o *owner) Lost()                                 { o.note("lost") }
+func (o *owner) Lost(error)                            { o.note("lost") }
 func (o *owner) Changed(r controller.HeartbeatReply) {
 	o.note("changed: fenced %v, stopping %v", r.Fenced, r.Stopping)
 }
