@@ -1,0 +1,287 @@
+package raftlink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"chronik/internal/link"
+	"chronik/internal/model"
+	"chronik/internal/quorum"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+)
+
+// Receiver is the replica that messages are for. quorum.Raft implements it.
+type Receiver interface {
+	// Receive takes a message. It does not block.
+	Receive(from quorum.Replica, m *pb.Message)
+	// ReceiveSnapshot takes a message that came with a snapshot, and reads the snapshot to its end.
+	ReceiveSnapshot(ctx context.Context, from quorum.Replica, m *pb.Message, snapshot io.Reader) error
+}
+
+// Options says which replica it is, and how others are reached.
+type Options struct {
+	Self   quorum.Replica
+	Config link.Config
+	Reach  string // where this broker listens for others, host:port, to be told to replicas that do not know it yet
+	Dial   func(ctx context.Context, address string) (net.Conn, error)
+	// Address is where a replica listens for brokers; it may change. Where it does not know, what the replica has said itself counts.
+	Address func(quorum.Replica) (address string, ok bool)
+	// Unreachable hears that messages to a replica were lost, from a goroutine of its own, some of them at a time. It may block. nil: nobody wants to know.
+	Unreachable func(quorum.Replica)
+	Log         *slog.Logger // nil: slog.Default
+	Seed        uint64       // of the chance in the waits between attempts to make a link
+}
+
+const (
+	// maxRemotes bounds the replicas that are sent to, and idleTime how long one is kept that nothing is sent to.
+	maxRemotes = 512
+	idleTime   = time.Minute
+	// redialMost is the longest time between two attempts to reach a replica. An election waits for no longer.
+	redialMost = 250 * time.Millisecond
+)
+
+// Transport carries messages to other replicas, and those of others to this one. It implements quorum.Transport.
+type Transport struct {
+	opts    Options
+	ctx     context.Context
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+	bell    chan struct{} // of capacity 1: somebody is in unheard
+
+	mu       sync.Mutex
+	closed   bool
+	receiver Receiver
+	remotes  map[quorum.Replica]*remote
+	members  map[quorum.Replica]bool
+	removed  map[quorum.Replica]bool
+	said     map[quorum.Replica]string // addresses, in the words of replicas
+	links    map[*receiving]struct{}   // accepted
+	sending  map[quorum.Replica]bool   // a snapshot
+	unheard  map[quorum.Replica]bool   // to be reported as unreachable
+	getting  int                       // snapshots
+}
+
+// New makes a Transport. Nothing is delivered before Bind.
+func New(o Options) *Transport {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	t := &Transport{
+		opts: o, ctx: ctx, cancel: func() { cancel(link.ErrClosed) }, bell: make(chan struct{}, 1),
+		remotes: make(map[quorum.Replica]*remote), members: make(map[quorum.Replica]bool), removed: make(map[quorum.Replica]bool),
+		said: make(map[quorum.Replica]string), links: make(map[*receiving]struct{}), sending: make(map[quorum.Replica]bool),
+		unheard: make(map[quorum.Replica]bool),
+	}
+	t.running.Go(t.report)
+	return t
+}
+
+// Bind says who gets what arrives. Messages that come before it are lost.
+func (t *Transport) Bind(r Receiver) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.receiver = r
+}
+
+// Close ends all links, in both directions, and returns when nothing of the Transport runs any more.
+func (t *Transport) Close() {
+	t.mu.Lock()
+	t.closed = true
+	for r := range t.links {
+		r.link.Close(nil)
+	}
+	t.mu.Unlock()
+	t.cancel()
+	t.running.Wait()
+}
+
+// SetMembers says who takes part, according to the newest configuration that is known here. Whoever was in it before and is no longer is refused from now on.
+// Addresses are asked for anew.
+func (t *Transport) SetMembers(list []quorum.Replica) {
+	now := make(map[quorum.Replica]bool, len(list))
+	for _, r := range list {
+		now[r] = true
+	}
+	t.mu.Lock()
+	for r := range t.members {
+		if !now[r] {
+			t.removed[r] = true
+		}
+	}
+	for r := range now {
+		delete(t.removed, r)
+	}
+	t.members = now
+	var keep []*remote
+	for r, to := range t.remotes {
+		if t.removed[r] {
+			t.stopLocked(to)
+		} else {
+			keep = append(keep, to)
+		}
+	}
+	for l := range t.links {
+		if t.removed[l.from] {
+			l.link.Close(errRemoved)
+		}
+	}
+	t.mu.Unlock()
+	for _, to := range keep {
+		if a, ok := t.address(to.replica); ok {
+			to.dialer.Retarget(a)
+		}
+	}
+}
+
+var errRemoved = errors.New("this replica was removed from the metadata quorum; add its node again to have it back")
+
+// address is where a replica listens.
+func (t *Transport) address(r quorum.Replica) (string, bool) {
+	if t.opts.Address != nil {
+		if a, ok := t.opts.Address(r); ok {
+			return a, true
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	a := t.said[r]
+	return a, a != ""
+}
+
+// Send implements quorum.Transport.
+func (t *Transport) Send(to quorum.Replica, m *pb.Message) {
+	t.mu.Lock()
+	r := t.remotes[to]
+	t.mu.Unlock()
+	if r == nil {
+		if r = t.remote(to); r == nil {
+			t.lost(to)
+			return
+		}
+	}
+	r.send(m)
+}
+
+// remote makes what sends to a replica; nil if it must not or cannot.
+func (t *Transport) remote(to quorum.Replica) *remote {
+	address, ok := t.address(to)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if r := t.remotes[to]; r != nil || !ok || t.closed || t.removed[to] || to == t.opts.Self || len(t.remotes) >= maxRemotes && !t.sweepLocked() {
+		return r
+	}
+	r := &remote{transport: t, replica: to, used: time.Now()}
+	r.dialer = link.NewDialer(link.DialerOptions{
+		Config: t.opts.Config, Role: link.Raft, Node: to.Node, Address: address, Dial: t.opts.Dial, Owner: r, Most: redialMost, Seed: t.opts.Seed,
+	})
+	var ctx context.Context
+	ctx, r.stop = context.WithCancel(t.ctx)
+	t.remotes[to] = r
+	t.running.Go(func() { r.dialer.Run(ctx) })
+	return r
+}
+
+// alive notes that a replica has dialled, perhaps from another address than before. The link back need not wait.
+func (t *Transport) alive(from quorum.Replica) {
+	t.mu.Lock()
+	r := t.remotes[from]
+	t.mu.Unlock()
+	if r == nil {
+		return
+	}
+	if a, ok := t.address(from); ok {
+		r.dialer.Retarget(a)
+	}
+	r.mu.Lock()
+	down := r.link == nil
+	r.mu.Unlock()
+	if down {
+		r.dialer.Kick()
+	}
+}
+
+// stopLocked gives up a remote.
+func (t *Transport) stopLocked(r *remote) {
+	delete(t.remotes, r.replica)
+	r.stop()
+}
+
+// sweepLocked gives up remotes that are not members and were not sent to for long. It tells whether there is room now.
+func (t *Transport) sweepLocked() bool {
+	since := time.Now().Add(-idleTime)
+	for replica, r := range t.remotes {
+		r.mu.Lock()
+		idle := r.used.Before(since)
+		r.mu.Unlock()
+		if idle && !t.members[replica] {
+			t.stopLocked(r)
+		}
+	}
+	return len(t.remotes) < maxRemotes
+}
+
+// lost notes that messages to a replica were lost. Send may be what calls it, and the quorum's goroutine what calls Send; so others tell it.
+func (t *Transport) lost(to quorum.Replica) {
+	if t.opts.Unreachable == nil {
+		return
+	}
+	t.mu.Lock()
+	t.unheard[to] = true
+	t.mu.Unlock()
+	select {
+	case t.bell <- struct{}{}:
+	default:
+	}
+}
+
+// report tells the quorum what was lost.
+func (t *Transport) report() {
+	for {
+		select {
+		case <-t.bell:
+		case <-t.ctx.Done():
+			return
+		}
+		t.mu.Lock()
+		unheard := t.unheard
+		t.unheard = make(map[quorum.Replica]bool)
+		t.mu.Unlock()
+		for r := range unheard {
+			t.opts.Unreachable(r)
+		}
+	}
+}
+
+// admit takes the hello of a replica that dialled.
+func (t *Transport) admit(node model.BrokerID, h hello) (quorum.Replica, Receiver, error) {
+	from := quorum.Replica{Node: node, Directory: h.from}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case h.to != t.opts.Self.Directory:
+		return from, nil, fmt.Errorf("this is %v, and the link is for directory %v of it: its disk was replaced", t.opts.Self, h.to)
+	case t.removed[from]:
+		return from, nil, errRemoved
+	case t.receiver == nil || t.closed:
+		return from, nil, errors.New("the metadata quorum is not open here yet, or no more")
+	}
+	if _, known := t.said[from]; h.address != "" && (known || len(t.said) < maxRemotes) {
+		t.said[from] = h.address
+	}
+	return from, t.receiver, nil
+}
+
+// misplaced is a frame that has no place where it came.
+func misplaced(kind byte) error {
+	return fmt.Errorf("%w: type %d has no place here on a raft link", link.ErrDamaged, kind)
+}
+
+var _ quorum.Transport = (*Transport)(nil)
