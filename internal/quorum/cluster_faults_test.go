@@ -198,6 +198,7 @@ func play(t *testing.T, seed uint64, broken Broken) *world {
 var (
 	seedCount = flag.Uint64("seeds", 1000, "runs of TestCluster")
 	firstSeed = flag.Uint64("seed", 0, "the first of them")
+	traceRuns = flag.Bool("trace", false, "print what happens in them")
 )
 
 // TestCluster: at most one leader per term, what is committed never changes, images are equal at equal index (M2), nothing

@@ -85,7 +85,7 @@ func (e *events) Pop() any {
 
 func newWorld(t *testing.T, seed uint64, size int) *world {
 	cryptotest.SetGlobalRandom(t, seed)
-	w := &world{t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), now: time.Unix(1_700_000_000, 0),
+	w := &world{trace: *traceRuns, t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), now: time.Unix(1_700_000_000, 0),
 		cut: make(map[[2]int]bool), truth: make(map[uint64]string), terms: make(map[uint64]uint64), stats: make(map[string]int),
 		log: slog.New(slog.NewTextHandler(io.Discard, nil))}
 	for n := range size {

@@ -48,17 +48,24 @@ type Compaction struct {
 
 // nextSave begins the next Save if none is under way. It reports whether there was something to do that is done already.
 func (m *Member) nextSave() bool {
-	if m.save != nil || len(m.queue) == 0 {
+	if m.save != nil {
 		return false
 	}
-	if m.compaction != nil && !raft.IsEmptySnap(m.queue[0].Snapshot) {
-		return false // both write the snapshot's file
+	s, taken := &Save{hard: m.hard}, 0
+	for _, msg := range m.queue {
+		if m.compaction != nil && !raft.IsEmptySnap(msg.Snapshot) {
+			break // both write the snapshot's file, and the older one must not come last
+		}
+		if !s.absorb(msg) {
+			break
+		}
+		taken++
 	}
-	s := &Save{hard: m.hard}
-	for len(m.queue) > 0 && s.absorb(m.queue[0]) {
-		m.queue[0] = nil
-		m.queue = m.queue[1:]
+	if taken == 0 {
+		return false
 	}
+	clear(m.queue[:taken])
+	m.queue = m.queue[taken:]
 	m.hard = s.hard
 	if s.raw != nil {
 		s.snapshot = &snapshot{index: s.raw.GetMetadata().GetIndex(), term: s.raw.GetMetadata().GetTerm(), data: s.raw.GetData()}
