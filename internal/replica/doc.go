@@ -1,12 +1,33 @@
 // Package replica holds this broker's partitions: Replica is the shell around one partition's log, Set
 // finds them and gives them life as the metadata says.
 //
-// Today a partition has one replica, which leads it: the high watermark is the durable end of its log
-// (D1 with an ISR of one). The decisions of leaders and followers will stand beside this shell as pure
-// state machines; what callers see (Append, Read, offsets, the watermark) is already their interface.
+// # One replica
 //
-// Concurrency: every method may be called from any goroutine. Append, Read and the offset lookups take
-// no lock of this package: they load one atomic pointer each for the log, the leadership and the policy.
-// Ensure and Remove do no I/O: whoever applies metadata never waits for a data disk (R8).
-// The log's callbacks arrive on the committer's goroutines with no lock held, and never block.
+// A partition whose only replica is here has nothing but its log: the high watermark is the durable end of that (D1 with an ISR
+// of one), and whoever waits is told by the log. Append, Read and the offset lookups take no lock of this package: they load one
+// atomic pointer each for the log, the leadership and the policy.
+//
+// # Several replicas
+//
+// Then a member stands beside the log, the shell of a replication.Leader or Follower:
+//
+//	member.go                 inputs under the mutex, effects outside of it, in the order of the decisions
+//	role.go                   which role, in which epoch, and from when on (R1, D5)
+//	lead.go, waits.go         appends, and who waits for the own sync (acks=1) or for the watermark (acks=-1)
+//	serve.go, tail.go         what followers' streams are sent: from memory before it is durable, else from the log
+//	follow.go, receive.go     what leaders' streams bring: appended without a copy; logs that have to be cut
+//	ticks.go, jobs.go         time for those that wait for it; what waits for the disk
+//	deadlines.go              how long producers wait
+//
+// Everything that is appended goes through the member, and says where the log must end (wal.Append.ExpectEnd): an append that was undone is
+// known before another one takes its place, here and in the follower's log (R2).
+//
+// A role needs a grant: the metadata must know this incarnation of the broker (R1). Until then, and while its log is not open, a replica
+// refuses its callers. An idle partition has no goroutine and no timer, be it led or followed.
+//
+// # Concurrency
+//
+// Every method may be called from any goroutine, but for Ensure, Remove and Registered, which come from the one that applies metadata; they do
+// no I/O: nobody who applies metadata waits for a data disk (R8). The log's callbacks arrive on the committer's goroutines with no lock
+// held, and never block. The log's mutex is taken within a member's, and nothing else within either.
 package replica

@@ -1,71 +1,21 @@
 package replica
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"path"
-	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/puzpuzpuz/xsync/v4"
 	"golang.org/x/sync/errgroup"
 
-	"chronik/internal/metadata/image"
 	"chronik/internal/model"
 	"chronik/internal/replication"
-	"chronik/internal/vfs"
 	"chronik/internal/wal"
 )
-
-// Env is what a Set needs of its surroundings.
-type Env struct {
-	FS        vfs.FS
-	DataDir   string
-	Committer *wal.Committer
-	Now       func() time.Time
-	Log       *slog.Logger
-	Node      model.BrokerID // this broker
-
-	// Of partitions with more than one replica. A broker alone needs none of it.
-	Controller  Controller
-	Leaders     Leaders
-	Replication Replication
-	// Recovered, if not nil, hears what the recovery of each log has found (L2), before anybody can use it.
-	Recovered func(tp model.TopicPartition, topic model.TopicID, r wal.Recovery)
-}
-
-// Controller is the active controller, as far as this broker reaches it. The calls must not block.
-type Controller interface {
-	// AlterISR asks for another ISR (KIP-497). answer is called once, on any goroutine but the caller's: with
-	// replication.Committed and the new state, Declined, or Unanswered if nothing is known of it.
-	AlterISR(tp model.TopicPartition, topic model.TopicID, p replication.Proposal, answer func(replication.Outcome, replication.State))
-	// Resign asks for another leader, if that is still the epoch. It may get lost: it is repeated while the reason lasts.
-	Resign(tp model.TopicPartition, topic model.TopicID, epoch model.LeaderEpoch, why replication.Resignation)
-}
-
-// Replication is how partitions are copied. What is 0 has its default.
-type Replication struct {
-	LagTime         time.Duration // replica.lag.time.max.ms; 2 s
-	LagEntries      int64         // how many entries an in-sync member may lack; 0: no limit
-	Retry, Patience time.Duration // after what failed; for an answer that does not come; 100 ms and 1 s
-	Tick            time.Duration // how often members that time matters to are looked at; 50 ms
-	Window          int           // bytes on their way to one follower of one partition; 4 MiB
-	TailBytes       int64         // of batches kept in memory for followers' streams, of all partitions; 64 MiB
-}
-
-func (c Replication) withDefaults() Replication {
-	return Replication{
-		LagTime: cmp.Or(c.LagTime, 2*time.Second), LagEntries: c.LagEntries,
-		Retry: cmp.Or(c.Retry, 100*time.Millisecond), Patience: cmp.Or(c.Patience, time.Second),
-		Tick: cmp.Or(c.Tick, 50*time.Millisecond), Window: cmp.Or(c.Window, 4<<20), TailBytes: cmp.Or(c.TailBytes, 64<<20),
-	}
-}
 
 // Set is the partitions of this broker. Changes (Ensure, Remove) come from one goroutine, the one that
 // applies metadata in order; everything else may be called from anywhere.
@@ -142,24 +92,6 @@ func (s *Set) All(yield func(*Replica) bool) {
 
 // Len is the number of partitions held.
 func (s *Set) Len() int { return s.replicas.Size() }
-
-// Assignment is what the metadata says of one partition on this broker.
-type Assignment struct {
-	Partition model.TopicPartition
-	TopicID   model.TopicID
-	State     *image.Partition // this broker is among its replicas
-	Settings  *Settings
-}
-
-// alone tells whether the broker holds the only replica.
-func (a *Assignment) alone(node model.BrokerID) bool {
-	return len(a.State.Replicas) == 1 && a.State.Replicas[0] == node
-}
-
-func (a *Assignment) state() replication.State {
-	p := a.State
-	return replication.State{Leader: p.Leader, LeaderEpoch: p.LeaderEpoch, PartitionEpoch: p.PartitionEpoch, Replicas: p.Replicas, ISR: p.ISR}
-}
 
 // Ensure brings the partition to what the metadata says. It does no I/O: the log opens in the background,
 // or when it is first asked for.
@@ -263,44 +195,6 @@ func (s *Set) open(r *Replica) (*wal.Log, wal.Recovery, error) {
 		FS: s.env.FS, Dir: r.dir, Partition: r.partition, TopicID: r.topicID,
 		Config: r.spec.Load().Log, Committer: s.env.Committer, Now: s.clock.now, Observer: r,
 	})
-}
-
-// Cut is a log that lost its end when the broker was stopped uncleanly. What was lost may have been acknowledged: the controller must
-// hear of it with the registration, before this replica is elected (L2).
-type Cut struct {
-	Topic     model.TopicID
-	Partition int32
-	End       model.Offset // what is left; model.NoOffset: not known
-}
-
-// Cuts lists the logs that were found cut. It is complete for those that are open, see OpenAll.
-func (s *Set) Cuts() []Cut {
-	s.cutsMu.Lock()
-	defer s.cutsMu.Unlock()
-	return slices.Clone(s.cuts)
-}
-
-func (s *Set) noteCut(r *Replica, end model.Offset) {
-	s.cutsMu.Lock()
-	defer s.cutsMu.Unlock()
-	s.cuts = append(s.cuts, Cut{r.topicID, r.partition.Partition, end})
-}
-
-func (s *Set) reportRecovery(r *Replica, rec wal.Recovery) {
-	if rec.Corruption != nil || !rec.Clean && rec.TruncatedBytes > 0 {
-		s.noteCut(r, rec.End)
-	}
-	if s.env.Recovered != nil {
-		s.env.Recovered(r.partition, r.topicID, rec)
-	}
-	if rec.Corruption != nil {
-		s.env.Log.Error("corruption below the synced end of a log: these offsets are not served; restore them from a replica or a backup",
-			"partition", r.partition.String(), "error", rec.Corruption)
-	}
-	if rec.TruncatedBytes > 0 {
-		s.env.Log.Info("cut a torn tail that was never acknowledged",
-			"partition", r.partition.String(), "bytes", rec.TruncatedBytes, "end", int64(rec.End))
-	}
 }
 
 // OpenAll opens the logs that nobody has asked for yet, a few at a time, until all are open or ctx ends.
