@@ -50,7 +50,7 @@ func (b *Broker) produce(req *server.Request, slot *server.Slot) {
 			b.append(p, req, r, topic.Partitions[i].Records, &out[i], nowMs)
 		}
 	}
-	if in.Acks == -1 && p.deadlines == nil && p.open.Load() > 1 {
+	if in.Acks == -1 && p.open.Load() > 1 {
 		p.limit(b.Replicas.Deadlines(), req.Received)
 	}
 	p.settle() // the share that this call held
@@ -99,9 +99,6 @@ func (b *Broker) append(p *producing, req *server.Request, r *replica.Replica, r
 		out.LogAppendTimeMs = batch.MaxTimestamp()
 	}
 	w := p.waiter(out)
-	if p.inline && p.in.Acks == -1 { // before the commit, which may take its time
-		p.limit(b.Replicas.Deadlines(), req.Received)
-	}
 	placed, err := r.Append(replica.Append{Batch: batch, Owner: req.Frame, Acks: p.in.Acks, Waiter: w, Inline: p.inline})
 	if err != nil {
 		p.refuse(out, err)

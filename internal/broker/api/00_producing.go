@@ -115,11 +115,16 @@ func (w *partitionWaiter) Done(err error) {
 	w.of.settle()
 }
 
+// deadlineShare is what a deadline holds of the shares: more than all partitions together, so that whoever gives a share back sees
+// whether only the deadline is left. Without one, the last but one must not look at the request any more, as the last may
+// have answered and released it.
+const deadlineShare = 1 << 30
+
 // limit has the request end when its time is over. The deadline holds a share of its own, so that it is either taken back before
 // the answer, or has a part in it. The caller holds a share, too.
 func (p *producing) limit(d *replica.Deadlines, received time.Time) {
-	p.open.Add(1)
 	p.deadlines = d
+	p.open.Add(deadlineShare)
 	if p.deadline.Expired == nil {
 		p.deadline.Expired = p.expire
 	}
@@ -128,12 +133,8 @@ func (p *producing) limit(d *replica.Deadlines, received time.Time) {
 
 // expire answers for the partitions whose time is over. What is in the log stays there, and may be acknowledged to a retry.
 func (p *producing) expire() {
-	if p.inline {
-		p.expireInline()
-		return
-	}
 	p.expired = true
-	shares := int32(1)
+	shares := int32(deadlineShare)
 	for i := range p.waiters {
 		if w := &p.waiters[i]; !w.told.Swap(true) {
 			w.out.ErrorCode, w.out.ErrorMessage = Code(errProduceTimeout), message(errProduceTimeout)
@@ -144,34 +145,6 @@ func (p *producing) expire() {
 		p.answer()
 	}
 }
-
-// expireInline answers for a request whose goroutine is still in the commit, with its share. Whatever that comes to, the shares that are
-// not taken back here keep it from answering, too.
-func (p *producing) expireInline() {
-	if p.waiters[0].told.Swap(true) {
-		if p.open.Add(-1) == 0 {
-			p.answer()
-		}
-		return
-	}
-	t := p.resp.Topics[0]
-	t.Partitions = []wire.ProduceResponsePartition{{
-		Partition: p.in.Topics[0].Partitions[0].Partition, ErrorCode: Code(errProduceTimeout), ErrorMessage: message(errProduceTimeout),
-		BaseOffset: model.NoOffset, LogAppendTimeMs: record.NoTimestamp, LogStartOffset: model.NoOffset,
-	}}
-	p.slot.SendReply(&timedOut{wire.ProduceResponse{Version: p.resp.Version, Topics: []wire.ProduceResponseTopic{t}}})
-}
-
-// timedOut is the reply to a request that is still being worked at.
-type timedOut struct{ resp wire.ProduceResponse }
-
-// AppendReply implements server.Reply.
-func (t *timedOut) AppendReply(dst []byte, correlationID int32) []byte {
-	return wire.AppendProduceResponse(dst, correlationID, &t.resp)
-}
-
-// Release implements server.Reply.
-func (t *timedOut) Release() {}
 
 // refuse answers one partition without the log.
 func (p *producing) refuse(out *wire.ProduceResponsePartition, err error) {
@@ -184,8 +157,8 @@ func (p *producing) refuse(out *wire.ProduceResponsePartition, err error) {
 // settle counts one share down; the last one answers. If only the deadline's is left, that is called off.
 func (p *producing) settle() {
 	left := p.open.Add(-1)
-	if left == 1 && p.deadlines != nil && p.deadlines.Remove(&p.deadline) {
-		left = p.open.Add(-1)
+	if left == deadlineShare && p.deadlines.Remove(&p.deadline) {
+		left = p.open.Add(-deadlineShare)
 	}
 	if left == 0 {
 		p.answer()
