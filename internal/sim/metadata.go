@@ -38,6 +38,9 @@ func (w *world) quorumOK(n *node) bool {
 	if !w.quorate {
 		return true
 	}
+	if w.headedAt <= w.changedAt {
+		return false // a change of the quorum is sure to outlast a restart only when there was an election since
+	}
 	for _, o := range w.nodes[1:] {
 		if o.voter == nil || o.voter.acting == nil || o == n {
 			continue
@@ -60,4 +63,5 @@ func (w *world) heads(n *node, term uint64) {
 	}
 	w.terms[term] = who
 	w.stats[controllers]++
+	w.headedAt = w.now
 }

@@ -77,7 +77,11 @@ func (r *replica) truncate(t replication.Truncate) {
 		n.w.fail("R2", "%v is to cut committed records, from %d on, of %d", r, t.To, r.log.End())
 	}
 	if !r.n.w.bugs.skipTruncation {
-		if err := r.log.Truncate(t.To); err != nil {
+		cut := r.log.Truncate
+		if t.All {
+			cut = r.log.Restart
+		}
+		if err := cut(t.To); err != nil {
 			r.cutting = false
 			r.fail(err)
 			return
@@ -136,10 +140,11 @@ func (r *replica) appendReplicated(m replication.Batches) {
 	if !r.follower.Batches(m, n.now()) {
 		return
 	}
+	expect := m.From
 	for rest := m.Bytes; len(rest) > 0; {
 		b, more, err := record.Next(rest)
 		if err == nil {
-			_, err = r.log.Append(wal.Append{Batch: b, Epoch: b.LeaderEpoch(), Origin: producers.Replication, Waiter: heedful{r}})
+			_, err = r.log.Append(wal.Append{Batch: b, Epoch: b.LeaderEpoch(), ExpectEnd: expect, Origin: producers.Replication, Waiter: heedful{r}})
 		}
 		if err != nil {
 			n.w.note(n.id, "cannot append what it was sent, from %d on", int64(m.From))
@@ -147,8 +152,9 @@ func (r *replica) appendReplicated(m replication.Batches) {
 			r.follower.AppendFailed(r.own(), n.now())
 			return
 		}
+		expect = b.LastOffset() + 1
 		r.shadow.append(storedOf(b))
-		r.fresh = append(r.fresh, fresh{b.BaseOffset(), b.LastOffset() + 1, b})
+		r.fresh = append(r.fresh, fresh{b.BaseOffset(), expect, b})
 		rest = more
 	}
 	r.dirty = true

@@ -18,11 +18,9 @@ func (r *replica) beLeader(s replication.State) {
 		n.w.stats[elections]++
 	}
 	n.w.note(n.id, "leads epoch %d from %d, watermark %d, ISR of %d", int64(s.LeaderEpoch), int64(r.log.End()), int64(r.known), int64(len(s.ISR)))
-	if r.failed == nil {
-		if err := r.log.BeginEpoch(s.LeaderEpoch); err != nil {
-			n.w.fail("R1", "%v: %v", r, err)
-			return
-		}
+	if err := r.log.BeginEpoch(s.LeaderEpoch); err != nil {
+		n.w.fail("R1", "%v: %v", r, err)
+		return
 	}
 	r.leader = replication.NewLeader(replication.LeaderOptions{
 		Broker: n.broker(), BrokerEpoch: n.epoch, State: s, Own: r.own(), Watermark: r.known, History: history{r.log},
