@@ -135,6 +135,15 @@ func (c *conn) send(from nodeID, msg any) {
 		n.lost++
 		at += 200 * time.Millisecond // TCP's retransmission
 	}
+	_, between := msg.(streamed)
+	if between && wt.duplicate > 0 && n.w.rng.Float64() < wt.duplicate { // an echo: late, and even from a connection that is no more
+		n.twice++
+		n.w.after(n.w.between(0, time.Second), func() {
+			if !n.weather(d).cut {
+				c.received(to, msg)
+			}
+		})
+	}
 	at = max(at, c.arrival[i])
 	c.arrival[i] = at
 	n.w.at(at, func() {

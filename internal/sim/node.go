@@ -41,6 +41,7 @@ type process struct {
 	links       map[nodeID]*conn // to the leaders that it follows
 	callers     map[nodeID]*conn // from its followers
 	asked       replication.Subscription
+	opening     bool // a log is being opened
 	clean       bool // the process before had closed its logs
 	cuts        []cutLog
 }
@@ -108,7 +109,7 @@ func (n *node) start() {
 		links: make(map[nodeID]*conn), callers: make(map[nodeID]*conn), clean: n.disk.stoppedClean,
 	}
 	n.disk.stoppedClean = false
-	n.stepper = wal.NewStepper(wal.CommitterOptions{FS: n.disk.files, OpenFiles: 16, Now: n.wall})
+	n.stepper = wal.NewStepper(wal.CommitterOptions{FS: n.w.bugs.disk(n, n.disk.files), OpenFiles: 16, Now: n.wall})
 	if im := n.disk.image; im != nil {
 		n.openLogs(im) // all of them, before the registration, which tells of those that were cut (L2)
 	}
@@ -116,6 +117,14 @@ func (n *node) start() {
 		n.die()
 		n.w.after(n.w.between(time.Second, 2*time.Second), n.start)
 		return
+	}
+	if im := n.disk.image; im != nil && n.w.bugs.epochReuse {
+		n.image = im
+		for _, r := range n.replicas {
+			if t := im.TopicByID(r.id); t != nil && r.log != nil {
+				r.take(t.Partitions[r.num])
+			}
+		}
 	}
 	n.guard(n.upkeep)()
 	n.guard(n.tick)()
@@ -301,7 +310,12 @@ func (n *node) link(to nodeID) *conn {
 		case end == n.id && n.birth == mine:
 			n.guard(func() { n.fromLeader(to, msg.(streamed)) })()
 		case end == to && peer.up:
-			peer.guard(func() { peer.callers[n.id] = c; peer.fromFollower(n.id, msg.(streamed)) })()
+			peer.guard(func() {
+				if !c.broken {
+					peer.callers[n.id] = c
+				}
+				peer.fromFollower(n.id, msg.(streamed))
+			})()
 		default:
 			c.breakOff()
 		}

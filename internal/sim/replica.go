@@ -55,11 +55,13 @@ func (r *replica) openLog() {
 		n.disk.throwAway(k)
 		n.cuts = append(n.cuts, cutLog{r.id, r.num, model.NoOffset})
 	}
+	n.opening = true
 	l, found, err := wal.Open(wal.Options{
-		FS: n.disk.files, Dir: logDir(r.topic, r.num),
+		FS: n.w.bugs.disk(n, n.disk.files), Dir: logDir(r.topic, r.num),
 		Partition: model.TopicPartition{Topic: r.topic, Partition: r.num}, TopicID: r.id,
 		Config: n.w.logConfig, Committer: n.stepper.Committer(), Now: n.wall, Observer: observer{r},
 	})
+	n.opening = false
 	r.epoch = model.NoEpoch
 	if err != nil && n.disk.bad > 0 {
 		n.w.note(n.id, "cannot open its log: the disk fails")
@@ -195,7 +197,7 @@ func (r *replica) act() bool {
 	switch {
 	case r.leader != nil:
 		if did && r.failed == nil {
-			r.leader.OwnMoved(r.own(), r.n.now())
+			r.leader.OwnMoved(r.n.w.bugs.own(r.own()), r.n.now())
 		}
 		did = r.lead() || did
 	case r.follower != nil:

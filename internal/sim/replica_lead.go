@@ -23,7 +23,7 @@ func (r *replica) beLeader(s replication.State) {
 		return
 	}
 	r.leader = replication.NewLeader(replication.LeaderOptions{
-		Broker: n.broker(), BrokerEpoch: n.epoch, State: s, Own: r.own(), Watermark: r.known, History: history{r.log},
+		Broker: n.broker(), BrokerEpoch: n.epoch, State: s, Own: n.w.bugs.own(r.own()), Watermark: r.known, History: n.w.bugs.history(history{r.log}),
 		Config: n.w.replication, Live: liveIn(n.image), Now: n.now(),
 	})
 	r.leader.SessionChanged(n.session)
@@ -51,6 +51,7 @@ func (r *replica) lead() bool {
 	did := e.Moved || e.Proposal != nil || e.Resign != 0
 	if e.Proposal != nil {
 		n.propose(r, *e.Proposal)
+		n.w.bugs.proposed(r, e.Proposal)
 	}
 	if e.Resign != 0 {
 		n.w.note(n.id, "resigns from epoch %d, reason %d", int64(l.Epoch()), int64(e.Resign))
@@ -134,7 +135,9 @@ func (n *node) fromFollower(from nodeID, s streamed) {
 			Reply:  replication.Reply{Subscription: sub.Subscription, LeaderEpoch: sub.LeaderEpoch, BrokerEpoch: sub.BrokerEpoch},
 			Reason: replication.NotLeading, Current: model.NoEpoch,
 		}
-		n.callers[from].send(n.id, streamed{s.id, s.num, answer})
+		if c := n.callers[from]; c != nil {
+			c.send(n.id, streamed{s.id, s.num, answer})
+		}
 		return
 	}
 	if r == nil || r.leader == nil {
@@ -143,11 +146,11 @@ func (n *node) fromFollower(from nodeID, s streamed) {
 	switch m := s.msg.(type) {
 	case replication.Subscribe:
 		r.askedBy[from] = asked{n.callers[from], m.Subscription}
-		if a := r.leader.Subscribe(m, n.now()); a != nil {
-			r.send(n.callers[from], a)
+		if a, c := r.leader.Subscribe(m, n.now()), n.callers[from]; a != nil && c != nil {
+			r.send(c, a)
 		}
 	case replication.Ack:
-		r.leader.Ack(model.BrokerID(from), m, n.now())
+		r.leader.Ack(model.BrokerID(from), n.w.bugs.ackAt(r, from, m), n.now())
 	case replication.Credit:
 		r.leader.Grant(model.BrokerID(from), m)
 	}

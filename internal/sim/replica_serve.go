@@ -103,6 +103,10 @@ func (n *node) produce(m produceRequest, answer func(code, model.Offset)) {
 	}
 	n.w.note(n.id, what, int64(out.BaseOffset), int64(out.LastOffset), int64(m.epoch), int64(m.acks))
 	r.dirty = true
+	if m.acks == -1 && out.Duplicate && n.w.bugs.earlyDuplicate {
+		answer(okay, out.BaseOffset)
+		return
+	}
 	if m.acks == -1 {
 		a.wait = &wait{base: out.BaseOffset, last: out.LastOffset, answer: func(c code) { answer(c, out.BaseOffset) }}
 		r.waits = append(r.waits, a.wait)
