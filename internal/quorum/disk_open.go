@@ -10,6 +10,7 @@ import (
 
 	"chronik/internal/metadata/image"
 	"chronik/internal/model"
+	"chronik/internal/vfs"
 	"chronik/internal/wal"
 )
 
@@ -82,7 +83,7 @@ func (d *Disk) recover(rec wal.Recovery) (*State, error) {
 func (d *Disk) readSnapshot(s *State) error {
 	s.config = configuration{state: &pb.ConfState{}}
 	name := path.Join(d.opts.Dir, snapshotName)
-	data, err := readFile(d.opts.FS, name)
+	data, err := vfs.ReadFile(d.opts.FS, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		s.image = image.New(d.opts.ClusterID)
 		return nil

@@ -2,30 +2,11 @@ package quorum
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"path"
 
 	"chronik/internal/vfs"
 )
-
-func readFile(f vfs.FS, name string) ([]byte, error) {
-	file, err := f.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = file.Close() }()
-	size, err := file.Size()
-	if err != nil {
-		return nil, err
-	}
-	data := make([]byte, size)
-	n, err := file.ReadAt(data, 0)
-	if int64(n) == size {
-		return data, nil
-	}
-	return nil, fmt.Errorf("reading %s: %d bytes of %d: %w", name, n, size, err)
-}
 
 // replaceFile puts data under a name in one durable step: a crash leaves the old content or the new (D6). If it
 // fails before that, the space that it took is given back.

@@ -43,7 +43,7 @@ const dataName = "wal"
 // data whose owner is not known must not be adopted, nor may it be taken for empty.
 func OpenIdentity(f vfs.FS, dir string, node model.BrokerID, fresh func() Identity) (Identity, error) {
 	name := path.Join(dir, PropertiesName)
-	data, err := readFile(f, name)
+	data, err := vfs.ReadFile(f, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return newIdentity(f, dir, fresh)
 	}

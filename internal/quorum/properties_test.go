@@ -77,7 +77,7 @@ func TestIdentityFailsWithTheDisk(t *testing.T) {
 
 func TestWrongDirectoriesAreRefusedWithAdvice(t *testing.T) {
 	rewrite := func(f *crashfs.FS, from, to string) {
-		data, err := readFile(f, "data/"+PropertiesName)
+		data, err := vfs.ReadFile(f, "data/"+PropertiesName)
 		if err != nil {
 			t.Fatal(err)
 		}

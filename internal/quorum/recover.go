@@ -12,6 +12,7 @@ import (
 	"chronik/internal/metadata/image"
 	"chronik/internal/model"
 	"chronik/internal/record"
+	"chronik/internal/vfs"
 	"chronik/internal/wal"
 )
 
@@ -42,7 +43,7 @@ func (q *Local) recover(rec wal.Recovery) (*image.Image, error) {
 
 func (q *Local) readSnapshot() (*image.Image, error) {
 	name := path.Join(q.opts.Dir, snapshotName)
-	data, err := readFile(q.opts.FS, name)
+	data, err := vfs.ReadFile(q.opts.FS, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return image.New(q.opts.ClusterID), nil
 	}

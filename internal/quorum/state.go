@@ -91,7 +91,7 @@ func createState(f vfs.FS, dir string, s voteState) (*stateFile, error) {
 // openState reads the file; nil without an error if there is none.
 func openState(f vfs.FS, dir string) (*stateFile, voteState, error) {
 	name := path.Join(dir, stateName)
-	data, err := readFile(f, name)
+	data, err := vfs.ReadFile(f, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, voteState{}, nil
 	}

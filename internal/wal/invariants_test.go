@@ -9,6 +9,7 @@ import (
 
 	"chronik/internal/model"
 	"chronik/internal/record"
+	"chronik/internal/vfs"
 	"chronik/internal/vfs/crashfs"
 	"chronik/internal/vfs/faultfs"
 )
@@ -294,7 +295,7 @@ func TestL2CleanFlag(t *testing.T) {
 		}
 		must(t, l, batch(1, 50, 2, nil))
 		must(t, l, batch(1, 50, 3, nil))
-		page, err := readFile(disk.CrashClone(crashfs.Lose), "d/t-7/segment_000.wal")
+		page, err := vfs.ReadFile(disk.CrashClone(crashfs.Lose), "d/t-7/segment_000.wal")
 		if err != nil {
 			t.Fatal(err)
 		}

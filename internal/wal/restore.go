@@ -147,30 +147,13 @@ func (r *recovery) loadFile(kind int) model.Offset {
 	if !r.c.marks.files[kind] {
 		return 0
 	}
-	body, err := readFile(r.l.fs, r.l.path(stateFiles[kind]))
+	body, err := vfs.ReadFile(r.l.fs, r.l.path(stateFiles[kind]))
 	if err != nil || len(body) == 0 {
 		return 0
 	}
 	// A file may be newer than the mark, and know batches past it that were synced: they are skipped then.
 	// It counts for this recovery only: a process that died may have left its name in the page cache.
 	return r.loadState(kind, body, 0)
-}
-
-func readFile(fsys vfs.FS, name string) ([]byte, error) {
-	f, err := fsys.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	size, err := f.Size()
-	if err != nil {
-		return nil, err
-	}
-	body := make([]byte, size)
-	if _, err := f.ReadAt(body, 0); err != nil && err != io.EOF {
-		return nil, err
-	}
-	return body, nil
 }
 
 // replayFrom applies the batches in [from, to) to the derived states of c. It reports damage as ErrCorrupt,

@@ -40,7 +40,7 @@ func (l *Log) cutProducers(end model.Offset) error {
 
 // filedProducers reads the producer state from its file, if it is one of end or before.
 func (l *Log) filedProducers(end model.Offset) (p producer.State, at model.Offset, ok bool) {
-	body, err := readFile(l.fs, l.path(producer.FileName))
+	body, err := vfs.ReadFile(l.fs, l.path(producer.FileName))
 	if err != nil {
 		return producer.State{}, 0, false
 	}

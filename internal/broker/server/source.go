@@ -13,11 +13,9 @@ type source interface {
 }
 
 func newSource(nc net.Conn) source {
-	if sc, ok := nc.(syscall.Conn); ok {
-		if rc, err := sc.SyscallConn(); err == nil {
-			if s := newRawSource(rc); s != nil {
-				return s
-			}
+	if rc := rawConn(nc); rc != nil {
+		if s := newRawSource(rc); s != nil {
+			return s
 		}
 	}
 	return &copySource{}
@@ -25,14 +23,22 @@ func newSource(nc net.Conn) source {
 
 // newSink returns what writes to a connection.
 func newSink(nc net.Conn) io.Writer {
-	if sc, ok := nc.(syscall.Conn); ok {
-		if rc, err := sc.SyscallConn(); err == nil {
-			if s := newRawSink(rc); s != nil {
-				return s
-			}
+	if rc := rawConn(nc); rc != nil {
+		if s := newRawSink(rc); s != nil {
+			return s
 		}
 	}
 	return nc
+}
+
+// rawConn is the socket of a connection, nil if bytes must pass through something else before it (TLS), or there is none.
+func rawConn(nc net.Conn) syscall.RawConn {
+	if sc, ok := nc.(syscall.Conn); ok {
+		if rc, err := sc.SyscallConn(); err == nil {
+			return rc
+		}
+	}
+	return nil
 }
 
 // copySource works with any net.Conn (TLS, in-memory). While it waits with no chunk it reads into a few bytes of its own

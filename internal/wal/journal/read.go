@@ -3,7 +3,6 @@ package journal
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"path"
 	"slices"
@@ -31,7 +30,7 @@ func Read(fsys vfs.FS, dir string) (Contents, error) {
 	s := scan{out: Contents{Empty: true}}
 	var laps []lap
 	for _, name := range fileNames {
-		b, err := readFile(fsys, path.Join(dir, name))
+		b, err := readHalf(fsys, path.Join(dir, name))
 		if err != nil {
 			return Contents{}, err
 		}
@@ -171,7 +170,7 @@ func empty(f vfs.File) error {
 
 func generations(fsys vfs.FS, dir string) (gens [halves]uint64, err error) {
 	for i, name := range fileNames {
-		b, err := readFile(fsys, path.Join(dir, name))
+		b, err := readHalf(fsys, path.Join(dir, name))
 		if err != nil {
 			return gens, err
 		}
@@ -182,23 +181,11 @@ func generations(fsys vfs.FS, dir string) (gens [halves]uint64, err error) {
 	return gens, nil
 }
 
-// readFile returns what is in a half; nothing if there is none.
-func readFile(fsys vfs.FS, name string) ([]byte, error) {
-	f, err := fsys.Open(name)
+// readHalf returns what is in a half; nothing if there is none.
+func readHalf(fsys vfs.FS, name string) ([]byte, error) {
+	b, err := vfs.ReadFile(fsys, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	size, err := f.Size()
-	if err != nil {
-		return nil, err
-	}
-	b := make([]byte, size)
-	if _, err := f.ReadAt(b, 0); err != nil && err != io.EOF {
-		return nil, fmt.Errorf("reading %s: %w", name, err)
-	}
-	return b, nil
+	return b, err
 }
