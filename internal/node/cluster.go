@@ -12,8 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	pb "go.etcd.io/raft/v3/raftpb"
-
 	"chronik/internal/broker/api"
 	"chronik/internal/link"
 	"chronik/internal/mem"
@@ -22,6 +20,7 @@ import (
 	"chronik/internal/model"
 	"chronik/internal/node/active"
 	"chronik/internal/peer"
+	"chronik/internal/peer/raftlink"
 	"chronik/internal/quorum"
 	"chronik/internal/replication/stream"
 )
@@ -39,7 +38,7 @@ type cluster struct {
 	found                bool // this node founds the cluster
 
 	raft      atomic.Pointer[quorum.Raft] // nil before it is known which cluster this is
-	transport *raftWire
+	transport *raftlink.Transport
 	calls     atomic.Pointer[peer.Server]
 	broker    atomic.Pointer[api.Broker]
 	pool      *peer.Pool
@@ -161,19 +160,17 @@ func (c *cluster) openMetadata(context.Context) error {
 	n := c.node
 	cfg := c.linkConfig()
 	cfg.ClusterID = n.identity.ClusterID
-	ctx, stop := context.WithCancel(context.Background())
-	c.transport = &raftWire{self: c.replica(), config: cfg, dial: n.env.Dial, address: c.book.control, log: n.env.Log, ctx: ctx, stop: stop,
-		receive: func(from quorum.Replica, m *pb.Message) {
-			if r := c.quorum(); r != nil {
-				r.Receive(from, m)
-			}
-		}, out: make(map[model.BrokerID]*wireOut)}
+	c.transport = raftlink.New(raftlink.Options{
+		Self: c.replica(), Config: cfg, Reach: n.settings.RaftAddr, Dial: n.env.Dial, Log: n.env.Log, Seed: uint64(n.settings.NodeID),
+		Address: func(r quorum.Replica) (string, bool) { return c.book.control(r.Node) },
+	})
 	r, err := quorum.OpenRaft(quorum.RaftOptions{
 		DiskOptions: quorum.DiskOptions{Options: n.metadataOptions(), Self: c.replica(), Found: c.found}, Transport: c.transport,
 	})
 	if err != nil {
 		return err
 	}
+	c.transport.Bind(r)
 	n.quorum = r
 	c.book.follow(r.Images().Load)
 	n.follower = n.newFollower()
@@ -252,7 +249,7 @@ func (c *cluster) close() {
 		calls.Close()
 	}
 	if c.transport != nil {
-		c.transport.close()
+		c.transport.Close()
 	}
 	for _, ln := range []net.Listener{c.control, c.replication} {
 		if ln != nil {
