@@ -117,7 +117,7 @@ func BenchmarkPlanRebalance(b *testing.B) {
 	w.join(4, "rack-3")
 	b.ReportAllocs()
 	for b.Loop() {
-		if p := PlanRebalance(w.image, Rebalance{Limit: 20}); len(p.Moves) != 20 {
+		if p := PlanRebalance(LayoutOf(w.image), Rebalance{Limit: 20}); len(p.Moves) != 20 {
 			b.Fatal(len(p.Moves))
 		}
 	}

@@ -105,7 +105,7 @@ func (w *world) must(cs []*command.Command, err error) {
 // rebalance carries a plan out step by step: every replica that is added catches up at once.
 func (w *world) rebalance(r Rebalance) (moves int) {
 	for step := 0; ; step++ {
-		plan := PlanRebalance(w.image, r)
+		plan := PlanRebalance(LayoutOf(w.image), r)
 		if len(plan.Moves) > max(1, r.Limit) {
 			w.t.Fatalf("%d moves at a time, the limit is %d", len(plan.Moves), r.Limit)
 		}
@@ -180,7 +180,7 @@ func TestRebalanceDrainsANode(t *testing.T) {
 	}
 	w.must(RemoveNode(w.inputs(), 2))
 	w.rebalance(Rebalance{Drain: []model.BrokerID{3}, Limit: 7})
-	plan := PlanRebalance(w.image, Rebalance{Drain: []model.BrokerID{1, 3}, Limit: 7})
+	plan := PlanRebalance(LayoutOf(w.image), Rebalance{Drain: []model.BrokerID{1, 3}, Limit: 7})
 	if len(plan.Stuck) == 0 || !plan.Done() {
 		t.Errorf("two nodes cannot hold three replicas: %+v", plan)
 	}
@@ -202,5 +202,19 @@ func TestM4InternalTopicsAreRaised(t *testing.T) {
 	}
 	if replicas, _ := w.loads(); replicas.gap(1, 2, 3, 4) > 1 {
 		t.Errorf("replicas %v", replicas)
+	}
+}
+
+// A drain alone moves what is on the drained node, and nothing between the others.
+func TestDrainOnly(t *testing.T) {
+	w := clusterOf(t, []string{"", "", "", ""}, NewTopic{Name: "t", Partitions: 12, ReplicationFactor: 3})
+	w.join(5, "")
+	before := LayoutOf(w.image)
+	w.rebalance(Rebalance{Drain: []model.BrokerID{2}, DrainOnly: true, Limit: 3})
+	for i, p := range LayoutOf(w.image).Partitions {
+		was := before.Partitions[i].Replicas
+		if on := slices.Index(was, 2); on < 0 && !slices.Equal(p.Replicas, was) || slices.Contains(p.Replicas, 2) {
+			t.Errorf("%s had %v and has %v", p.TopicPartition, was, p.Replicas)
+		}
 	}
 }

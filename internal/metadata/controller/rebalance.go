@@ -8,11 +8,46 @@ import (
 	"chronik/internal/model"
 )
 
+// Layout is what a plan is made from: the nodes and who holds what. It is the part of an image that any client can see, so that a plan can
+// be made far from the controller.
+type Layout struct {
+	Nodes      []LayoutNode
+	Partitions []LayoutPartition
+}
+
+// LayoutNode is a node that may hold replicas.
+type LayoutNode struct {
+	ID     model.BrokerID
+	Rack   string // empty: a rack of its own
+	Active bool   // it may be given replicas
+}
+
+// LayoutPartition is a partition with the replicas that it has, or will have when the reassignment under way is done.
+type LayoutPartition struct {
+	model.TopicPartition
+	Replicas []model.BrokerID // never empty
+	Moving   bool             // a reassignment is under way
+}
+
+// LayoutOf is the layout of an image.
+func LayoutOf(m *image.Image) Layout {
+	l := Layout{Partitions: make([]LayoutPartition, 0, m.PartitionCount())}
+	for _, n := range m.Nodes() {
+		l.Nodes = append(l.Nodes, LayoutNode{n.ID, n.Rack, n.Active()})
+	}
+	each(m, func(t *image.Topic, n int32, s *image.Partition) {
+		tp := model.TopicPartition{Topic: t.Name, Partition: n}
+		l.Partitions = append(l.Partitions, LayoutPartition{tp, s.Target(), s.Reassigning()})
+	})
+	return l
+}
+
 // Rebalance asks for a plan that evens out replicas and leaders over the active nodes.
 type Rebalance struct {
-	Drain    []model.BrokerID // nodes that are to hold nothing
-	Internal map[string]int   // internal topics with the replication factors that they should have (M4)
-	Limit    int              // reassignments under way at a time, at least 1
+	Drain     []model.BrokerID // nodes that are to hold nothing
+	DrainOnly bool             // nothing else is to move
+	Internal  map[string]int   // internal topics with the replication factors that they should have (M4)
+	Limit     int              // reassignments under way at a time, at least 1
 }
 
 // Plan is the next step of a rebalance.
@@ -28,15 +63,17 @@ func (p Plan) Done() bool { return len(p.Moves)+p.Under+p.Left == 0 }
 
 // PlanRebalance decides the next step: first what drained nodes hold, then internal topics with too few replicas, then replicas of the
 // fullest nodes go to the emptiest ones, then the order of replicas changes so that preferred leaders are even. No
-// move takes a partition's replicas into fewer racks than before. It is asked again when a step is done; the plan depends on the image alone.
+// move takes a partition's replicas into fewer racks than before. It is asked again when a step is done; the plan depends on the layout alone.
 //
 // Stuck are partitions on drained nodes for which there are not enough other nodes.
-func PlanRebalance(m *image.Image, r Rebalance) Plan {
-	p := newPlanner(m, r)
+func PlanRebalance(l Layout, r Rebalance) Plan {
+	p := newPlanner(l, r)
 	p.drain()
-	p.raise(r.Internal)
-	p.even(&p.replicas, p.moveReplica)
-	p.even(&p.leaders, p.moveLeader)
+	if !r.DrainOnly {
+		p.raise(r.Internal)
+		p.even(&p.replicas, p.moveReplica)
+		p.even(&p.leaders, p.moveLeader)
+	}
 	free := min(max(0, max(1, r.Limit)-p.under), len(p.moves))
 	return Plan{Moves: p.moves[:free], Under: p.under, Left: len(p.moves) - free, Stuck: p.stuck}
 }
@@ -64,21 +101,21 @@ type planned struct {
 	fixed    bool // it moves already, by this plan or before it
 }
 
-func newPlanner(m *image.Image, r Rebalance) *planner {
+func newPlanner(l Layout, r Rebalance) *planner {
 	p := &planner{on: map[model.BrokerID][]*planned{}, racks: map[model.BrokerID]string{}, drained: r.Drain, replicas: load{}, leaders: load{}}
-	for _, n := range m.Nodes() {
-		p.racks[n.ID] = rackOf(n)
-		if n.Active() && !slices.Contains(r.Drain, n.ID) {
+	for _, n := range l.Nodes {
+		p.racks[n.ID] = rackOf(&image.Node{ID: n.ID, Rack: n.Rack})
+		if n.Active && !slices.Contains(r.Drain, n.ID) {
 			p.nodes = append(p.nodes, n.ID)
 		}
 	}
-	each(m, func(t *image.Topic, n int32, s *image.Partition) {
-		part := &planned{TopicPartition: model.TopicPartition{Topic: t.Name, Partition: n}, replicas: s.Target(), fixed: s.Reassigning()}
-		if part.fixed {
+	slices.Sort(p.nodes)
+	for _, at := range l.Partitions {
+		if at.Moving {
 			p.under++
 		}
-		p.parts = append(p.parts, part)
-	})
+		p.parts = append(p.parts, &planned{at.TopicPartition, at.Replicas, at.Moving})
+	}
 	slices.SortFunc(p.parts, func(a, b *planned) int { return a.Compare(b.TopicPartition) })
 	for _, part := range p.parts {
 		p.count(part.replicas, 1)
