@@ -93,14 +93,21 @@ func (s *source) deliver(frame func(byte, []byte, *mem.Buf) error) (delivered, n
 	return delivered, frameHeader, nil
 }
 
-// makeRoom sees to it that the next frame, or a part of it that can be believed in, fits behind what is there.
+// makeRoom sees to it that there is something to read into: for the rest of the next frame if that can be believed in, else for a good part of it. A
+// frame that grows gets twice the memory when it has filled what it had, so all of its bytes together are copied fewer than two times each.
 func (s *source) makeRoom(need int) {
-	have := s.w - s.r
-	want := min(need, max(trustSize, 2*have))
-	if len(s.buf)-s.r >= want && len(s.buf)-s.w >= min(minRead, want-have) {
+	have, room := s.w-s.r, len(s.buf)-s.w
+	least := minRead // while nothing is known of the frame, and while a large one grows
+	switch {
+	case need > frameHeader && have < trustSize:
+		least = min(need, trustSize) - have
+	case need > frameHeader:
+		least = min(need-have, minRead)
+	}
+	if room >= least {
 		return
 	}
-	next := mem.Get(max(chunkSize, want))
+	next := mem.Get(max(chunkSize, min(need, max(trustSize, 2*have))))
 	n := copy(next.Bytes(), s.buf[s.r:s.w])
 	s.chunk.Release()
 	s.take(next)
