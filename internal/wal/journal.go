@@ -13,6 +13,9 @@ type JournalOptions struct {
 	FS        vfs.FS
 	Root      string // the directory that all logs of the device lie below; the journal gets one of its own there
 	HalfBytes int64  // the size of each of its two files, made when they are first wanted; 0: the default
+	// Rotten, if not nil, is called when records that were durable are missing from the journal, before it is emptied and they
+	// are forgotten (L2). If it fails, so does OpenJournal.
+	Rotten func(rot error) error
 }
 
 const (

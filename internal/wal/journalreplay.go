@@ -39,6 +39,9 @@ func OpenJournal(o JournalOptions) (*Journal, Replay, error) {
 	var out Replay
 	held, err := journal.Read(o.FS, dir)
 	if errors.Is(err, journal.ErrDamaged) {
+		if err := o.rotten(err); err != nil {
+			return nil, out, err
+		}
 		return nil, out, fmt.Errorf("%w; restore %s from a replica or a backup, or move it away to start without the last records of some partitions", err, dir)
 	}
 	if err != nil {
@@ -51,12 +54,26 @@ func OpenJournal(o JournalOptions) (*Journal, Replay, error) {
 		}
 		return nil, out, fmt.Errorf("replaying the journal in %s: %w", dir, err)
 	}
+	if err := o.rotten(out.Rot); err != nil {
+		return nil, out, err
+	}
 	if !held.Empty {
 		if err := journal.Clear(o.FS, dir); err != nil {
 			return nil, out, err
 		}
 	}
 	return &Journal{files: journal.New(journal.Options{FS: o.FS, Dir: dir, HalfBytes: o.HalfBytes}), root: root}, out, nil
+}
+
+// rotten tells of records that are lost, if any are.
+func (o *JournalOptions) rotten(rot error) error {
+	if rot == nil || o.Rotten == nil {
+		return nil
+	}
+	if err := o.Rotten(rot); err != nil {
+		return fmt.Errorf("remembering that the journal lost records: %w", err)
+	}
+	return nil
 }
 
 // place is a segment file, of a log that may be gone.

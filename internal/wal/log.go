@@ -26,6 +26,9 @@ type Options struct {
 	Committer *Committer       // shared by the logs of one device
 	Now       func() time.Time // for retention and the expiry of producers; nil: time.Now
 	Observer  Observer         // may be nil
+	// BeforeCut, if not nil, is called by Open before it cuts off what follows end and is not valid (L2): what is cut may have
+	// been acknowledged, and another Open will not find it. If it fails, nothing is cut and Open fails with its error.
+	BeforeCut func(end model.Offset) error
 }
 
 // Observer is told what happens to a log. Calls come with no lock held and must not block.
