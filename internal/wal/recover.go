@@ -37,7 +37,7 @@ func Open(o Options) (*Log, Recovery, error) {
 		l.now = time.Now
 	}
 	l.key, l.shared = o.Committer.journal.key(l)
-	r := recovery{l: l, c: &l.core}
+	r := recovery{l: l, c: &l.core, beforeCut: o.BeforeCut}
 	if err := r.run(); err != nil {
 		r.closeFiles()
 		return nil, r.out, fmt.Errorf("opening the log of %s in %s: %w", o.Partition, o.Dir, err)
@@ -63,6 +63,8 @@ type recovery struct {
 	state [stateKinds]model.Offset // up to where each derived state is known
 	walk  *txnWalk                 // that is not done
 	index bool                     // there is an index file
+
+	beforeCut func(model.Offset) error // Options.BeforeCut
 }
 
 func (r *recovery) run() error {
@@ -128,6 +130,11 @@ func (r *recovery) tail() error {
 	r.out.ScannedBytes = seg.size - s.mark.pos
 	if torn {
 		r.out.TruncatedBytes = s.size - seg.size
+		if r.beforeCut != nil {
+			if err := r.beforeCut(seg.end); err != nil {
+				return err
+			}
+		}
 	}
 	r.l.space.frontier = seg.size
 	r.out.Clean = c.marks.clean && !torn && seg.size == s.mark.pos
