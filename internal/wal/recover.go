@@ -63,6 +63,7 @@ type recovery struct {
 	state [stateKinds]model.Offset // up to where each derived state is known
 	walk  *txnWalk                 // that is not done
 	index bool                     // there is an index file
+	sure  bool                     // the last segment's header page was made durable by this recovery
 
 	beforeCut func(model.Offset) error // Options.BeforeCut
 }
@@ -147,6 +148,8 @@ func (r *recovery) tail() error {
 	if err != nil {
 		return fmt.Errorf("making what was recovered durable: %w", err)
 	}
+	_, two := decodeMark(s.page[markPos(s.mark.seq+1):][:markBytes], s.seed)
+	c.marks.unsure = two && !r.sure // without another to fall back to, it is the one that must stay
 	r.adopt(seg)
 	return nil
 }

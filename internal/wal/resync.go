@@ -58,6 +58,7 @@ func (r *recovery) rewriteHeader(f *file, s *found) error {
 	if err := f.Sync(); err != nil {
 		return err
 	}
+	r.sure = true
 	return r.l.fs.SyncDir(r.l.dir)
 }
 

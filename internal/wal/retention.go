@@ -216,6 +216,9 @@ func (l *Log) persistStart(seg *segment, base, start model.Offset) error {
 		return err
 	}
 	defer f.release()
+	if err := l.syncWritten(); err != nil { // relaxed flushing may have left the mark before unsynced
+		return err
+	}
 	page := make([]byte, headerBytes)
 	if _, err := f.ReadAt(page, 0); err != nil {
 		return err

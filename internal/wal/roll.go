@@ -29,7 +29,7 @@ func (l *Log) roll(g *group) error {
 	}
 	l.mu.Lock()
 	l.core.beginSegment(g)
-	l.core.marks.seq, l.core.marks.onDisk, l.core.marks.lean = 1, g.base, false
+	l.core.marks.seq, l.core.marks.onDisk, l.core.marks.lean, l.core.marks.unsure = 1, g.base, false, false
 	l.markSeed = identitySum(page)
 	l.space = space{frontier: headerBytes, ahead: l.space.ahead, begun: l.space.begun, groups: l.space.groups}
 	l.hints = [numHints]hint{}
@@ -46,7 +46,7 @@ func (l *Log) seal(m *mark) error {
 	l.mu.Lock()
 	seg := l.core.active()
 	seq := l.core.marks.seq
-	if l.core.marks.lean {
+	if l.core.marks.lean && !l.core.marks.unsure {
 		seq++ // into the same slot again: the other one holds what this mark leaves to a file that is not there
 	}
 	l.mu.Unlock()
@@ -110,12 +110,21 @@ func (l *Log) createSegment(number int64, page []byte) error {
 	return nil
 }
 
-// writeMark puts a mark into the next slot. It becomes durable with the next sync of the file.
+// writeMark puts a mark into the next slot. It becomes durable with the next sync of the file, which must come before the
+// next mark: so one slot always holds a mark that is durable (L2).
+//
+// The mark that was found when the log was opened may not be: the process before may have died between its write and its
+// sync, or that sync may have failed (D3). Then its slot is used again. Nothing is lost if that write is torn and the mark
+// before it counts: it claims less, and what lies past it is scanned. Those that moved the log start or the end were made
+// durable when the log was opened, see markRedo.
 func (l *Log) writeMark(f *file, seq uint64, m *mark) error {
 	var buf [markBytes]byte
 	l.mu.Lock()
 	seed := l.markSeed
 	m.logStart = max(m.logStart, l.core.start)
+	if l.core.marks.unsure {
+		seq++
+	}
 	l.mu.Unlock()
 	m.seq = seq
 	m.encode(buf[:], seed)
@@ -123,7 +132,7 @@ func (l *Log) writeMark(f *file, seq uint64, m *mark) error {
 		return fmt.Errorf("writing a mark to %s: %w", f.name, err)
 	}
 	l.mu.Lock()
-	l.core.marks.seq, l.core.marks.onDisk, l.core.marks.lean = seq, m.offset, l.core.leans(m)
+	l.core.marks.seq, l.core.marks.onDisk, l.core.marks.lean, l.core.marks.unsure = seq, m.offset, l.core.leans(m), false
 	l.mu.Unlock()
 	return nil
 }

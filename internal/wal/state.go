@@ -89,6 +89,7 @@ type marks struct {
 	since   int64  // bytes grouped since the last mark was taken
 	due     bool   // a second is over
 	lean    bool   // that mark leans on the one before, see leans
+	unsure  bool   // that mark was found when the log was opened, and may be in the page cache only
 	clean   bool   // the newest mark on disk says that the log was closed
 	onDisk  model.Offset
 	wanted  [stateKinds]bool         // the kinds that do not fit into a mark

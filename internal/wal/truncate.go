@@ -198,6 +198,9 @@ func (c *core) cutTo(seg *segment, at cutPoint) (doomed []*segment) {
 	c.index.cutTail(at.offset)
 	c.index.lastPos = 0
 	c.marks.pending, c.marks.clean = nil, false
+	if len(doomed) > 0 {
+		c.marks.unsure = false // the mark that counts now is a seal, which was synced before the next segment was begun
+	}
 	c.replayed = min(c.replayed, at.offset)
 	c.synced, c.unsynced = min(c.synced, at.offset), 0
 	return doomed
