@@ -45,8 +45,10 @@ type LeaderOptions struct {
 	Own Own
 	// Watermark is what this broker knew as a follower, see Follower.Watermark.
 	Watermark model.Offset
-	History   History
-	Config    Config
+	// History is that of the log, which has begun the epoch of State: it knows where that ends. A Leader whose log has not does
+	// nothing but resign.
+	History History
+	Config  Config
 	// Live returns the broker epoch of a registered broker, and whether it is not fenced.
 	Live func(model.BrokerID) (model.BrokerEpoch, bool)
 	Now  time.Time
@@ -121,6 +123,9 @@ func NewLeader(o LeaderOptions) *Leader {
 		invariant.Failf("R1: broker %d begins epoch %d, but its leader is %d and its ISR %v", o.Broker, l.epoch, o.State.Leader, o.State.ISR)
 	}
 	l.adopt(o.State)
+	if e, _ := o.History.EpochEnd(l.epoch); e != l.epoch { // a log that never began the epoch does not know who agrees with it (R2)
+		l.resign(LogFailed)
+	}
 	for i := range l.peers {
 		p := &l.peers[i]
 		p.epoch, p.live = o.Live(p.id)

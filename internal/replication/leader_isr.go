@@ -185,7 +185,7 @@ func (l *Leader) stalled() bool {
 
 // resign gives up appending in this epoch.
 func (l *Leader) resign(why Resignation) {
-	if l.lost == 0 {
+	if l.lost == 0 || why == LogFailed {
 		l.lost = why
 	}
 	l.offerResignation(l.lost)

@@ -46,7 +46,7 @@ func (l *Leader) refusal(p *peer, m *Subscribe) Refusal {
 		return FencedLeaderEpoch
 	case m.LeaderEpoch > l.epoch:
 		return UnknownLeaderEpoch
-	case l.ended:
+	case l.ended || l.lost == LogFailed: // such a log must not have others thrown away; one that was cut still knows what it holds
 		return NotLeading
 	case p == nil:
 		return NotReplica

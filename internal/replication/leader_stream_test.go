@@ -119,6 +119,58 @@ func TestD5AcksAreBound(t *testing.T) {
 	}
 }
 
+// TestR2LostLeaderRefuses: a leader whose log failed, or never began the epoch, throws nobody's log away. One whose log was cut goes on
+// to compare: only so can others join the ISR that it wants to hand over to.
+func TestR2LostLeaderRefuses(t *testing.T) {
+	held := setup{log: epochs(5, 4), synced: 4}
+	for what, lose := range map[string]func(b *bench){
+		"failed": func(b *bench) { b.OwnFailed(b.now) },
+		"cut, and then failed": func(b *bench) {
+			b.subscribe(1, 5, 5)
+			b.cutTo(4)
+			b.OwnFailed(b.now)
+		},
+	} {
+		b := begin(t, held)
+		lose(b)
+		answer := b.Subscribe(b.question(2, 5, 5, 4), b.now)
+		if r, ok := answer.(Refused); !ok || r.Reason != NotLeading {
+			t.Errorf("%s: %+v, want a refusal", what, answer)
+		}
+	}
+	b := begin(t, held)
+	b.subscribe(1, 5, 5)
+	b.cutTo(4)
+	if e := b.Take(); e.Resign != LogCut {
+		t.Fatalf("after the cut: %+v", e)
+	}
+	if d, ok := b.Subscribe(b.question(2, 5, 5, 4), b.now).(Diverged); !ok || d.EndOffset != 4 {
+		t.Errorf("a leader whose log was cut: %+v", d)
+	}
+
+	b = begin(t, held)
+	l := NewLeader(LeaderOptions{
+		Broker: 0, BrokerEpoch: 100, State: b.state, Own: b.log.own(), History: &toyLog{entries: b.log.entries}, Config: b.cfg, Now: b.now,
+		Live: func(id model.BrokerID) (model.BrokerEpoch, bool) { return model.BrokerEpoch(100 + id), true },
+	})
+	if e := l.Take(); e.Resign != LogFailed {
+		t.Errorf("a leader whose log never began the epoch: %+v, want it to resign", e)
+	}
+	if err := l.MayAppend(1); err == nil {
+		t.Error("a leader whose log never began the epoch appends")
+	}
+	if r, ok := l.Subscribe(b.question(2, 5, 5, 4), b.now).(Refused); !ok || r.Reason != NotLeading {
+		t.Errorf("a leader whose log never began the epoch: %+v, want a refusal", r)
+	}
+}
+
+// cutTo takes unsynced entries from the leader's log, as a full disk does.
+func (b *bench) cutTo(end model.Offset) {
+	b.log.entries = b.log.entries[:end-b.log.start]
+	b.log.synced = min(b.log.synced, end)
+	b.OwnMoved(b.log.own(), b.now)
+}
+
 // TestSubscriptionsOnlyGrow: a question that was given up on is not answered, and does not end the stream of the newer one.
 func TestSubscriptionsOnlyGrow(t *testing.T) {
 	b := begin(t, setup{})
@@ -254,7 +306,7 @@ func TestFollowersProgress(t *testing.T) {
 
 func BenchmarkAck(b *testing.B) {
 	l := NewLeader(LeaderOptions{
-		State: State{LeaderEpoch: 1, Replicas: []model.BrokerID{0, 1, 2}, ISR: []model.BrokerID{0, 1, 2}}, History: &toyLog{},
+		State: State{LeaderEpoch: 1, Replicas: []model.BrokerID{0, 1, 2}, ISR: []model.BrokerID{0, 1, 2}}, History: &toyLog{led: 1},
 		Config: Config{MinISR: 2, LagTime: lagTime}, Live: func(model.BrokerID) (model.BrokerEpoch, bool) { return 1, true },
 	})
 	for id := range model.BrokerID(2) {

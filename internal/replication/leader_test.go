@@ -40,7 +40,7 @@ func begin(t *testing.T, s setup) *bench {
 	if s.isr == nil {
 		s.isr = s.replicas
 	}
-	b := &bench{t: t, now: time.Unix(1000, 0), log: &toyLog{start: s.start, synced: s.synced}, subs: map[model.BrokerID]Subscription{}}
+	b := &bench{t: t, now: time.Unix(1000, 0), log: &toyLog{start: s.start, synced: s.synced, led: benchEpoch}, subs: map[model.BrokerID]Subscription{}}
 	for i, e := range s.log {
 		b.log.entries = append(b.log.entries, entry{e, uint32(i)})
 	}

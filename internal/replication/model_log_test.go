@@ -36,7 +36,8 @@ type toyLog struct {
 	start   model.Offset
 	entries []entry
 	synced  model.Offset
-	same    model.Offset // below it, the entries were compared with what is committed
+	same    model.Offset      // below it, the entries were compared with what is committed
+	led     model.LeaderEpoch // that its owner leads in, or has led in last; 0: none
 }
 
 func (l *toyLog) end() model.Offset { return l.start + model.Offset(len(l.entries)) }
@@ -55,6 +56,9 @@ func (l *toyLog) LastEpoch() model.LeaderEpoch {
 }
 
 func (l *toyLog) EpochEnd(e model.LeaderEpoch) (model.LeaderEpoch, model.Offset) {
+	if e == l.led && e > 0 && l.LastEpoch() <= e {
+		return e, l.end()
+	}
 	for i := len(l.entries) - 1; i >= 0; i-- {
 		if l.entries[i].epoch <= e {
 			return l.entries[i].epoch, l.start + model.Offset(i) + 1

@@ -60,6 +60,7 @@ func (n *node) learn() {
 		n.w.checkLeader(n) // once more: this was its last word
 		n.kept = max(n.kept, n.leader.HighWatermark())
 		n.leader, n.waiters = nil, nil // NOT_LEADER_OR_FOLLOWER (D5)
+		n.log.led = 0
 		n.follow()
 	}
 	if v.state.Leader != n.id {
@@ -79,6 +80,7 @@ func (n *node) lead(v *version) {
 	}
 	w.led[v.state.LeaderEpoch] = true
 	n.kept = max(n.kept, n.follower.Watermark())
+	n.log.led = v.state.LeaderEpoch
 	l := NewLeader(LeaderOptions{
 		Broker: n.id, BrokerEpoch: n.epoch, State: v.state, Own: n.log.own(), Watermark: n.follower.Watermark(), History: &n.log,
 		Config: Config{MinISR: w.ctl.minISR, LagTime: lagTime, LagEntries: w.lagEntries, Retry: retry}, Live: v.live, Now: w.now,
@@ -107,6 +109,7 @@ func (n *node) crash() {
 		n.kept = 0
 	}
 	n.up, n.leader, n.follower, n.cutting, n.waiters = false, nil, nil, nil, nil
+	n.log.led = 0
 }
 
 // moved tells the core of the log.

@@ -138,6 +138,17 @@ func (noHistory) EpochEnd(model.LeaderEpoch) (model.LeaderEpoch, model.Offset) {
 	return model.NoEpoch, model.NoOffset
 }
 
+// oneEpoch is the history of a log that has begun an epoch and holds nothing yet.
+type oneEpoch model.LeaderEpoch
+
+func (oneEpoch) LastEpoch() model.LeaderEpoch { return model.NoEpoch }
+func (o oneEpoch) EpochEnd(e model.LeaderEpoch) (model.LeaderEpoch, model.Offset) {
+	if e == model.LeaderEpoch(o) {
+		return e, 0
+	}
+	return model.NoEpoch, model.NoOffset
+}
+
 // BenchmarkBatch: one batch of 256 bytes goes to the follower, its acknowledgement comes back, and the watermark moves; 256 batches are under
 // way, over TCP on loopback. Both brokers are in this process.
 func BenchmarkBatch(b *testing.B) {
@@ -149,7 +160,7 @@ func BenchmarkBatch(b *testing.B) {
 	isr := []model.BrokerID{1, 2}
 	lead.core = replication.NewLeader(replication.LeaderOptions{
 		Broker: 1, BrokerEpoch: epochOf(1), State: replication.State{Leader: 1, LeaderEpoch: 5, PartitionEpoch: 1, Replicas: isr, ISR: isr},
-		History: noHistory{}, Config: replication.Config{MinISR: 2, LagTime: time.Hour, Retry: time.Second},
+		History: oneEpoch(5), Config: replication.Config{MinISR: 2, LagTime: time.Hour, Retry: time.Second},
 		Live: func(b model.BrokerID) (model.BrokerEpoch, bool) { return epochOf(b), true },
 	})
 	follow := &benchFollowing{core: replication.NewFollower(replication.FollowerOptions{

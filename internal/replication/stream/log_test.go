@@ -15,7 +15,8 @@ type memLog struct {
 	start   model.Offset
 	batches []memBatch
 	synced  model.Offset
-	hot     int // how many of the last batches count as being in memory
+	led     model.LeaderEpoch // that its owner leads in; 0: none
+	hot     int               // how many of the last batches count as being in memory
 }
 
 type memBatch struct {
@@ -165,6 +166,9 @@ func (l *memLog) LastEpoch() model.LeaderEpoch {
 func (l *memLog) EpochEnd(e model.LeaderEpoch) (model.LeaderEpoch, model.Offset) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if e == l.led && e > 0 {
+		return e, l.end()
+	}
 	for i := len(l.batches) - 1; i >= 0; i-- {
 		if l.batches[i].epoch <= e {
 			return l.batches[i].epoch, l.batches[i].end

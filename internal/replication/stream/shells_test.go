@@ -45,6 +45,7 @@ func newLeading(topic model.TopicID, part int32, replicas ...model.BrokerID) *le
 
 // begin makes the core, when the log is what it is to be.
 func (p *leading) begin() {
+	p.log.led = p.state.LeaderEpoch
 	p.core = replication.NewLeader(replication.LeaderOptions{
 		Broker: p.state.Leader, BrokerEpoch: epochOf(p.state.Leader), State: p.state, Own: p.log.own(), History: &p.log,
 		Config: replication.Config{MinISR: 1, LagTime: lagTime, Retry: retry},
