@@ -78,6 +78,10 @@ func TestFlagsBeforeAndAfter(t *testing.T) {
 			t.Errorf("%v: node-id %s, want 9", args, value)
 		}
 	}
+	_, out, _ := command(t, Server, "config", "--data-dir", "/a", "--data-dir", "/b,/c")
+	if value, _ := line(t, out, "data-dir"); value != "/a,/b,/c" {
+		t.Errorf("a flag of several values is %s, want all of them", value)
+	}
 	code, out, _ := command(t, Chronik, "server", "--node-id", "8", "config")
 	if value, _ := line(t, out, "node-id"); code != ExitOK || value != "8" {
 		t.Errorf("chronik server: exit code %d, node-id %s", code, value)

@@ -33,11 +33,35 @@ func Server(s Streams) *cobra.Command {
 	}
 	for _, setting := range config.Settings {
 		usage := fmt.Sprintf("%s (%s)", setting.Doc, setting.Env())
+		if setting.List {
+			root.PersistentFlags().Var(&listFlag{text: setting.Default}, setting.Name, usage)
+			continue
+		}
 		root.PersistentFlags().String(setting.Name, setting.Default, usage)
 	}
 	root.AddCommand(standalone(s), showConfig(s))
 	return root
 }
+
+// listFlag is a flag that may be given several times, each time with a value or several with commas between them.
+type listFlag struct {
+	text  string
+	given bool
+}
+
+// Set implements pflag.Value.
+func (f *listFlag) Set(v string) error {
+	if f.given {
+		v = f.text + "," + v
+	}
+	f.text, f.given = v, true
+	return nil
+}
+
+func (f *listFlag) String() string { return f.text }
+
+// Type implements pflag.Value.
+func (f *listFlag) Type() string { return "list" }
 
 func standalone(s Streams) *cobra.Command {
 	return &cobra.Command{

@@ -82,6 +82,23 @@ func TestDefaultsLoad(t *testing.T) {
 	}
 }
 
+func TestDataDirs(t *testing.T) {
+	for _, in := range []Inputs{
+		{Flags: map[string]string{"data-dir": "/a, /b,/ab"}},
+		{Env: []string{"CHRONIK_DATA_DIR=/a,/b,/ab"}},
+		{Flags: map[string]string{"config": "c.toml"}, ReadFile: files(`data-dir = ["/a", "/b", "/ab"]`)},
+	} {
+		s, err := Load(in)
+		if err != nil {
+			t.Errorf("%v: %v", in, err)
+			continue
+		}
+		if keys := s.StaticKeys(1); s.DataDir != "/a" || strings.Join(s.DataDirs, " ") != "/a /b /ab" || keys["log.dirs"] != "/a,/b,/ab" || keys["log.dir"] != "/a" {
+			t.Errorf("%v: %s, %v, log.dirs %s", in, s.DataDir, s.DataDirs, keys["log.dirs"])
+		}
+	}
+}
+
 func TestProblemsSayWhatToDo(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -107,6 +124,9 @@ func TestProblemsSayWhatToDo(t *testing.T) {
 		{"wildcard", Inputs{Flags: map[string]string{"bind-addr": "0.0.0.0"}}, "set advertised-addr"},
 		{"advertised wildcard", Inputs{Flags: map[string]string{"advertised-addr": "0.0.0.0:1"}}, "not an address that clients can connect to"},
 		{"bind with port", Inputs{Flags: map[string]string{"bind-addr": "localhost:9092"}}, "put it into kafka-port"},
+		{"no directory", Inputs{Flags: map[string]string{"data-dir": "/a,,/b"}}, "name one, or remove the comma"},
+		{"one directory twice", Inputs{Flags: map[string]string{"data-dir": "/a,/b/../a"}}, "overlap"},
+		{"a directory in another", Inputs{Env: []string{"CHRONIK_DATA_DIR=/a/b,/a"}}, "/a/b and /a overlap"},
 		{"log level", Inputs{Flags: map[string]string{"log-level": "loud"}}, "want debug, info, warn or error"},
 	} {
 		if c.in.ReadFile != nil && c.in.Env == nil {

@@ -1,10 +1,10 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"path"
 	"strconv"
 	"strings"
 
@@ -14,13 +14,14 @@ import (
 // Server holds the settings of the process: what is needed before any Kafka key has a meaning.
 type Server struct {
 	NodeID         model.BrokerID
-	BindAddr       string // host or IP address to listen on
-	KafkaPort      int    // 0: any free port
-	HTTPPort       int    // 0: any free port
-	AdvertisedHost string // what clients are told to connect to
-	AdvertisedPort int    // 0: the port listened on
-	DataDir        string
-	ConfigFile     string // empty if there is none
+	BindAddr       string   // host or IP address to listen on
+	KafkaPort      int      // 0: any free port
+	HTTPPort       int      // 0: any free port
+	AdvertisedHost string   // what clients are told to connect to
+	AdvertisedPort int      // 0: the port listened on
+	DataDir        string   // the first data directory: metadata, and partitions
+	DataDirs       []string // all of them, without duplicates
+	ConfigFile     string   // empty if there is none
 	LogLevel       slog.Level
 
 	// Of a node of a cluster; see Clustered.
@@ -48,6 +49,7 @@ type Setting struct {
 	Name    string
 	Default string
 	Doc     string
+	List    bool // a list of values with commas between them; its flag may be given more than once
 
 	set func(*Server, string) error
 }
@@ -65,8 +67,8 @@ var Settings = append([]Setting{
 		Doc: "Host or IP address to listen on, for Kafka clients and for HTTP. 0.0.0.0 or :: listens on all, and needs `advertised-addr`."},
 	{Name: "advertised-addr", Default: "", set: setAdvertised,
 		Doc: "Host, or host:port, that clients are told to connect to. Unset, it is `bind-addr` and `kafka-port`."},
-	{Name: "data-dir", Default: "./data", set: setDataDir,
-		Doc: "Directory of everything that is stored. It is made if it does not exist."},
+	{Name: "data-dir", Default: "./data", set: setDataDir, List: true,
+		Doc: "Directories of everything that is stored, one for each disk: Kafka's `log.dirs`. They are made if they do not exist. The first one holds the metadata, and should be on the best disk."},
 	{Name: "http-port", Default: "6092", set: func(s *Server, v string) (err error) { s.HTTPPort, err = parsePort(v); return },
 		Doc: "TCP port for health, readiness and metrics; 0 takes any free one."},
 	{Name: "node-id", Default: "1", set: setNodeID,
@@ -124,11 +126,26 @@ func setAdvertised(s *Server, v string) error {
 }
 
 func setDataDir(s *Server, v string) error {
-	if v == "" {
-		return errors.New("it is empty: name a directory")
+	s.DataDirs = nil
+	for dir := range strings.SplitSeq(v, ",") {
+		if dir = strings.TrimSpace(dir); dir == "" {
+			return fmt.Errorf("%q names no directory in one place: name one, or remove the comma", v)
+		}
+		for _, other := range s.DataDirs {
+			if within(dir, other) || within(other, dir) {
+				return fmt.Errorf("%s and %s overlap: each directory needs a place, and should have a disk, of its own", other, dir)
+			}
+		}
+		s.DataDirs = append(s.DataDirs, dir)
 	}
-	s.DataDir = v
+	s.DataDir = s.DataDirs[0]
 	return nil
+}
+
+// within tells whether a directory is another one or lies below it, as far as the names tell.
+func within(dir, of string) bool {
+	dir, of = path.Clean(dir), path.Clean(of)
+	return dir == of || strings.HasPrefix(dir, strings.TrimSuffix(of, "/")+"/") || of == "." && !path.IsAbs(dir) && !strings.HasPrefix(dir, "..")
 }
 
 func setNodeID(s *Server, v string) error {
@@ -191,6 +208,6 @@ func (s *Server) StaticKeys(kafkaPort int) map[string]string {
 	keys["listeners"] = "PLAINTEXT://" + net.JoinHostPort(s.BindAddr, strconv.Itoa(kafkaPort))
 	keys["advertised.listeners"] = "PLAINTEXT://" + net.JoinHostPort(s.AdvertisedHost, strconv.Itoa(advertisedPort))
 	keys["node.id"], keys["broker.id"] = id, id
-	keys["log.dir"], keys["log.dirs"] = s.DataDir, s.DataDir
+	keys["log.dir"], keys["log.dirs"] = s.DataDir, strings.Join(s.DataDirs, ",")
 	return keys
 }
