@@ -22,6 +22,7 @@ import (
 	"chronik/internal/peer"
 	"chronik/internal/peer/raftlink"
 	"chronik/internal/quorum"
+	"chronik/internal/replica"
 	"chronik/internal/replication/stream"
 )
 
@@ -48,7 +49,9 @@ type cluster struct {
 	proposals *proposals
 	receivers *receivers
 
+	losses       *replica.Losses
 	registration controller.Registration
+	cutsTold     func() // the registration was answered
 	epoch        atomic.Int64
 	session      *peer.Session
 	service      chan struct{} // closed when the node has been in service for the first time

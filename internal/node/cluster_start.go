@@ -5,16 +5,13 @@ import (
 	"errors"
 	"io/fs"
 	"path"
-	"slices"
 	"sync"
 	"time"
 
 	"chronik/internal/metadata/controller"
 	"chronik/internal/metadata/image"
-	"chronik/internal/model"
 	"chronik/internal/replica"
 	"chronik/internal/replication/stream"
-	"chronik/internal/wal"
 )
 
 // cleanName is there while a node that closed all its logs is stopped.
@@ -50,10 +47,9 @@ func (c *cluster) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var cuts cutLogs
 	cfg := n.follower.broker()
 	err = n.openReplicas(replica.Env{
-		Controller: c.proposals, Leaders: c.receivers, Recovered: cuts.note,
+		Controller: c.proposals, Leaders: c.receivers, Losses: c.losses,
 		Replication: replica.Replication{LagTime: time.Duration(cfg.ReplicaLagMs) * time.Millisecond, LagEntries: cfg.ReplicaLagMessages},
 	})
 	if err != nil {
@@ -78,9 +74,19 @@ func (c *cluster) follow(ctx context.Context) error {
 	c.registration.Incarnation, c.registration.CleanStop = n.follower.incarnation, clean
 	c.registration.Endpoints = c.endpoints(c.registration.Endpoints[0])
 	c.registration.Features = c.active.Inputs(nil).Supported()
-	if !clean {
-		c.registration.Cuts = cuts.list()
+	cuts, told := n.replicas.Cuts()
+	for _, cut := range cuts {
+		c.registration.Cuts = append(c.registration.Cuts, controller.Cut(cut))
 	}
+	if len(cuts) > 0 {
+		c.registration.CleanStop = false
+		n.env.Log.Warn("logs of this node lost records: it leads none of them before their other replicas were heard", "logs", len(cuts))
+	}
+	c.cutsTold = sync.OnceFunc(func() {
+		if err := told(); err != nil {
+			n.env.Log.Warn("what the active controller knows of cut logs could not be crossed out; it is told again at the next start", "error", err)
+		}
+	})
 	return nil
 }
 
@@ -108,27 +114,6 @@ func (c *cluster) nodesChanged(im *image.Image, d *image.Delta) {
 			c.receivers.kick(id)
 		}
 	}
-}
-
-// cutLogs gathers the logs that lost their tails.
-type cutLogs struct {
-	mu  sync.Mutex
-	all []controller.Cut
-}
-
-func (c *cutLogs) note(tp model.TopicPartition, topic model.TopicID, r wal.Recovery) {
-	if r.TruncatedBytes == 0 && r.Corruption == nil {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.all = append(c.all, controller.Cut{Topic: topic, Partition: tp.Partition, End: r.End})
-}
-
-func (c *cutLogs) list() []controller.Cut {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return slices.Clone(c.all)
 }
 
 // takeCleanMark tells whether the node was stopped in order, and removes the mark before anything is written.

@@ -43,6 +43,7 @@ func (f *follower) start(im *image.Image) error {
 	for t := range im.Topics() {
 		f.ensure(t, f.current.Load())
 	}
+	f.replicas.Started()
 	return nil
 }
 

@@ -67,6 +67,7 @@ func (c *cluster) Applied() uint64 { return c.quorum().Images().Load().Index() }
 // Registered implements peer.SessionOwner. What the registration grants begins when this node has applied it; see follower.nodesChanged.
 func (c *cluster) Registered(epoch model.BrokerEpoch) {
 	c.epoch.Store(int64(epoch))
+	c.running.Go(c.cutsTold) // the session does not wait for the disk (R8)
 	c.node.env.Log.Info("registered with the active controller", "broker_epoch", int64(epoch))
 }
 

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -47,9 +48,9 @@ type Node struct {
 	settings *config.Server
 	env      Env
 
-	lock     io.Closer
+	locks    []io.Closer
 	identity quorum.Identity
-	data     *wal.Committer // of the partitions
+	disks    []replica.Disk // of the partitions
 	meta     *wal.Committer // of the metadata log: its own I/O lane (R8)
 	quorum   metadataLog
 	local    *quorum.Local // the same, of a node alone; else nil
@@ -150,10 +151,10 @@ func (n *Node) StartLine() string {
 	}
 	if n.cluster != nil {
 		return fmt.Sprintf("chronik node %d of cluster %s: Kafka on %s, HTTP on http://%s, other nodes on %s and %s, data in %s; %s",
-			n.settings.NodeID, n.identity.ClusterID, n.KafkaAddr(), n.HTTPAddr(), n.cluster.control.Addr(), n.cluster.replication.Addr(), n.settings.DataDir, durability)
+			n.settings.NodeID, n.identity.ClusterID, n.KafkaAddr(), n.HTTPAddr(), n.cluster.control.Addr(), n.cluster.replication.Addr(), strings.Join(n.settings.DataDirs, " and "), durability)
 	}
 	return fmt.Sprintf("chronik standalone, node %d: Kafka on %s, HTTP on http://%s, data in %s (cluster %s); %s",
-		n.settings.NodeID, n.KafkaAddr(), n.HTTPAddr(), n.settings.DataDir, n.identity.ClusterID, durability)
+		n.settings.NodeID, n.KafkaAddr(), n.HTTPAddr(), strings.Join(n.settings.DataDirs, " and "), n.identity.ClusterID, durability)
 }
 
 // Stop ends the node in order. Requests in progress finish if they can before ctx ends. It returns what
@@ -190,16 +191,19 @@ func (n *Node) tearDown(ctx context.Context) error {
 	if n.cluster != nil {
 		n.cluster.close()
 	}
-	for _, c := range []*wal.Committer{n.data, n.meta} {
-		if c != nil {
-			c.Close()
+	for _, d := range n.disks {
+		if d.Committer != nil {
+			d.Committer.Close()
 		}
+	}
+	if n.meta != nil {
+		n.meta.Close()
 	}
 	if n.cluster != nil && errors.Join(errs...) == nil {
 		errs = append(errs, n.cluster.markClean())
 	}
-	if n.lock != nil {
-		errs = append(errs, n.lock.Close())
+	for _, lock := range n.locks {
+		errs = append(errs, lock.Close())
 	}
 	return errors.Join(errs...)
 }

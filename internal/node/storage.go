@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"path"
 	"time"
@@ -23,31 +24,51 @@ import (
 // lockName keeps two processes from using one data directory.
 const lockName = ".lock"
 
-// openDirectory takes the data directory.
+// openDirectory takes the data directories. Any but the first may fail: the node goes on without the partitions in it.
 func (n *Node) openDirectory(context.Context) error {
-	dir := n.settings.DataDir
-	if err := n.env.FS.MkdirAll(dir); err != nil {
-		return fmt.Errorf("%w; choose a directory that this user may write with --data-dir", err)
+	for i, dir := range n.settings.DataDirs {
+		err := n.env.FS.MkdirAll(dir)
+		if err != nil {
+			err = fmt.Errorf("%w; choose a directory that this user may write with --data-dir", err)
+		}
+		var lock io.Closer
+		if err == nil {
+			lock, err = n.env.FS.Lock(path.Join(dir, lockName))
+		}
+		if errors.Is(err, vfs.ErrLocked) {
+			return fmt.Errorf("%s is in use by another chronik-server: stop it, or choose another directory with --data-dir", dir)
+		}
+		if err != nil && i == 0 {
+			return err
+		}
+		if lock != nil {
+			n.locks = append(n.locks, lock)
+		}
+		n.disks = append(n.disks, replica.Disk{Dir: dir, Failed: err})
 	}
-	lock, err := n.env.FS.Lock(path.Join(dir, lockName))
-	if errors.Is(err, vfs.ErrLocked) {
-		return fmt.Errorf("%s is in use by another chronik-server: stop it, or choose another directory with --data-dir", dir)
-	}
-	if err != nil {
-		return err
-	}
-	n.lock = lock
 	return nil
 }
 
 // identify learns, or decides, whose data the directory of a node alone holds.
 func (n *Node) identify(context.Context) (err error) {
 	n.identity, err = quorum.OpenIdentity(n.env.FS, n.settings.DataDir, n.settings.NodeID, func() quorum.Identity {
-		return quorum.Identity{
-			ClusterID: model.NewTopicID().String(), NodeID: n.settings.NodeID, Directory: image.UUID(model.NewTopicID()),
-		}
+		return newIdentity(model.NewTopicID().String(), n.settings.NodeID)
 	})
 	return err
+}
+
+// identifyOther does so for another data directory. It must be of the same node; fatal tells that it is not.
+func (n *Node) identifyOther(dir string) (fatal bool, err error) {
+	id, err := quorum.OpenIdentity(n.env.FS, dir, n.settings.NodeID, func() quorum.Identity {
+		return newIdentity(n.identity.ClusterID, n.settings.NodeID)
+	})
+	if err == nil && id.ClusterID != n.identity.ClusterID {
+		return true, fmt.Errorf("%s belongs to cluster %s, and %s to cluster %s: a node's directories belong together", dir, id.ClusterID, n.settings.DataDir, n.identity.ClusterID)
+	}
+	if err == nil && id.Directory == n.identity.Directory {
+		return true, fmt.Errorf("%s is a copy of %s, or the same directory: remove one of them from --data-dir", dir, n.settings.DataDir)
+	}
+	return errors.Is(err, quorum.ErrOtherNode), err
 }
 
 // openLane brings up what writes metadata.
@@ -56,14 +77,37 @@ func (n *Node) openLane(context.Context) error {
 	return nil
 }
 
-// openDisk brings up what writes records.
-func (n *Node) openDisk(context.Context) error {
-	journal, err := n.openJournal()
-	if err != nil {
-		return err
+// openDisk brings up what writes records, for each data directory.
+func (n *Node) openDisk(context.Context) (err error) {
+	if n.cluster != nil {
+		if n.cluster.losses, err = replica.OpenLosses(n.env.FS, n.settings.DataDir); err != nil {
+			return err
+		}
 	}
-	n.data = wal.NewCommitter(wal.CommitterOptions{FS: n.env.FS, Tick: n.env.Tick, Now: n.env.Now, Journal: journal})
+	for i := range n.disks {
+		d := &n.disks[i]
+		fatal := i == 0
+		if err := d.Failed; err == nil && i > 0 {
+			fatal, d.Failed = n.identifyOther(d.Dir)
+		}
+		var journal *wal.Journal
+		if d.Failed == nil {
+			journal, d.Failed = n.openJournal(d.Dir)
+		}
+		if d.Failed != nil && fatal {
+			return d.Failed
+		}
+		d.Committer = wal.NewCommitter(wal.CommitterOptions{FS: n.env.FS, Tick: n.env.Tick, Now: n.env.Now, Journal: journal})
+	}
 	return nil
+}
+
+// openFiles is how many files of logs are open.
+func (n *Node) openFiles() (sum int) {
+	for _, d := range n.disks {
+		sum += d.Committer.OpenFiles()
+	}
+	return sum
 }
 
 // openMetadata opens the metadata log of a node alone.
@@ -83,9 +127,13 @@ func (n *Node) metadataOptions() quorum.Options {
 	}
 }
 
-// openJournal puts back what the partitions' logs share, before any of them is opened.
-func (n *Node) openJournal() (*wal.Journal, error) {
-	j, replay, err := wal.OpenJournal(wal.JournalOptions{FS: n.env.FS, Root: path.Join(n.settings.DataDir, "wal")})
+// openJournal puts back what the partitions' logs on one disk share, before any of them is opened.
+func (n *Node) openJournal(dir string) (*wal.Journal, error) {
+	o := wal.JournalOptions{FS: n.env.FS, Root: path.Join(dir, "wal")}
+	if n.cluster != nil {
+		o.Rotten = func(error) error { return n.cluster.losses.NoteAll() }
+	}
+	j, replay, err := wal.OpenJournal(o)
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +169,7 @@ func (n *Node) newFollower() *follower {
 
 // openReplicas prepares for partitions. The environment may have what partitions with several replicas need.
 func (n *Node) openReplicas(env replica.Env) (err error) {
-	env.FS, env.DataDir, env.Committer, env.Now, env.Log, env.Node = n.env.FS, n.settings.DataDir, n.data, n.env.Now, n.env.Log, n.settings.NodeID
+	env.FS, env.Disks, env.Now, env.Log, env.Node = n.env.FS, n.disks, n.env.Now, n.env.Log, n.settings.NodeID
 	n.replicas, err = replica.NewSet(env)
 	n.follower.replicas = n.replicas
 	return err
@@ -157,9 +205,9 @@ func (n *Node) openPartitions(context.Context) error {
 
 func (n *Node) openBroker(others *api.Cluster) (err error) {
 	n.broker, err = api.New(api.Deps{
-		NodeID: n.settings.NodeID, DataDir: n.settings.DataDir, Metadata: n.quorum, Replicas: n.replicas,
+		NodeID: n.settings.NodeID, Metadata: n.quorum, Replicas: n.replicas,
 		Static: n.follower.static, Config: n.follower.broker, Cluster: others,
-		Space: func() (uint64, uint64, error) { return n.env.FS.Space(n.settings.DataDir) },
+		Space: n.env.FS.Space,
 	})
 	return err
 }

@@ -142,7 +142,7 @@ func (b *broker) start() {
 	p := &process{files: faultfs.New(b.disk), stop: stop, ctx: ctx, leaders: make(map[model.BrokerID]*stream.Receiver)}
 	p.commit = wal.NewCommitter(wal.CommitterOptions{FS: p.files})
 	var err error
-	p.Set, err = NewSet(Env{FS: p.files, DataDir: "/data", Committer: p.commit, Now: time.Now, Node: b.id,
+	p.Set, err = NewSet(Env{FS: p.files, Disks: []Disk{{Dir: "/data", Committer: p.commit}}, Now: time.Now, Node: b.id,
 		Log: slog.New(slog.NewTextHandler(g.log, nil)).With("broker", b.id), Controller: controllerOf{g, b, p}, Leaders: linksOf{b, p}})
 	if err != nil {
 		t.Fatal(err)

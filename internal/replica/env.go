@@ -9,24 +9,21 @@ import (
 	"chronik/internal/model"
 	"chronik/internal/replication"
 	"chronik/internal/vfs"
-	"chronik/internal/wal"
 )
 
 // Env is what a Set needs of its surroundings.
 type Env struct {
-	FS        vfs.FS
-	DataDir   string
-	Committer *wal.Committer
-	Now       func() time.Time
-	Log       *slog.Logger
-	Node      model.BrokerID // this broker
+	FS    vfs.FS
+	Disks []Disk // the first holds the metadata too
+	Now   func() time.Time
+	Log   *slog.Logger
+	Node  model.BrokerID // this broker
 
 	// Of partitions with more than one replica. A broker alone needs none of it.
 	Controller  Controller
 	Leaders     Leaders
 	Replication Replication
-	// Recovered, if not nil, hears what the recovery of each log has found (L2), before anybody can use it.
-	Recovered func(tp model.TopicPartition, topic model.TopicID, r wal.Recovery)
+	Losses      *Losses // what recovery cuts off is remembered there (L2)
 }
 
 // Controller is the active controller, as far as this broker reaches it. The calls must not block.

@@ -28,7 +28,7 @@ type rig struct {
 func open(t testing.TB, fs vfs.FS) *rig {
 	t.Helper()
 	g := &rig{t: t, fs: fs, log: new(syncBuffer), commit: wal.NewCommitter(wal.CommitterOptions{FS: fs})}
-	s, err := NewSet(Env{Node: 1, FS: fs, DataDir: "/data", Committer: g.commit, Now: time.Now, Log: slog.New(slog.NewTextHandler(g.log, nil))})
+	s, err := NewSet(Env{Node: 1, FS: fs, Disks: []Disk{{Dir: "/data", Committer: g.commit}}, Now: time.Now, Log: slog.New(slog.NewTextHandler(g.log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -109,6 +109,11 @@ func (m *member) collectLeader() {
 		}
 		m.out.verdicts = append(m.out.verdicts, m.forWatermark.pop(err))
 	}
+	if last, ok := m.forDeletion.first(); ok {
+		for low := m.low(); ok && last < low; last, ok = m.forDeletion.first() {
+			m.out.verdicts = append(m.out.verdicts, m.forDeletion.pop(nil))
+		}
+	}
 }
 
 // propose takes an ISR to the active controller.

@@ -43,6 +43,7 @@ type member struct {
 	deleting       model.Offset    // where the log start is being moved to; 0: nowhere
 
 	forWatermark, forSync waits // acks=-1 and acks=1
+	forDeletion           waits // until the replicas have deleted as much
 	tail                  tail
 	subscribers           []subscriber
 	out                   outbox

@@ -85,24 +85,3 @@ func (r *Replica) EpochEnd(epoch, believed model.LeaderEpoch) (model.LeaderEpoch
 	e, end := l.EpochEnd(epoch)
 	return e, end, nil
 }
-
-// DeleteBefore moves the log start offset; TimestampLatest (-1) means up to the high watermark. The new
-// start is durable when it returns.
-func (r *Replica) DeleteBefore(to model.Offset) (model.Offset, error) {
-	l, _, err := r.leader(model.NoEpoch)
-	if err != nil {
-		return model.NoOffset, err
-	}
-	hw := r.HighWatermark()
-	if to == model.NoOffset {
-		to = hw
-	}
-	if to < 0 || to > hw {
-		return model.NoOffset, ErrOffsetOutOfRange
-	}
-	low, err := l.DeleteBefore(to)
-	if m := r.member.Load(); m != nil {
-		m.startMoved()
-	}
-	return low, storage(r.partition, err)
-}

@@ -17,12 +17,12 @@ import (
 type Replica struct {
 	partition model.TopicPartition
 	topicID   model.TopicID
-	dir       string
+	disk      atomic.Pointer[disk] // nil: it may lie in a data directory that cannot be used
 
 	after   <-chan struct{} // until then the directory belongs to an earlier topic of the name; nil: it does not
 	open    sync.Once       // the log opens once: in the background, or for the first who asks
-	openLog func(*Replica) (*wal.Log, error)
-	openErr error // written inside open
+	set     *Set
+	openErr atomic.Pointer[error] // why there is no log
 
 	log  atomic.Pointer[wal.Log]
 	lead atomic.Pointer[leadership]
@@ -84,18 +84,23 @@ func (r *Replica) Log() (*wal.Log, error) {
 	if l := r.log.Load(); l != nil {
 		return l, nil
 	}
-	return nil, r.openErr
+	return nil, *r.openErr.Load()
 }
 
+func (r *Replica) unusable(err error) { r.openErr.Store(&err) }
+
+// dir is where the log lies.
+func (r *Replica) dir() string { return r.disk.Load().partition(r.partition) }
+
 func (r *Replica) doOpen() {
-	l, err := r.openLog(r)
+	l, err := r.set.openLog(r)
 	if err == nil {
 		if err = r.begin(l); err != nil {
 			l.Abandon(err) // nobody else has it: its files would stay open
 		}
 	}
 	if err != nil {
-		r.openErr = fmt.Errorf("%w: %s: %w", ErrStorage, r.partition, err)
+		r.unusable(fmt.Errorf("%w: %s: %w", ErrStorage, r.partition, err))
 		return
 	}
 	r.log.Store(l)
@@ -173,6 +178,7 @@ func (r *Replica) EndAdvanced(end model.Offset) {
 // Fenced is the log's report that a write or a sync failed for good (D3). Parked readers are woken to
 // hear it.
 func (r *Replica) Fenced(err error) {
+	r.set.diskFailed(r.disk.Load(), err)
 	if m := r.member.Load(); m != nil {
 		m.fenced(err)
 		return
@@ -262,7 +268,7 @@ func (r *Replica) refuse() {
 // retire ends the life of a replica that refuses its callers: its log, if it is open, fails its waiters and
 // leaves the files to the caller. It waits for the disk.
 func (r *Replica) retire() {
-	r.open.Do(func() { r.openErr = ErrUnknownPartition })
+	r.open.Do(func() { r.unusable(ErrUnknownPartition) })
 	if l := r.log.Load(); l != nil {
 		l.Abandon(ErrUnknownPartition)
 	}
@@ -272,7 +278,7 @@ func (r *Replica) retire() {
 // close seals the log with its clean mark. A log that was never opened has nothing to seal.
 func (r *Replica) close() error {
 	r.refuse()
-	r.open.Do(func() { r.openErr = errClosing })
+	r.open.Do(func() { r.unusable(errClosing) })
 	l := r.log.Load()
 	if l == nil {
 		return nil

@@ -136,6 +136,7 @@ func (m *member) endRole() {
 func (m *member) failWaits(err error) {
 	m.out.verdicts = m.forSync.failFrom(0, err, m.out.verdicts)
 	m.out.verdicts = m.forWatermark.failFrom(0, err, m.out.verdicts)
+	m.out.verdicts = m.forDeletion.failFrom(0, err, m.out.verdicts)
 }
 
 // offline follows a log that cannot be opened. If this broker is to lead the partition, another one has to.

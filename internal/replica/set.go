@@ -21,7 +21,7 @@ import (
 // applies metadata in order; everything else may be called from anywhere.
 type Set struct {
 	env      Env
-	disk     layout
+	disks    disks
 	replicas *xsync.Map[model.TopicPartition, *Replica]
 	byID     *xsync.Map[partitionID, *Replica]
 	leaving  removals
@@ -34,9 +34,6 @@ type Set struct {
 	grant       atomic.Pointer[grant] // nil: this incarnation is not registered yet
 	lostSession atomic.Bool
 	numbers     atomic.Uint64 // of subscriptions
-
-	cutsMu sync.Mutex
-	cuts   []Cut
 }
 
 // partitionID names a partition as brokers do among themselves.
@@ -54,16 +51,16 @@ type grant struct {
 // parallelJobs is how many logs of partitions with other replicas are opened, cut or read at a time.
 const parallelJobs = 8
 
-// NewSet prepares the directories below the data directory. It opens no log.
+// NewSet prepares the data directories and finds the partitions in them. It opens no log.
 func NewSet(env Env) (*Set, error) {
 	env.Replication = env.Replication.withDefaults()
-	s := &Set{env: env, disk: layout{fs: env.FS, root: env.DataDir},
+	s := &Set{env: env,
 		replicas: xsync.NewMap[model.TopicPartition, *Replica](), byID: xsync.NewMap[partitionID, *Replica](),
 		leaving: newRemovals(), clock: newRetentionClock(env.Now), jobs: jobs{limit: parallelJobs}}
 	s.ticks.every = env.Replication.Tick
 	s.tails.limit, s.tails.each = env.Replication.TailBytes, max(env.Replication.TailBytes/16, 1)
-	if err := s.disk.prepare(); err != nil {
-		return nil, fmt.Errorf("preparing the data directory: %w", err)
+	if err := s.disks.find(&env); err != nil {
+		return nil, err
 	}
 	return s, nil
 }
@@ -102,13 +99,19 @@ func (s *Set) Ensure(a Assignment) {
 		r = nil
 	}
 	if r == nil {
-		r = &Replica{partition: a.Partition, topicID: a.TopicID, dir: s.disk.partition(a.Partition),
-			after: s.leaving.before(a.Partition), openLog: s.openLog}
+		r = &Replica{partition: a.Partition, topicID: a.TopicID, after: s.leaving.before(a.Partition), set: s}
+		r.disk.Store(s.disks.place(a.Partition))
 	}
 	r.configure(a.Settings)
 	r.follow(&a, s)
+	if s.disks.several() && r.log.Load() == nil {
+		s.jobs.do(func() { _, _ = r.Log() }) // its directory says where it is: it must not wait for the first record
+	}
 	s.replicas.Store(a.Partition, r)
 	s.byID.Store(partitionID{a.TopicID, a.Partition.Partition}, r)
+	if d := r.disk.Load(); d != nil && d.failure() != nil && !d.first { // whoever saw it fail may not have seen the partition
+		s.leaving.all.Go(func() { r.lose(d.failure()) })
+	}
 }
 
 // Registered tells that the metadata know this incarnation of the broker: by epoch, in the image from which live answers for
@@ -149,18 +152,29 @@ func (s *Set) Remove(tp model.TopicPartition) {
 	}
 	s.byID.Delete(partitionID{r.topicID, tp.Partition})
 	r.refuse()
+	d := r.disk.Load()
+	s.disks.drop(tp)
+	if d == nil || d.failure() != nil { // it is removed at the start at which the directory can be used again
+		s.leaving.begin(tp, func() {
+			r.retire()
+			if d != nil {
+				<-d.noted // before it comes back elsewhere
+			}
+		}, func() {})
+		return
+	}
 	var grave string
 	var err error
 	s.leaving.begin(tp, func() {
 		r.retire()
-		grave, err = s.disk.bury(r.dir, r.topicID, tp.Partition)
+		grave, err = d.bury(r.dir(), r.topicID, tp.Partition)
 	}, func() {
 		if err == nil && grave != "" {
 			err = s.env.FS.RemoveAll(grave)
 		}
 		if err != nil {
 			s.env.Log.Error("could not remove a deleted partition; its directory will be removed at the next start",
-				"partition", tp.String(), "dir", r.dir, "error", err)
+				"partition", tp.String(), "dir", r.dir(), "error", err)
 		}
 	})
 }
@@ -171,19 +185,35 @@ func (s *Set) openLog(r *Replica) (*wal.Log, error) {
 	if r.after != nil {
 		<-r.after
 	}
+	d := r.disk.Load()
+	if d == nil {
+		err := errors.New("it may lie in a data directory that cannot be used: see to that, and start the server again")
+		return nil, errors.Join(err, s.noteCut(r, model.NoOffset))
+	}
+	if err := d.failure(); err != nil {
+		return nil, errors.Join(fmt.Errorf("its data directory cannot be used: %w", err), s.noteCut(r, model.NoOffset))
+	}
 	l, rec, err := s.open(r)
 	if id := new(wal.IdentityError); errors.As(err, &id) {
 		s.env.Log.Warn("a directory belonged to an earlier topic of the same name; it is moved away and removed",
 			"partition", r.partition.String(), "found", id.Found.String(), "want", r.topicID.String())
-		if err := s.disk.discard(r.dir, id.Found, r.partition.Partition); err != nil {
+		if err := errors.Join(s.noteMissing(r), d.discard(r.dir(), id.Found, r.partition.Partition)); err != nil {
 			return nil, err
 		}
 		l, rec, err = s.open(r)
 	}
+	if err == nil && rec.Corruption != nil {
+		if err = s.noteCut(r, rec.End); err != nil {
+			l.Abandon(err)
+		}
+	}
 	if err != nil {
-		s.noteCut(r, model.NoOffset)
+		err = errors.Join(err, s.noteCut(r, model.NoOffset))
 		s.env.Log.Error("a partition's log cannot be opened; the partition is offline",
-			"partition", r.partition.String(), "dir", r.dir, "error", err)
+			"partition", r.partition.String(), "dir", r.dir(), "error", err)
+		if diskError(err) {
+			s.diskFailed(d, err)
+		}
 		return nil, err
 	}
 	s.reportRecovery(r, rec)
@@ -191,9 +221,13 @@ func (s *Set) openLog(r *Replica) (*wal.Log, error) {
 }
 
 func (s *Set) open(r *Replica) (*wal.Log, wal.Recovery, error) {
+	if err := s.prepare(r); err != nil {
+		return nil, wal.Recovery{}, err
+	}
 	return wal.Open(wal.Options{
-		FS: s.env.FS, Dir: r.dir, Partition: r.partition, TopicID: r.topicID,
-		Config: r.spec.Load().Log, Committer: s.env.Committer, Now: s.clock.now, Observer: r,
+		FS: s.env.FS, Dir: r.dir(), Partition: r.partition, TopicID: r.topicID,
+		Config: r.spec.Load().Log, Committer: r.disk.Load().commit, Now: s.clock.now, Observer: r,
+		BeforeCut: func(end model.Offset) error { return s.noteCut(r, end) },
 	})
 }
 
@@ -217,7 +251,23 @@ func (s *Set) OpenAll(ctx context.Context) {
 // RemoveStrays moves away the directories of partitions that the metadata does not know: their topics were
 // deleted while this broker was down. It must run after the metadata were applied.
 func (s *Set) RemoveStrays() error {
-	entries, err := s.env.FS.ReadDir(s.disk.partitions())
+	for _, d := range s.disks.all {
+		if d.failure() != nil {
+			continue
+		}
+		err := s.removeStrays(d)
+		if err != nil && d.first {
+			return err
+		}
+		if err != nil {
+			s.diskFailed(d, err)
+		}
+	}
+	return nil
+}
+
+func (s *Set) removeStrays(d *disk) error {
+	entries, err := s.env.FS.ReadDir(d.partitions())
 	if err != nil {
 		return err
 	}
@@ -226,11 +276,12 @@ func (s *Set) RemoveStrays() error {
 		if err != nil || !e.IsDir || s.Get(tp) != nil || s.leaving.before(tp) != nil {
 			continue // a stranger's file is not ours to delete
 		}
-		dir := path.Join(s.disk.partitions(), e.Name)
+		dir := path.Join(d.partitions(), e.Name)
 		s.env.Log.Info("removing the directory of a partition that no topic has", "dir", dir)
-		if err := s.disk.discard(dir, model.TopicID{}, tp.Partition); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := d.discard(dir, model.TopicID{}, tp.Partition); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
+		s.disks.drop(tp)
 	}
 	return nil
 }

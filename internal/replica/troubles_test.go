@@ -11,6 +11,7 @@ import (
 	"chronik/internal/metadata/image"
 	"chronik/internal/model"
 	"chronik/internal/record"
+	"chronik/internal/replication"
 	"chronik/internal/vfs/crashfs"
 	"chronik/internal/vfs/faultfs"
 	"chronik/internal/wal"
@@ -240,35 +241,6 @@ func TestR1NoRoleBeforeRegistration(t *testing.T) {
 	}
 }
 
-// TestL2CutsAreReported: a log that loses its end in a crash is named for the registration; one that does not, is not.
-func TestL2CutsAreReported(t *testing.T) {
-	fs := crashfs.New(1)
-	g := open(t, fs)
-	g.Ensure(assign(t0, 1, 0))
-	for range 3 {
-		put(t, g.Get(t0))
-	}
-	name := "/data/wal/partitions/t-0/" + segmentOf(t, fs)
-	torn, err := fs.TornClone(name, 40)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for what, want := range map[string]struct {
-		disk *crashfs.FS
-		cuts []Cut
-	}{
-		"torn":     {torn, []Cut{{model.TopicID{1}, 0, 2}}},
-		"in order": {fs.CrashClone(crashfs.Lose), nil},
-	} {
-		after := open(t, want.disk)
-		after.Ensure(assign(t0, 1, 1))
-		after.OpenAll(t.Context())
-		if got := after.Cuts(); !slices.Equal(got, want.cuts) {
-			t.Errorf("%s: reported are %v, want %v", what, got, want.cuts)
-		}
-	}
-}
-
 func segmentOf(t *testing.T, fs *crashfs.FS) string {
 	t.Helper()
 	entries, err := fs.ReadDir("/data/wal/partitions/t-0")
@@ -282,4 +254,38 @@ func segmentOf(t *testing.T, fs *crashfs.FS) string {
 	}
 	t.Fatal("there is no segment")
 	return ""
+}
+
+// TestR2FencedLeaderRefuses: a leader whose log failed, and that nobody can take over from, has no follower's log compared with its own.
+func TestR2FencedLeaderRefuses(t *testing.T) {
+	inGroup(t, 1, func(t *testing.T, g *group) {
+		settle()
+		g.brokers[1].acked()
+		g.fence(2)
+		g.fence(3)
+		settle()
+		g.brokers[1].fail(faultfs.OpSync, 0, syscall.EIO)
+		_, w, err := g.brokers[1].produce(1, record.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.result(t); err == nil {
+			t.Error("a batch that could not be synced was acknowledged")
+		}
+		settle()
+		m := g.brokers[1].Get(t0).member.Load()
+		m.mu.Lock()
+		leads, epoch := m.leader != nil, m.epoch
+		m.mu.Unlock()
+		if !leads {
+			t.Fatal("somebody else leads")
+		}
+		answer := m.Subscribe(replication.Subscribe{
+			TopicID: model.TopicID{1}, Subscription: 1 << 40, LeaderEpoch: epoch, Broker: 3, BrokerEpoch: g.epochs[3],
+			Own: replication.Own{End: 1, Synced: 1}, LastEpoch: epoch,
+		}, nil)
+		if r, ok := answer.(replication.Refused); !ok || r.Reason != replication.NotLeading {
+			t.Errorf("a subscription is answered with %+v, want NotLeading", answer)
+		}
+	})
 }

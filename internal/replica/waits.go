@@ -60,6 +60,17 @@ func (q *waits) pop(err error) verdict {
 	return verdict{w.waiter, err}
 }
 
+// remove takes out one that does not wait any more; false: it was told, or is about to be.
+func (q *waits) remove(w wal.Waiter) bool {
+	for i := q.head; i < len(q.list); i++ {
+		if q.list[i].waiter == w {
+			q.list = slices.Delete(q.list, i, i+1)
+			return true
+		}
+	}
+	return false
+}
+
 // keptWaits is the capacity that an empty queue may hold on to, and how much of one is moved at a time.
 const keptWaits = 256
 

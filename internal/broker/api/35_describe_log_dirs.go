@@ -14,24 +14,31 @@ import (
 // that is kept ahead of it. Version 4 adds the disk's size and free bytes (KIP-827), 5 cordoning (KIP-1066).
 func (b *Broker) describeLogDirs(_ context.Context, _ *server.Request, req *kmsg.DescribeLogDirsRequest) *kmsg.DescribeLogDirsResponse {
 	resp := kmsg.NewPtrDescribeLogDirsResponse()
-	dir := kmsg.NewDescribeLogDirsResponseDir()
-	dir.Dir = b.DataDir
-	total, free, err := b.Space()
-	if err != nil {
-		dir.ErrorCode = Code(replica.ErrStorage)
+	for _, d := range b.Replicas.Dirs() {
+		dir := kmsg.NewDescribeLogDirsResponseDir()
+		dir.Dir = d.Name
+		var total, free uint64
+		err := d.Err
+		if err == nil {
+			total, free, err = b.Space(d.Name)
+		}
+		if err != nil {
+			dir.ErrorCode = Code(replica.ErrStorage)
+		} else {
+			dir.TotalBytes, dir.UsableBytes = int64(total), int64(free)
+			dir.Topics = b.logDirTopics(d.Name, req.Topics)
+		}
+		resp.Dirs = append(resp.Dirs, dir)
 	}
-	dir.TotalBytes, dir.UsableBytes = int64(total), int64(free)
-	dir.Topics = b.logDirTopics(req.Topics)
-	resp.Dirs = append(resp.Dirs, dir)
 	return resp
 }
 
-// logDirTopics sizes the partitions that were asked for: all if topics is null.
-func (b *Broker) logDirTopics(asked []kmsg.DescribeLogDirsRequestTopic) []kmsg.DescribeLogDirsResponseDirTopic {
+// logDirTopics sizes the partitions in one directory that were asked for: all if topics is null.
+func (b *Broker) logDirTopics(dir string, asked []kmsg.DescribeLogDirsRequestTopic) []kmsg.DescribeLogDirsResponseDirTopic {
 	byTopic := make(map[string][]kmsg.DescribeLogDirsResponseDirTopicPartition)
 	for r := range b.Replicas.All {
 		tp := r.Partition()
-		if asked != nil && !slices.ContainsFunc(asked, func(t kmsg.DescribeLogDirsRequestTopic) bool {
+		if r.Dir() != dir || asked != nil && !slices.ContainsFunc(asked, func(t kmsg.DescribeLogDirsRequestTopic) bool {
 			return t.Topic == tp.Topic && slices.Contains(t.Partitions, tp.Partition)
 		}) {
 			continue

@@ -13,15 +13,14 @@ import (
 // Deps is what the handlers stand on.
 type Deps struct {
 	NodeID   model.BrokerID
-	DataDir  string // as DescribeLogDirs names it
 	Metadata quorum.Log
 	Replicas *replica.Set
 	// Static are the node's static broker keys (config.Server.StaticKeys).
 	Static map[string]string
 	// Config returns the broker's effective configuration; it is called for every request that needs it.
 	Config func() *config.Broker
-	// Space reports the size of the data directory's disk and what is free of it, in bytes.
-	Space func() (total, free uint64, err error)
+	// Space reports the size of a data directory's disk and what is free of it, in bytes.
+	Space func(dir string) (total, free uint64, err error)
 	// Cluster reaches the other brokers; nil: there are none.
 	Cluster *Cluster
 }

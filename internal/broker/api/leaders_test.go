@@ -22,7 +22,7 @@ import (
 func elsewhere(t *testing.T) *Broker {
 	t.Helper()
 	b, _ := member(t, 1, clusterImage(t), nil)
-	set, err := replica.NewSet(replica.Env{FS: crashfs.New(1), DataDir: "/data", Now: time.Now, Node: 1})
+	set, err := replica.NewSet(replica.Env{FS: crashfs.New(1), Disks: []replica.Disk{{Dir: "/data"}}, Now: time.Now, Node: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
