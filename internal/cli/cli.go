@@ -17,7 +17,12 @@ const (
 	ExitOK    = 0
 	ExitFail  = 1
 	ExitUsage = 2
+	// ExitDegraded is that of `chronik cluster status` for a cluster in which something is wrong.
+	ExitDegraded = 2
 )
+
+// errDegraded ends a command that has printed what is wrong with a cluster.
+var errDegraded = errors.New("the cluster is degraded")
 
 // usageError is what the user can mend on the command line, in the environment or in the file.
 type usageError struct{ error }
@@ -46,6 +51,9 @@ func run(ctx context.Context, root func(Streams) *cobra.Command, args []string, 
 	err := cmd.ExecuteContext(ctx)
 	if err == nil {
 		return ExitOK
+	}
+	if errors.Is(err, errDegraded) {
+		return ExitDegraded
 	}
 	_, _ = fmt.Fprintf(s.Err, "%s: %v\n", cmd.Name(), err)
 	if usage := new(usageError); errors.As(err, usage) {

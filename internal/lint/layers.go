@@ -14,7 +14,7 @@ var layers = []string{
 	// L4
 	"peer", "broker/server", "broker/fetchsession", "broker/api", "admin",
 	// L5
-	"node", "bench", "cli",
+	"node", "bench", "verify", "operate", "cli",
 }
 
 // testOnly are packages that only tests, and each other, import.
