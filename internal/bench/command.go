@@ -65,7 +65,7 @@ func (f *Flags) Bind(cmd *cobra.Command) {
 	fl.StringVar(&o.Verify, "verify", o.Verify, "sample: read some records back; full: read back all, each exactly once")
 	fl.IntVar(&o.Samples, "samples", o.Samples, "records that --verify sample reads back")
 	fl.Uint64Var(&o.Seed, "seed", 0, "seed of the payloads (default: random); consume: what the topic must hold")
-	fl.IntVar(&o.BrokerPID, "broker-pid", 0, "broker process on this machine: report its CPU, memory and writes")
+	fl.IntSliceVar((*[]int)(&o.BrokerPIDs), "broker-pid", nil, "broker processes on this machine, separated by commas: report their CPU, memory and writes")
 	fl.StringVar(&o.DataDir, "data-dir", "", "broker's data directory on this machine: report its disk, refuse tmpfs")
 	fl.StringVar(&o.ClientID, "client-id", o.ClientID, "client ID to send")
 	fl.StringVar(&f.JSON, "json", "", "write the report as JSON to this file (-: standard output)")

@@ -15,7 +15,7 @@ import (
 // space on every platform that Go runs on.
 const clockTicks = 100
 
-// Usage is what a process had used at one moment.
+// Usage is what a process, or several, had used at one moment.
 type Usage struct {
 	CPU                 time.Duration
 	RSS                 int64 // resident bytes
@@ -27,8 +27,29 @@ type Usage struct {
 	InvoluntarySwitches int64
 }
 
-// ReadUsage measures a process of this machine from /proc.
-func ReadUsage(pid int) (Usage, error) {
+// Processes are the broker's processes on this machine: one, or one for each node of a cluster.
+type Processes []int
+
+// Usage measures all of them, from /proc, and returns the sum.
+func (ps Processes) Usage() (sum Usage, err error) {
+	for _, pid := range ps {
+		u, err := readUsage(pid)
+		if err != nil {
+			return sum, err
+		}
+		sum.CPU += u.CPU
+		sum.RSS += u.RSS
+		sum.WriteChars += u.WriteChars
+		sum.WriteBytes += u.WriteBytes
+		sum.ReadChars += u.ReadChars
+		sum.ReadBytes += u.ReadBytes
+		sum.VoluntarySwitches += u.VoluntarySwitches
+		sum.InvoluntarySwitches += u.InvoluntarySwitches
+	}
+	return sum, nil
+}
+
+func readUsage(pid int) (Usage, error) {
 	var u Usage
 	dir := "/proc/" + strconv.Itoa(pid)
 	stat, err := os.ReadFile(dir + "/stat")
@@ -96,20 +117,20 @@ func ownCPU() time.Duration {
 	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
 }
 
-// BrokerUsage is what the broker's process used in the measured window.
+// BrokerUsage is what the broker's processes used in the measured window, all together.
 type BrokerUsage struct {
-	PID                  int     `json:"pid"`
-	CPUSeconds           float64 `json:"cpu_seconds"`
-	CPUSecondsPerMillion float64 `json:"cpu_seconds_per_million_records"`
-	RSSBytes             int64   `json:"rss_bytes"` // at the end of the window
-	WriteCharsPerByte    float64 `json:"write_chars_per_byte"`
-	WriteBytesPerByte    float64 `json:"write_bytes_per_byte"`
-	ReadBytes            int64   `json:"read_bytes"`
+	PIDs                 Processes `json:"pids"`
+	CPUSeconds           float64   `json:"cpu_seconds"`
+	CPUSecondsPerMillion float64   `json:"cpu_seconds_per_million_records"`
+	RSSBytes             int64     `json:"rss_bytes"` // at the end of the window
+	WriteCharsPerByte    float64   `json:"write_chars_per_byte"`
+	WriteBytesPerByte    float64   `json:"write_bytes_per_byte"`
+	ReadBytes            int64     `json:"read_bytes"`
 }
 
 // Between relates two readings to the records and bytes (of keys and values) stored or read between them.
-func Between(pid int, before, after Usage, records, bytes int64) *BrokerUsage {
-	u := &BrokerUsage{PID: pid, CPUSeconds: (after.CPU - before.CPU).Seconds(), RSSBytes: after.RSS, ReadBytes: after.ReadBytes - before.ReadBytes}
+func (ps Processes) Between(before, after Usage, records, bytes int64) *BrokerUsage {
+	u := &BrokerUsage{PIDs: ps, CPUSeconds: (after.CPU - before.CPU).Seconds(), RSSBytes: after.RSS, ReadBytes: after.ReadBytes - before.ReadBytes}
 	if records > 0 {
 		u.CPUSecondsPerMillion = u.CPUSeconds / float64(records) * 1e6
 	}

@@ -20,17 +20,20 @@ func TestParseStat(t *testing.T) {
 }
 
 func TestReadUsage(t *testing.T) {
-	u, err := ReadUsage(os.Getpid())
+	u, err := Processes{os.Getpid()}.Usage()
 	if err != nil || u.RSS < 1<<20 {
 		t.Errorf("own process: %+v, %v", u, err)
 	}
-	if _, err := ReadUsage(1 << 30); err == nil {
+	if twice, err := (Processes{os.Getpid(), os.Getpid()}).Usage(); err != nil || twice.RSS < u.RSS*3/2 {
+		t.Errorf("two processes together: %+v, %v; one: %+v", twice, err, u)
+	}
+	if _, err := (Processes{os.Getpid(), 1 << 30}).Usage(); err == nil {
 		t.Error("a process that is not there was measured")
 	}
 }
 
 func TestBetween(t *testing.T) {
-	u := Between(1, Usage{CPU: time.Second, WriteChars: 100}, Usage{CPU: 3 * time.Second, WriteChars: 1300, RSS: 7}, 500_000, 1000)
+	u := Processes{1}.Between(Usage{CPU: time.Second, WriteChars: 100}, Usage{CPU: 3 * time.Second, WriteChars: 1300, RSS: 7}, 500_000, 1000)
 	if u.CPUSecondsPerMillion != 4 || u.WriteCharsPerByte != 1.2 || u.RSSBytes != 7 {
 		t.Errorf("%+v", u)
 	}

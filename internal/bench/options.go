@@ -67,8 +67,8 @@ type Options struct {
 	Samples int    `json:"samples"` // records read back by VerifySample
 	Seed    uint64 `json:"seed"`    // of the payloads; 0: drawn at random
 
-	BrokerPID int    `json:"broker_pid"` // measure this process too; 0: none
-	DataDir   string `json:"data_dir"`   // describe the disk under the broker's data; empty: no
+	BrokerPIDs Processes `json:"broker_pids"` // measure these processes too
+	DataDir    string    `json:"data_dir"`    // describe the disk under the broker's data; empty: no
 }
 
 // MinMessageSize is the room that a payload's own header takes, in bytes.

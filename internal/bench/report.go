@@ -32,7 +32,7 @@ type Result struct {
 }
 
 // SetWindow fills in the rates of a window in which records of recordBytes each were counted.
-func (r *Result) SetWindow(w Window, recordBytes float64, pid int) {
+func (r *Result) SetWindow(w Window, recordBytes float64, broker Processes) {
 	r.WindowSeconds, r.Records = w.Seconds, w.Records
 	bytes := float64(w.Records) * recordBytes
 	if w.Seconds > 0 {
@@ -41,8 +41,8 @@ func (r *Result) SetWindow(w Window, recordBytes float64, pid int) {
 	if w.Records > 0 {
 		r.ClientCPUSecondsPerMillion = w.OwnCPU.Seconds() / float64(w.Records) * 1e6
 	}
-	if pid != 0 {
-		r.Broker = Between(pid, w.brokerFrom, w.brokerTo, w.Records, int64(bytes))
+	if len(broker) > 0 {
+		r.Broker = broker.Between(w.brokerFrom, w.brokerTo, w.Records, int64(bytes))
 	}
 }
 

@@ -46,10 +46,8 @@ func RunDriver(ctx context.Context, driver string, open Opener, o Options, progr
 	if !seeded {
 		o.Seed = rand.Uint64() | 1
 	}
-	if o.BrokerPID != 0 {
-		if _, err := ReadUsage(o.BrokerPID); err != nil {
-			return nil, err
-		}
+	if _, err := o.BrokerPIDs.Usage(); err != nil {
+		return nil, err
 	}
 	r := &run{opts: o, open: open, progress: progress, seeded: seeded, gen: NewGenerator(o.Seed, o.Keys, o.MessageSize)}
 	r.result = &Result{Driver: driver, Options: o, Started: time.Now()}
@@ -122,7 +120,7 @@ func (r *run) load(ctx context.Context, s Span) (*Ledger, error) {
 		return nil, err
 	}
 	defer writers.Close()
-	m := meter{count: writers.Acked, pid: r.opts.BrokerPID, progress: r.progress}
+	m := meter{count: writers.Acked, broker: r.opts.BrokerPIDs, progress: r.progress}
 	done := writers.Start(s)
 	w, werr := m.watch(loadCtx, s, done)
 	writers.Halt()
@@ -137,7 +135,7 @@ func (r *run) load(ctx context.Context, s Span) (*Ledger, error) {
 	if w.Seconds == 0 && ledger.Failed == 0 {
 		return nil, errors.New("the load ended before the warm-up did: raise --records or lower --warmup")
 	}
-	r.result.SetWindow(w, float64(ledger.Bytes)/float64(max(ledger.Acked, 1)), r.opts.BrokerPID)
+	r.result.SetWindow(w, float64(ledger.Bytes)/float64(max(ledger.Acked, 1)), r.opts.BrokerPIDs)
 	sum := writers.Latencies().Summary()
 	r.result.Ack = &sum
 	return ledger, nil
@@ -231,7 +229,7 @@ func (r *run) consume(ctx context.Context) error {
 	}
 	defer cs.close()
 	s := Span{time.Now(), time.Now().Add(r.opts.Duration)}
-	m := meter{count: cs.received, pid: r.opts.BrokerPID, progress: r.progress}
+	m := meter{count: cs.received, broker: r.opts.BrokerPIDs, progress: r.progress}
 	cs.start(ctx, s)
 	w, err := m.watch(ctx, s, cs.done)
 	cs.stop()
@@ -244,7 +242,7 @@ func (r *run) consume(ctx context.Context) error {
 	if time.Now().Before(s.end) && v.Counted != want {
 		v.problem("%d records received, the offsets promise %d", v.Counted, want)
 	}
-	r.result.SetWindow(w, float64(bytes)/float64(max(v.Counted, 1)), r.opts.BrokerPID)
+	r.result.SetWindow(w, float64(bytes)/float64(max(v.Counted, 1)), r.opts.BrokerPIDs)
 	r.result.Verification = v
 	return nil
 }
@@ -253,7 +251,7 @@ func (r *run) consume(ctx context.Context) error {
 func (r *run) fill(ctx context.Context) error {
 	f := *r
 	f.result = &Result{}
-	f.opts.Mode, f.opts.Rate, f.opts.Warmup, f.opts.Duration, f.opts.BrokerPID = Produce, 0, 0, 24*time.Hour, 0
+	f.opts.Mode, f.opts.Rate, f.opts.Warmup, f.opts.Duration, f.opts.BrokerPIDs = Produce, 0, 0, 24*time.Hour, nil
 	f.opts.Connections, f.opts.Concurrency, f.opts.Linger, f.opts.Partitioner, f.opts.Acks = 1, 20_000, 5*time.Millisecond, Sticky, -1
 	if f.opts.Records == 0 {
 		f.opts.Records = 1_000_000

@@ -38,7 +38,7 @@ type Window struct {
 // meter watches a load while it runs. It touches only what may be read at the same time.
 type meter struct {
 	count    func() int64
-	pid      int
+	broker   Processes
 	progress func(Progress)
 }
 
@@ -62,9 +62,7 @@ func (p Progress) String() string {
 func (m *meter) read() (reading, error) {
 	r := reading{at: time.Now(), records: m.count(), own: ownCPU()}
 	var err error
-	if m.pid != 0 {
-		r.broker, err = ReadUsage(m.pid)
-	}
+	r.broker, err = m.broker.Usage()
 	return r, err
 }
 

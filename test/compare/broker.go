@@ -22,7 +22,6 @@ type broker struct {
 	cmd     *exec.Cmd
 	exited  chan struct{} // closed when the process has ended
 	started time.Time
-	filled  bool // holds the topic of the cold scenario
 }
 
 // start runs the process. It does not wait for it to be ready.

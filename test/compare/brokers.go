@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,40 +14,72 @@ import (
 	"strings"
 )
 
-// prepare makes a broker of the given kind with an empty data directory named after it.
-func (h *harness) prepare(ctx context.Context, name, sub string) (*broker, error) {
-	b := &broker{name: name, dir: filepath.Join(h.set.dir, sub)}
-	b.data = filepath.Join(b.dir, "data")
-	if err := os.RemoveAll(b.dir); err != nil {
+// prepare makes a contestant with empty data directories below sub.
+func (h *harness) prepare(ctx context.Context, of setup, sub string) (*contestant, error) {
+	c := &contestant{setup: of, dir: filepath.Join(h.set.dir, sub)}
+	if err := os.RemoveAll(c.dir); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(b.dir, 0o755); err != nil {
-		return nil, err
-	}
-	port, err1 := freePort()
-	second, err2 := freePort()
-	if err := errors.Join(err1, err2); err != nil {
-		return nil, err
-	}
-	b.addr = fmt.Sprintf("127.0.0.1:%d", port)
-	if name == chronik {
-		b.argv = []string{
-			h.tool("chronik-server"), "standalone", "--bind-addr", "127.0.0.1", "--advertised-addr", "127.0.0.1",
-			"--kafka-port", strconv.Itoa(port), "--http-port", strconv.Itoa(second), "--data-dir", b.data, "--log-level", "warn",
+	inner := make([]int, of.nodes()) // the ports at which the nodes' metadata replicas hear each other
+	for i := range inner {
+		b := &broker{name: string(of), dir: c.dir}
+		if len(inner) > 1 {
+			b.name, b.dir = fmt.Sprintf("node %d of %s", i+1, of), filepath.Join(c.dir, strconv.Itoa(i+1))
 		}
-		return b, nil
+		b.data = filepath.Join(b.dir, "data")
+		if err := os.MkdirAll(b.dir, 0o755); err != nil {
+			return nil, err
+		}
+		port, err1 := freePort()
+		second, err2 := freePort()
+		if err := errors.Join(err1, err2); err != nil {
+			return nil, err
+		}
+		b.addr, inner[i] = fmt.Sprintf("127.0.0.1:%d", port), second
+		c.nodes = append(c.nodes, b)
 	}
-	extra := ""
-	if name == kafkaSync {
-		extra = "log.flush.interval.messages=1\n"
+	if of.ours() {
+		return c, h.prepareChronik(c, inner)
 	}
-	return b, h.prepareKafka(ctx, b, second, extra)
+	return c, h.prepareKafka(ctx, c, inner)
 }
 
-// Kafka's defaults, but for what a single node on loopback needs.
+func (h *harness) prepareChronik(c *contestant, inner []int) error {
+	for i, b := range c.nodes {
+		_, port, err := net.SplitHostPort(b.addr)
+		if err != nil {
+			return err
+		}
+		admin, err1 := freePort()
+		replication, err2 := freePort()
+		if err := errors.Join(err1, err2); err != nil {
+			return err
+		}
+		b.argv = []string{
+			h.tool("chronik-server"), "standalone", "--bind-addr", "127.0.0.1", "--advertised-addr", "127.0.0.1",
+			"--kafka-port", port, "--http-port", strconv.Itoa(admin), "--data-dir", b.data, "--log-level", "warn",
+		}
+		if c.setup == chronik {
+			continue
+		}
+		b.argv = append(b.argv, "--node-id", strconv.Itoa(i+1), "--raft-addr", fmt.Sprintf("127.0.0.1:%d", inner[i]), "--replication-port", strconv.Itoa(replication))
+		var peers []string
+		for j, other := range inner {
+			if j != i {
+				peers = append(peers, fmt.Sprintf("%d@127.0.0.1:%d", j+1, other))
+			}
+		}
+		if len(peers) > 0 {
+			b.argv = append(b.argv, "--peers", strings.Join(peers, ","))
+		}
+	}
+	return nil
+}
+
+// Kafka's defaults, but for what nodes on loopback need.
 const kafkaProperties = `process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:%[2]d
+node.id=%[5]d
+controller.quorum.voters=%[6]s
 listeners=PLAINTEXT://%[1]s,CONTROLLER://127.0.0.1:%[2]d
 advertised.listeners=PLAINTEXT://%[1]s
 controller.listener.names=CONTROLLER
@@ -71,22 +104,40 @@ var kafkaJVM = []string{
 	"-XX:+ExplicitGCInvokesConcurrent", "-Djava.awt.headless=true",
 }
 
-func (h *harness) prepareKafka(ctx context.Context, b *broker, controllerPort int, extra string) error {
-	properties, logging := filepath.Join(b.dir, "server.properties"), filepath.Join(b.dir, "log4j2.xml")
-	data, err := filepath.Abs(b.data)
-	if err != nil {
-		return err
+func (h *harness) prepareKafka(ctx context.Context, c *contestant, inner []int) error {
+	extra := ""
+	if c.setup == kafkaSync {
+		extra = "log.flush.interval.messages=1\n"
 	}
-	err1 := os.WriteFile(properties, fmt.Appendf(nil, kafkaProperties, b.addr, controllerPort, data, extra), 0o644)
-	err2 := os.WriteFile(logging, []byte(kafkaLogging), 0o644)
-	if err := errors.Join(err1, err2); err != nil {
-		return err
+	var voters []string
+	for i, port := range inner {
+		voters = append(voters, fmt.Sprintf("%d@127.0.0.1:%d", i+1, port))
 	}
 	var id [16]byte
 	_, _ = rand.Read(id[:]) // never fails
 	id[0] &= 0x7f           // an ID that begins with a dash would look like an option
-	format := exec.CommandContext(ctx, "java", "-cp", h.classpath(), "kafka.tools.StorageTool",
-		"format", "-t", base64.RawURLEncoding.EncodeToString(id[:]), "-c", properties)
+	for i, b := range c.nodes {
+		data, err := filepath.Abs(b.data)
+		if err != nil {
+			return err
+		}
+		text := fmt.Appendf(nil, kafkaProperties, b.addr, inner[i], data, extra, i+1, strings.Join(voters, ","))
+		if err := h.formatKafka(ctx, b, text, base64.RawURLEncoding.EncodeToString(id[:])); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// formatKafka writes a node's configuration and makes its data directory.
+func (h *harness) formatKafka(ctx context.Context, b *broker, text []byte, id string) error {
+	properties, logging := filepath.Join(b.dir, "server.properties"), filepath.Join(b.dir, "log4j2.xml")
+	err1 := os.WriteFile(properties, text, 0o644)
+	err2 := os.WriteFile(logging, []byte(kafkaLogging), 0o644)
+	if err := errors.Join(err1, err2); err != nil {
+		return err
+	}
+	format := exec.CommandContext(ctx, "java", "-cp", h.classpath(), "kafka.tools.StorageTool", "format", "-t", id, "-c", properties)
 	if out, err := format.CombinedOutput(); err != nil {
 		return fmt.Errorf("format Kafka's directory: %w\n%s", err, out)
 	}

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func runs(broker string, metric string, values ...float64) (all []*measurement) {
+func runs(broker setup, metric string, values ...float64) (all []*measurement) {
 	for i, v := range values {
 		all = append(all, &measurement{Broker: broker, Round: i, Metrics: map[string]float64{metric: v}})
 	}
@@ -17,7 +17,7 @@ func runs(broker string, metric string, values ...float64) (all []*measurement) 
 
 // Ratios are taken within a round: a machine that slows down from round to round changes no ratio.
 func TestRatiosAreByRound(t *testing.T) {
-	o := &outcome{Other: kafka}
+	o := &outcome{Ours: chronik, Other: kafka}
 	o.Runs = append(runs(chronik, rate, 1, 200, 20, 2), runs(kafka, rate, 1000, 100, 10, 1)...)
 	s, ok := spreadOf(o.ratios(rate))
 	if !ok || s != (spread{2, 2, 2}) {
@@ -139,8 +139,8 @@ func TestTableShowsEveryTarget(t *testing.T) {
 	doc := &document{}
 	want := 0
 	for _, sc := range scenarios {
-		o := &outcome{Name: sc.name, Title: sc.title, Other: sc.against}
-		for _, broker := range []string{chronik, sc.against} {
+		o := &outcome{Name: sc.name, Title: sc.title, Ours: sc.ours(), Other: sc.against}
+		for _, broker := range []setup{sc.ours(), sc.against} {
 			m := make(map[string]float64)
 			for _, name := range metricOrder {
 				m[name] = 1

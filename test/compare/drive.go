@@ -18,7 +18,7 @@ import (
 
 // measurement is one run of one scenario against one broker.
 type measurement struct {
-	Broker   string             `json:"broker"`
+	Broker   setup              `json:"broker"`
 	Round    int                `json:"round"` // 0 is not counted
 	Command  string             `json:"command"`
 	Metrics  map[string]float64 `json:"metrics"`
@@ -27,44 +27,47 @@ type measurement struct {
 }
 
 // drive makes one run and returns what it measured. An unverified run is an error.
-func (h *harness) drive(ctx context.Context, sc scenario, b *broker, duration time.Duration) (*measurement, error) {
+func (h *harness) drive(ctx context.Context, sc scenario, c *contestant, duration time.Duration) (*measurement, error) {
 	settle()
 	switch sc.driver {
 	case franzGo, librdkafka:
-		return h.driveBench(ctx, sc, b, duration)
+		return h.driveBench(ctx, sc, c, duration)
 	case cold:
-		return h.driveCold(ctx, b)
+		return h.driveCold(ctx, c)
 	case javaProducer:
-		return h.driveJava(ctx, b, duration)
+		return h.driveJava(ctx, c, duration)
 	case resident:
-		return residentMemory(b)
+		return residentMemory(c)
 	}
 	return nil, fmt.Errorf("scenario %s has no driver", sc.name)
 }
 
 const runWarmup = 2 * time.Second
 
-func (h *harness) driveBench(ctx context.Context, sc scenario, b *broker, duration time.Duration) (*measurement, error) {
+func (h *harness) driveBench(ctx context.Context, sc scenario, c *contestant, duration time.Duration) (*measurement, error) {
 	tool := h.tool("chronik-bench")
 	if sc.driver == librdkafka {
 		tool = h.tool("rdkafka-bench")
 	}
 	args := append(strings.Fields(sc.args), "--duration", fmt.Sprint(duration.Seconds()), "--warmup", fmt.Sprint(cmp.Or(sc.warmup, runWarmup).Seconds()))
-	return h.bench(ctx, tool, b, args)
+	return h.bench(ctx, tool, c, args)
 }
 
 // bench runs chronik-bench or a driver with its flags, and reads its report.
-func (h *harness) bench(ctx context.Context, tool string, b *broker, args []string) (*measurement, error) {
-	args = append([]string{"--bootstrap-servers", b.addr, "--broker-pid", strconv.Itoa(b.pid()), "--json", "-", "--quiet"}, args...)
+func (h *harness) bench(ctx context.Context, tool string, c *contestant, args []string) (*measurement, error) {
+	args = append([]string{"--bootstrap-servers", c.addr(), "--broker-pid", c.pids(), "--json", "-", "--quiet"}, args...)
+	if n := len(c.nodes); n > 1 {
+		args = append(args, "--replication-factor", strconv.Itoa(n))
+	}
 	out, err := h.execute(ctx, tool, args...)
-	m := &measurement{Broker: b.name, Command: tool + " " + strings.Join(args, " ")}
+	m := &measurement{Broker: c.setup, Command: tool + " " + strings.Join(args, " ")}
 	var r bench.Result
 	if jerr := json.Unmarshal(out, &r); jerr != nil || r.Verification == nil {
-		return nil, fmt.Errorf("%s against %s: no report: %w", m.Command, b.name, err)
+		return nil, fmt.Errorf("%s against %s: no report: %w", m.Command, c.setup, err)
 	}
 	m.Metrics, m.Verified, m.Verdict = fromResult(&r), r.Verification.OK, r.Verification.String()
 	if err != nil {
-		return m, fmt.Errorf("%s against %s: %w", m.Command, b.name, err)
+		return m, fmt.Errorf("%s against %s: %w", m.Command, c.setup, err)
 	}
 	return m, nil
 }
@@ -101,13 +104,13 @@ func (h *harness) execute(ctx context.Context, name string, args ...string) ([]b
 	return out.Bytes(), nil
 }
 
-func residentMemory(b *broker) (*measurement, error) {
-	u, err := bench.ReadUsage(b.pid())
+func residentMemory(c *contestant) (*measurement, error) {
+	u, err := c.processes().Usage()
 	if err != nil {
 		return nil, err
 	}
 	return &measurement{
-		Broker: b.name, Command: fmt.Sprintf("VmRSS of process %d", b.pid()), Verified: true, Verdict: "OK",
+		Broker: c.setup, Command: "VmRSS of processes " + c.pids(), Verified: true, Verdict: "OK",
 		Metrics: map[string]float64{memory: float64(u.RSS) / 1e6},
 	}, nil
 }
@@ -120,23 +123,23 @@ const (
 
 // driveCold fills a topic on its first call, and then reads it after dropping it from the page cache.
 // The seed tells the reader what every record must be.
-func (h *harness) driveCold(ctx context.Context, b *broker) (*measurement, error) {
+func (h *harness) driveCold(ctx context.Context, c *contestant) (*measurement, error) {
 	const topic = "compare-cold"
 	records := coldRecords
 	if h.set.short {
 		records /= 4
 	}
 	common := []string{"--topic", topic, "--seed", strconv.Itoa(coldSeed), "--message-size", "1024"}
-	if !b.filled {
+	if !c.filled {
 		fill := append(strings.Fields(bulk), "--records", strconv.Itoa(records), "--warmup", "0", "--duration", "10m")
-		if _, err := h.bench(ctx, h.tool("chronik-bench"), b, append(common, fill...)); err != nil {
+		if _, err := h.bench(ctx, h.tool("chronik-bench"), c, append(common, fill...)); err != nil {
 			return nil, fmt.Errorf("fill %s: %w", topic, err)
 		}
-		b.filled = true
+		c.filled = true
 	}
 	settle()
-	if err := pageOut(b.data); err != nil {
+	if err := c.pageOut(); err != nil {
 		return nil, err
 	}
-	return h.bench(ctx, h.tool("chronik-bench"), b, append(common, "--mode", "consume", "--duration", "10m"))
+	return h.bench(ctx, h.tool("chronik-bench"), c, append(common, "--mode", "consume", "--duration", "10m"))
 }

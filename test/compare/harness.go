@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,7 +20,7 @@ type harness struct {
 	set     settings
 	jars    string
 	disk    disk.Info
-	running map[string]*broker // by name
+	running map[setup]*contestant
 }
 
 const diskSamples = 500
@@ -30,7 +32,7 @@ func newHarness(ctx context.Context, s settings) (*harness, error) {
 	if err := os.MkdirAll(s.dir, 0o755); err != nil {
 		return nil, err
 	}
-	h := &harness{set: s, jars: s.jars, running: make(map[string]*broker)}
+	h := &harness{set: s, jars: s.jars, running: make(map[setup]*contestant)}
 	var err error
 	if h.disk, err = disk.Describe(s.dir, diskSamples); err != nil {
 		return nil, fmt.Errorf("-dir: %w", err)
@@ -55,51 +57,47 @@ func newHarness(ctx context.Context, s settings) (*harness, error) {
 // tool is the path of one of our own binaries.
 func (h *harness) tool(name string) string { return filepath.Join("bin", name) }
 
-// up returns the named broker, started and warmed if it was not running.
-func (h *harness) up(ctx context.Context, name string) (*broker, error) {
-	if b := h.running[name]; b != nil {
-		select {
-		case <-b.exited:
-			return nil, fmt.Errorf("%s has ended (%s); its log is %s", name, b.cmd.ProcessState, filepath.Join(b.dir, "broker.log"))
-		default:
-			return b, nil
-		}
+// up returns a contestant, started and warmed if it was not running.
+func (h *harness) up(ctx context.Context, of setup) (*contestant, error) {
+	if c := h.running[of]; c != nil {
+		return c, c.ended()
 	}
-	b, err := h.prepare(ctx, name, map[string]string{chronik: "chronik", kafka: "kafka", kafkaSync: "kafka-sync"}[name])
+	c, err := h.prepare(ctx, of, of.directory())
 	if err != nil {
 		return nil, err
 	}
-	if err := b.start(); err != nil {
+	h.running[of] = c
+	if err := c.start(); err != nil {
 		return nil, err
 	}
-	h.running[name] = b
-	if err := b.listening(ctx, time.Minute); err != nil {
+	if err := c.ready(ctx, time.Minute); err != nil {
 		return nil, err
 	}
 	if h.set.warm <= 0 || h.set.short {
-		return b, nil
+		return c, nil
 	}
-	fmt.Fprintf(os.Stderr, "%s: warm load for %s\n", name, h.set.warm)
-	sc := scenario{name: "warm", driver: franzGo}
-	_, err = h.drive(ctx, sc, b, h.set.warm)
-	return b, err
+	fmt.Fprintf(os.Stderr, "%s: warm load for %s\n", of, h.set.warm)
+	_, err = h.drive(ctx, scenario{name: "warm", driver: franzGo, args: "--partitions " + strconv.Itoa(of.nodes())}, c, h.set.warm)
+	return c, err
+}
+
+// only ends all contestants but these, and removes their data: nobody else shares the machine with a measurement.
+func (h *harness) only(sides ...setup) error {
+	var errs []error
+	for of, c := range h.running {
+		if !slices.Contains(sides, of) {
+			delete(h.running, of)
+			errs = append(errs, c.stop(), c.remove())
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // settle writes back what is dirty, so that the next run does not pay for the last one.
 func settle() { unix.Sync() }
 
-// close ends all brokers and removes their data. It runs also after an interrupt.
-func (h *harness) close() error {
-	var errs []error
-	for _, b := range h.running {
-		errs = append(errs, b.stop())
-	}
-	for _, b := range h.running {
-		errs = append(errs, os.RemoveAll(b.data))
-	}
-	h.running = nil
-	return errors.Join(errs...)
-}
+// close ends all contestants and removes their data. It runs also after an interrupt.
+func (h *harness) close() error { return h.only() }
 
 // pageOut drops what the page cache holds of a directory's files. They must be clean: settle first.
 // It takes no privilege, unlike /proc/sys/vm/drop_caches, and leaves other programs' pages alone.

@@ -26,13 +26,13 @@ const (
 
 // driveJava runs Kafka's own ProducerPerformance. The tool verifies nothing, so the end offset and sampled payloads
 // are looked at from here: each payload ends with a checksum of the rest.
-func (h *harness) driveJava(ctx context.Context, b *broker, duration time.Duration) (m *measurement, err error) {
+func (h *harness) driveJava(ctx context.Context, side *contestant, duration time.Duration) (m *measurement, err error) {
 	payloads := filepath.Join(h.set.dir, "payloads.txt")
 	if err := writePayloads(payloads); err != nil {
 		return nil, err
 	}
 	o := bench.DefaultOptions()
-	o.Brokers = []string{b.addr}
+	o.Brokers = strings.Split(side.addr(), ",")
 	c, err := bench.Connect(ctx, o)
 	if err != nil {
 		return nil, err
@@ -49,31 +49,31 @@ func (h *harness) driveJava(ctx context.Context, b *broker, duration time.Durati
 	}()
 	records := int64(duration.Seconds()*javaPerSecond) + javaWarmup
 	args := []string{
-		"-cp", h.classpath(), "org.apache.kafka.tools.ProducerPerformance", "--bootstrap-server", b.addr, "--topic", t.Name,
+		"-cp", h.classpath(), "org.apache.kafka.tools.ProducerPerformance", "--bootstrap-server", side.addr(), "--topic", t.Name,
 		"--num-records", strconv.FormatInt(records, 10), "--warmup-records", strconv.Itoa(javaWarmup),
 		"--payload-file", payloads, "--throughput", "-1", "--reporting-interval", "3600000", "--command-property", "acks=1",
 	}
-	before, err := bench.ReadUsage(b.pid())
+	before, err := side.processes().Usage()
 	if err != nil {
 		return nil, err
 	}
 	out, err := h.execute(ctx, "java", args...)
 	if err != nil {
-		return nil, fmt.Errorf("ProducerPerformance against %s: %w\n%s", b.name, err, tail(string(out), 10))
+		return nil, fmt.Errorf("ProducerPerformance against %s: %w\n%s", side.setup, err, tail(string(out), 10))
 	}
-	after, err := bench.ReadUsage(b.pid())
+	after, err := side.processes().Usage()
 	if err != nil {
 		return nil, err
 	}
-	m = &measurement{Broker: b.name, Command: "java " + strings.Join(args, " ")}
+	m = &measurement{Broker: side.setup, Command: "java " + strings.Join(args, " ")}
 	if m.Metrics, err = parseJava(string(out)); err != nil {
 		return nil, err
 	}
-	used := bench.Between(b.pid(), before, after, records, records*javaRecordSize)
+	used := side.processes().Between(before, after, records, records*javaRecordSize)
 	m.Metrics[cpu], m.Metrics[memory], m.Metrics[writes] = used.CPUSecondsPerMillion, float64(used.RSSBytes)/1e6, used.WriteCharsPerByte
 	if err := verifyJava(ctx, c, t, records); err != nil {
 		m.Verdict = err.Error()
-		return m, fmt.Errorf("ProducerPerformance against %s: %w: %w", b.name, bench.ErrNotVerified, err)
+		return m, fmt.Errorf("ProducerPerformance against %s: %w: %w", side.setup, bench.ErrNotVerified, err)
 	}
 	m.Verified, m.Verdict = true, fmt.Sprintf("OK: end offset grew by %d; %d records read back", records, javaSamples)
 	return m, nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -25,20 +24,21 @@ const (
 // directory to the first acknowledged record; 1 GiB into one partition; kill -9; from the start of the process
 // to the first record fetched, which is the last one written, and to the first one acknowledged. Formatting Kafka's directory is not
 // counted. All that was acknowledged is then read and verified.
-func (h *harness) lifecycle(ctx context.Context, name string) (m *measurement, err error) {
+func (h *harness) lifecycle(ctx context.Context, of setup) (m *measurement, err error) {
 	settle()
-	b, err := h.prepare(ctx, name, "lifecycle")
+	c, err := h.prepare(ctx, of, "lifecycle")
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, b.kill(), os.RemoveAll(b.data)) }()
-	m = &measurement{Broker: name, Command: "lifecycle of " + strings.Join(b.argv, " "), Metrics: make(map[string]float64)}
+	b := c.nodes[0]
+	defer func() { err = errors.Join(err, b.kill(), c.remove()) }()
+	m = &measurement{Broker: of, Command: "lifecycle of " + strings.Join(b.argv, " "), Metrics: make(map[string]float64)}
 	if m.Metrics[startSeconds], err = h.untilProduced(ctx, b, "compare-start"); err != nil {
 		return nil, err
 	}
 	common := []string{"--topic", lifecycleTopic, "--seed", strconv.Itoa(lifecycleSeed), "--message-size", "1024"}
 	fill := append(strings.Fields(bulk), "--records", strconv.Itoa(lifecycleRecords), "--warmup", "0", "--duration", "10m")
-	if _, err := h.bench(ctx, h.tool("chronik-bench"), b, append(common, fill...)); err != nil {
+	if _, err := h.bench(ctx, h.tool("chronik-bench"), c, append(common, fill...)); err != nil {
 		return nil, fmt.Errorf("fill %s: %w", lifecycleTopic, err)
 	}
 	if err := b.kill(); err != nil {
@@ -48,7 +48,7 @@ func (h *harness) lifecycle(ctx context.Context, name string) (m *measurement, e
 	if err := h.restart(ctx, b, m); err != nil {
 		return nil, err
 	}
-	read, err := h.bench(ctx, h.tool("chronik-bench"), b, append(common, "--mode", "consume", "--duration", "10m"))
+	read, err := h.bench(ctx, h.tool("chronik-bench"), c, append(common, "--mode", "consume", "--duration", "10m"))
 	if err != nil {
 		return m, err
 	}

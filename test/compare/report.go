@@ -36,7 +36,7 @@ func (h *harness) explain(w io.Writer, sc scenario, o *outcome) {
 				verdict = fmt.Sprintf("   wants %s: %s", t, word(t.holds(s.median)))
 			}
 		}
-		fmt.Fprintf(w, "%-16s %-24s Chronik / %s = %s%s\n", sc.name, metric, sc.against, s, verdict)
+		fmt.Fprintf(w, "%-16s %-24s %s / %s = %s%s\n", sc.name, metric, sc.ours(), sc.against, s, verdict)
 	}
 }
 
@@ -109,7 +109,7 @@ func table(doc *document) string {
 			continue
 		}
 		title := o.Title
-		for _, broker := range []string{chronik, o.Other} {
+		for _, broker := range []setup{o.Ours, o.Other} {
 			fmt.Fprintf(&b, "| %s | %s | %d |", title, broker, len(o.values(broker, rate)))
 			title = ""
 			for _, c := range columns {
@@ -153,7 +153,7 @@ func ratioRows(b *strings.Builder, o *outcome) {
 			continue
 		}
 		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s |\n", title, metric,
-			median(o.values(chronik, metric)), median(o.values(o.Other, metric)), s, aim, verdict)
+			median(o.values(o.Ours, metric)), median(o.values(o.Other, metric)), s, aim, verdict)
 		title = ""
 	}
 }

@@ -14,7 +14,8 @@ type outcome struct {
 	Name    string         `json:"name"`
 	Title   string         `json:"title"`
 	When    time.Time      `json:"when"`
-	Other   string         `json:"other"`
+	Ours    setup          `json:"ours"`
+	Other   setup          `json:"other"`
 	Seconds float64        `json:"seconds_per_run"`
 	Runs    []*measurement `json:"runs"`
 }
@@ -49,12 +50,15 @@ var errUnverified = errors.New("a run was not verified")
 
 // scenario runs one scenario's rounds, alternating, every other round in the opposite order.
 func (h *harness) scenario(ctx context.Context, sc scenario) (*outcome, error) {
-	sides := []string{chronik, sc.against}
-	switch {
-	case h.set.short || h.set.only == "chronik":
+	sides := []setup{sc.ours(), sc.against}
+	switch h.set.only {
+	case "chronik":
+		sides = slices.DeleteFunc(sides, func(s setup) bool { return !s.ours() })
+	case "kafka":
+		sides = slices.DeleteFunc(sides, setup.ours)
+	}
+	if h.set.short {
 		sides = sides[:1]
-	case h.set.only == "kafka":
-		sides = sides[1:]
 	}
 	duration := h.set.duration
 	if sc.share > 0 {
@@ -71,9 +75,8 @@ func (h *harness) scenario(ctx context.Context, sc scenario) (*outcome, error) {
 		if err := h.close(); err != nil { // its brokers run alone
 			return nil, err
 		}
-		h.running = make(map[string]*broker)
 	}
-	o := &outcome{Name: sc.name, Title: sc.title, When: time.Now().UTC(), Other: sc.against, Seconds: duration.Seconds()}
+	o := &outcome{Name: sc.name, Title: sc.title, When: time.Now().UTC(), Ours: sc.ours(), Other: sc.against, Seconds: duration.Seconds()}
 	for round := first; round <= rounds; round++ {
 		for _, side := range sides {
 			m, err := h.one(ctx, sc, side, duration)
@@ -94,35 +97,21 @@ func (h *harness) scenario(ctx context.Context, sc scenario) (*outcome, error) {
 	return o, nil
 }
 
-func (h *harness) one(ctx context.Context, sc scenario, side string, duration time.Duration) (*measurement, error) {
+func (h *harness) one(ctx context.Context, sc scenario, side setup, duration time.Duration) (*measurement, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	if sc.driver == lifecycle {
 		return h.lifecycle(ctx, side)
 	}
-	if sc.against == kafkaSync { // it shares the machine only while it is needed
-		if err := h.down(kafka); err != nil {
-			return nil, err
-		}
-	} else if err := h.down(kafkaSync); err != nil {
+	if err := h.only(sc.ours(), sc.against); err != nil {
 		return nil, err
 	}
-	b, err := h.up(ctx, side)
+	c, err := h.up(ctx, side)
 	if err != nil {
 		return nil, err
 	}
-	return h.drive(ctx, sc, b, duration)
-}
-
-// down ends a broker and removes its data; nothing happens if it is not running.
-func (h *harness) down(name string) error {
-	b := h.running[name]
-	if b == nil {
-		return nil
-	}
-	delete(h.running, name)
-	return errors.Join(b.stop(), os.RemoveAll(b.data))
+	return h.drive(ctx, sc, c, duration)
 }
 
 // brief is one run on one line.

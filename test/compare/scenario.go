@@ -1,16 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
-)
-
-// The brokers of a comparison.
-const (
-	chronik   = "Chronik"
-	kafka     = "Kafka"
-	kafkaSync = "Kafka, flush=1"
 )
 
 // The metrics of a run. All but the rates are better when smaller.
@@ -68,12 +62,16 @@ type scenario struct {
 	name, title string
 	driver      driver
 	args        string        // of the driver
-	against     string        // the other broker
+	of          setup         // our side; empty: chronik
+	against     setup         // the other side
 	share       float64       // of the duration; 0: all of it
 	warmup      time.Duration // 0: runWarmup
 	targets     []target
 	short       bool // part of -short
 }
+
+// ours is the side whose ratio to the other one is looked at.
+func (sc scenario) ours() setup { return cmp.Or(sc.of, chronik) }
 
 // bulk records flow at hundreds of megabytes per second: half the time is enough, and fills half the disk.
 const bulk = "--connections 2 --concurrency 16384 --message-size 1024 --linger 5ms --partitioner sticky"
@@ -125,6 +123,20 @@ var scenarios = []scenario{
 		args: "--mode round-trip --rate 2000", against: kafkaSync},
 	{name: "lifecycle", title: "start on an empty directory; kill -9 with 1 GiB of log in one partition, restart", driver: lifecycle, against: kafka,
 		targets: []target{atMost(startSeconds, 0.1), atMost(fetchSeconds, 0.2), atMost(produceSeconds, 0.2)}},
+	{name: "raft-rdkafka-1", title: "librdkafka closed loop, 1 partition: one node with Raft beside standalone", driver: librdkafka,
+		of: chronikRaft, against: chronik, targets: []target{atLeast(rate, 0.95), atMost(cpu, 1.05)}},
+	{name: "raft-pipelined", title: "small pipelined requests: one node with Raft beside standalone", driver: franzGo,
+		args: "--blocking --max-in-flight 128", of: chronikRaft, against: chronik, targets: []target{atLeast(rate, 0.95), atMost(cpu, 1.05)}},
+	{name: "cluster-acks1", title: "three nodes: librdkafka closed loop, 1 partition, acks=1", driver: librdkafka, args: "--acks 1",
+		of: chronik3, against: kafka3, targets: []target{atLeast(rate, 1), atMost(cpu, 0.5)}},
+	{name: "cluster-acks0", title: "three nodes: librdkafka closed loop, 1 partition, acks=0", driver: librdkafka, args: "--acks 0",
+		of: chronik3, against: kafka3, targets: []target{atLeast(rate, 1), atMost(cpu, 0.5)}},
+	{name: "cluster-acksall", title: "three nodes: librdkafka closed loop, 1 partition, acks=-1", driver: librdkafka, args: "--acks -1",
+		of: chronik3, against: kafka3, targets: []target{atLeast(rate, 10)}},
+	{name: "cluster-bulk", title: "three nodes: bulk, 1 KiB records, acks=-1", driver: franzGo, args: bulk + " --acks -1", share: 0.5,
+		of: chronik3, against: kafka3, targets: []target{atLeast(rate, 2)}},
+	{name: "cluster-produce-consume", title: "three nodes: produce to consume at 2,000 records/s, acks=-1", driver: franzGo,
+		args: "--mode round-trip --rate 2000 --acks -1", of: chronik3, against: kafka3, targets: []target{atMost(p99, 0.1)}},
 }
 
 // choose picks the scenarios that the flags name.

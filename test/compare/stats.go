@@ -26,7 +26,7 @@ func spreadOf(values []float64) (s spread, ok bool) {
 }
 
 // values are one broker's values of a metric in the counted rounds.
-func (o *outcome) values(broker, metric string) (all []float64) {
+func (o *outcome) values(broker setup, metric string) (all []float64) {
 	for _, m := range o.Runs {
 		if v, ok := m.Metrics[metric]; ok && m.Broker == broker && m.Round > 0 {
 			all = append(all, v)
@@ -44,7 +44,7 @@ func (o *outcome) ratios(metric string) (all []float64) {
 			continue
 		}
 		pair := byRound[m.Round]
-		if m.Broker == chronik {
+		if m.Broker == o.Ours {
 			pair[0] = v
 		} else {
 			pair[1] = v
