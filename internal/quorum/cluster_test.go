@@ -219,10 +219,21 @@ func (s *station) crash(torn bool) {
 	if after == s.fs {
 		after = s.fs.Crash(mode)
 	}
-	s.fs, s.member, s.disk, s.paused = after, nil, nil, false
+	s.fs = after
+	s.down()
+}
+
+// power cuts a node's power between two things that its disk does.
+func (s *station) power(mode crashfs.Mode) {
+	s.fs = s.fs.Crash(mode)
+	s.down()
+}
+
+func (s *station) down() {
+	s.member, s.disk, s.paused = nil, nil, false
 	s.life++
-	w.stats["crash"]++
-	w.tracef("n%d crashes", s.self.Node)
+	s.w.stats["crash"]++
+	s.w.tracef("n%d crashes", s.self.Node)
 }
 
 // took does what a member asks for, and checks it.

@@ -42,6 +42,7 @@ type State struct {
 	config  configuration
 	named   bool // something says what the configuration is
 	entries entries
+	changes []uint64 // indexes of the configuration changes in the log
 }
 
 // Image is that of the snapshot; entries may follow it.

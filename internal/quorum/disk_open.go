@@ -147,6 +147,7 @@ func (d *Disk) load(s *State) error {
 				return false
 			}
 		}
+		s.changes = withChanges(s.changes, []*pb.Entry{e})
 		failed = s.entries.append([]*pb.Entry{e})
 		return failed == nil
 	})

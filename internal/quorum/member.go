@@ -38,7 +38,8 @@ type Broken struct {
 	SendBeforeSync bool // M1: votes and acknowledgements leave before what they promise is durable
 	SendBeforeTerm bool // M1: a leader speaks in a term that its disk does not know yet
 	CommitAhead    bool // M1: the commit index is saved before the entries that it counts
-	ForgetCommit   bool // M1: a change of the configuration is saved without how far the one before has come
+	ForgetCommit   bool // M1: a change of the configuration is applied without that being saved
+	SettleEarly    bool // a change of the configuration counts as done when its leader has applied it
 }
 
 // MemberOptions says which replica it is and what its disk holds.
@@ -78,12 +79,17 @@ type Member struct {
 	saveAge  int           // ticks since it began
 	held     []*pb.Message // of a term that is not durable yet
 	incoming *incoming     // a snapshot that was received
+	applies  []*pb.Message // MsgStorageApply that wait for unsaved
+	unsaved  []uint64      // configuration changes in the log that durable.commit does not count yet
 
 	compaction *Compaction // under way
 	tried      uint64      // index of the last one
-	pending    uint64      // index of the newest configuration change that may not be applied yet
+	pending    uint64      // index of the newest configuration change that may not be applied yet, or of the entry that settles it
+	owed       bool        // that entry is yet to be proposed
+	settling   bool        // it was proposed, and its index is what comes next
 	captured   *pb.Entry   // the entry of the last proposal
 	contacts   map[uint64]*contact
+	reign      int // ticks since this member began to lead
 
 	effects Effects
 }
@@ -138,6 +144,7 @@ func NewMember(o MemberOptions) (*Member, error) {
 	s := o.State
 	m := &Member{opts: o, id: o.Self.id(), log: s.entries, image: s.image, config: s.config, named: s.named,
 		durable: s.vote, hard: s.vote, contacts: make(map[uint64]*contact), tried: s.image.Index()}
+	m.unsaved = uncounted(s.changes, s.vote.commit)
 	m.log.older, m.log.limit = o.Older, o.CacheBytes
 	m.log.evict()
 	if err := m.start(); err != nil {
@@ -191,7 +198,9 @@ func (m *Member) Tick(now time.Time) {
 			m.saveAge++
 		}
 		m.node.Tick()
+		m.reign++
 		m.handOver()
+		m.settle()
 		return nil
 	})
 }
@@ -318,6 +327,7 @@ func (m *Member) pump() {
 		switch {
 		case m.node.HasReady():
 			m.ready(m.node.Ready())
+		case m.nextApply():
 		case m.nextSave():
 		case m.nextCompaction():
 		default:
@@ -342,12 +352,13 @@ func (m *Member) ready(rd raft.Ready) {
 			if n := len(msg.Entries); n > 0 && m.captured == nil {
 				m.captured = msg.Entries[n-1]
 			}
+			m.noteSettling(msg)
 			if m.opts.Broken.SendBeforeSync {
 				m.sendEarly(msg)
 			}
 			m.queue = append(m.queue, msg)
 		case raft.LocalApplyThread:
-			m.apply(msg)
+			m.applies = append(m.applies, msg)
 		default:
 			m.send(msg)
 		}
@@ -357,7 +368,10 @@ func (m *Member) ready(rd raft.Ready) {
 func (m *Member) become(r role) {
 	if r.leading && !m.role.leading {
 		clear(m.contacts)
-		m.pending = 0
+		m.pending, m.reign = 0, 0
+	}
+	if r.leading != m.role.leading || r.term != m.role.term {
+		m.owed, m.settling = false, false
 	}
 	if r != m.role {
 		m.opts.Log.Info("metadata quorum", "replica", m.opts.Self.Node, "term", r.term, "leading", r.leading, "leader", m.config.replicas[r.leader].Node)

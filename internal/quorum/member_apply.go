@@ -10,9 +10,30 @@ import (
 	"chronik/internal/metadata/image"
 )
 
-// apply applies committed entries, which are durable here.
+// nextApply applies what is committed, unless there is a change of the configuration in it whose commit is not saved yet: a
+// member that acted on it, and came back from a crash among the voters of before, might find no majority of these. It reports whether it did.
+func (m *Member) nextApply() bool {
+	if len(m.applies) == 0 {
+		return false
+	}
+	msg := m.applies[0]
+	for _, e := range msg.Entries {
+		if e.GetType() == pb.EntryConfChangeV2 && e.GetIndex() > max(m.durable.commit, m.image.Index()) && !m.opts.Broken.ForgetCommit {
+			return false
+		}
+	}
+	m.applies[0] = nil
+	m.applies = m.applies[1:]
+	m.apply(msg)
+	return true
+}
+
+// apply applies committed entries, which are durable here. Those that waited while a snapshot took their place are over.
 func (m *Member) apply(msg *pb.Message) {
 	for _, e := range msg.Entries {
+		if e.GetIndex() <= m.image.Index() {
+			continue
+		}
 		if err := m.applyEntry(e); err != nil {
 			m.fail(fmt.Errorf("index %d: %w", e.GetIndex(), err))
 			return
@@ -22,6 +43,7 @@ func (m *Member) apply(msg *pb.Message) {
 		m.step(r)
 	}
 	m.nameFounder()
+	m.settle()
 }
 
 // applyEntry leads from one image to the next. Entries of Raft's own only move the index.
@@ -58,6 +80,7 @@ func (m *Member) reconfigure(e *pb.Entry) error {
 	cs := m.node.ApplyConfChange(&cc)
 	m.config = configuration{state: cs, replicas: m.config.replicas.with(added, cs)}
 	m.named = true
+	m.owed = m.role.leading && len(cs.VotersOutgoing) == 0 // else another change follows, by itself
 	return nil
 }
 

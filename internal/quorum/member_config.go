@@ -39,7 +39,7 @@ func (m *Member) ProposeChange(c ConfigChange) (index, term uint64, err error) {
 	if !m.Active() {
 		return 0, 0, m.notController()
 	}
-	if m.pending > m.image.Index() || len(m.config.state.VotersOutgoing) > 0 {
+	if !m.settled() {
 		return 0, 0, ErrBusy
 	}
 	cc, err := m.confChange(c)

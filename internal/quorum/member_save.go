@@ -1,6 +1,9 @@
 package quorum
 
 import (
+	"math"
+	"slices"
+
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
 
@@ -70,7 +73,7 @@ func (m *Member) nextSave() bool {
 	if s.raw != nil {
 		s.snapshot = &snapshot{index: s.raw.GetMetadata().GetIndex(), term: s.raw.GetMetadata().GetTerm(), data: s.raw.GetData()}
 	}
-	s.plan(m.durable, m.opts.Broken)
+	s.plan(m.durable, m.unsaved, m.opts.Broken)
 	if s.snapshot == nil && len(s.entries) == 0 && s.steps[0].vote == nil {
 		// A commit index alone waits for what needs it.
 		m.finish(s)
@@ -102,38 +105,52 @@ func (s *Save) absorb(msg *pb.Message) bool {
 }
 
 // plan makes the steps. Term and vote come first: no log may have entries of a term that its raft_state does not know. How far
-// it is committed is written with them, and before each change of the configuration. Two things matter:
+// it is committed is written with them, and as soon as that passes a change of the configuration. Two things matter:
 //
 // It must count nothing that is not in the log already. What stands there may be entries of a deposed leader, which this
 // very Save replaces; after a crash they would be taken for committed.
 //
-// Before a change it must count the change before that one. It does, because a leader makes one at a time, and says how far
-// it has come along with the next. So a member that finds two changes in its log after a crash knows that the first
-// one is in force. If it did not, it might hold an election among voters who are none any more.
-func (s *Save) plan(durable voteState, broken Broken) {
+// It must be there before an entry is that follows a change which is known to be committed. Else a member that came back from a
+// crash might hold an election among voters who are none any more, or have a long log and no majority: see settle. In
+// particular, a change that follows another one is never there without it being known that the first one is in force, because a leader
+// makes one at a time, and says how far it has come along with the next.
+func (s *Save) plan(durable voteState, unsaved []uint64, broken Broken) {
 	s.written = durable
 	now := step{}
-	if s.hard.term != durable.term || s.hard.vote != durable.vote || broken.CommitAhead && s.hard.commit > durable.commit {
-		v := s.hard
-		v.commit = durable.commit
-		switch {
-		case broken.CommitAhead || s.snapshot == nil && len(s.entries) == 0:
-			v.commit = s.hard.commit
-		case s.snapshot == nil:
-			v.commit = max(durable.commit, min(s.hard.commit, s.entries[0].GetIndex()-1))
+	write := func(upTo uint64) {
+		if len(now.entries) > 0 {
+			s.steps = append(s.steps, now)
 		}
-		now.vote, s.written = &v, v
+		v := s.hard
+		v.commit = max(s.written.commit, min(v.commit, upTo))
+		now, s.written = step{vote: &v}, v
 	}
+	due := func(upTo uint64) bool { // a change is committed, and it is not written that it is
+		upTo = min(upTo, s.hard.commit)
+		return !broken.ForgetCommit && slices.ContainsFunc(unsaved, func(i uint64) bool { return i > s.written.commit && i <= upTo })
+	}
+	there := uint64(math.MaxUint64) // up to where the log is as it was
+	switch {
+	case s.snapshot != nil:
+		there, unsaved = durable.commit, nil
+	case len(s.entries) > 0:
+		there = s.entries[0].GetIndex() - 1
+	}
+	if broken.CommitAhead {
+		there = math.MaxUint64
+	}
+	if s.hard.term != durable.term || s.hard.vote != durable.vote || broken.CommitAhead && s.hard.commit > durable.commit || due(there) {
+		write(there)
+	}
+	unsaved = withChanges(unsaved, s.entries)
 	for _, e := range s.entries {
-		v := s.written
-		v.commit = min(s.hard.commit, e.GetIndex()-1)
-		if e.GetType() == pb.EntryConfChangeV2 && v.commit > s.written.commit && !broken.ForgetCommit {
-			if len(now.entries) > 0 {
-				s.steps = append(s.steps, now)
-			}
-			now, s.written = step{vote: &v}, v
+		if due(e.GetIndex() - 1) {
+			write(e.GetIndex() - 1)
 		}
 		now.entries = append(now.entries, e)
+	}
+	if n := len(s.entries); n > 0 && due(s.entries[n-1].GetIndex()) {
+		write(s.entries[n-1].GetIndex())
 	}
 	s.steps = append(s.steps, now)
 }
@@ -167,6 +184,7 @@ func (m *Member) finish(s *Save) {
 		m.fail(err)
 		return
 	}
+	m.noteSaved(s)
 	m.sendHeld()
 	for _, r := range s.responses {
 		if r.GetTo() == m.id {

@@ -21,6 +21,9 @@ type Status struct {
 	HighWatermark uint64 // index of the newest committed entry
 	Voters        []ReplicaStatus
 	Observers     []ReplicaStatus
+	// Settled says that no change of the quorum is under way, and that the last one outlasts the loss of any minority of the
+	// voters, even if all of them restart. Only the active controller knows.
+	Settled bool
 }
 
 // ReplicaStatus is how far one replica is. Times are zero where nothing is known.
@@ -69,7 +72,7 @@ func (m *Member) heard(msg *pb.Message) {
 
 // Status describes the quorum as this replica knows it.
 func (m *Member) Status() Status {
-	s := Status{Leader: noNode, Term: m.role.term, HighWatermark: m.node.BasicStatus().GetCommit()}
+	s := Status{Leader: noNode, Term: m.role.term, HighWatermark: m.node.BasicStatus().GetCommit(), Settled: m.settled()}
 	if r, ok := m.config.replicas[m.role.leader]; ok {
 		s.Leader = r.Node
 	}

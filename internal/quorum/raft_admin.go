@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"chronik/internal/model"
@@ -19,14 +18,30 @@ func (r *Raft) Status(ctx context.Context) (s Status, err error) {
 	return s, err
 }
 
-// Change changes who takes part, and returns when that is committed. It waits for a change that is under way.
+// Change changes who takes part, and returns when that is settled: any minority of the voters may be lost from then on. It waits for a
+// change that is under way.
 func (r *Raft) Change(ctx context.Context, c ConfigChange) error {
-	return r.retry(ctx, func() (done bool, err error) {
+	err := r.retry(ctx, func() (done bool, err error) {
 		o := r.await(ctx, func() (uint64, uint64, error) { return r.member.ProposeChange(c) })
 		if errors.Is(o.err, ErrBusy) {
 			return false, nil
 		}
 		return true, o.err
+	})
+	if err != nil {
+		return err
+	}
+	return r.settled(ctx)
+}
+
+// settled waits until no change is under way.
+func (r *Raft) settled(ctx context.Context) error {
+	return r.retry(ctx, func() (bool, error) {
+		s, err := r.leading(ctx)
+		if errors.Is(err, ErrNotController) {
+			err = fmt.Errorf("%w: %w", ErrUnknownOutcome, err) // the next leader sees to it
+		}
+		return s.Settled, err
 	})
 }
 
@@ -50,9 +65,11 @@ func (r *Raft) retry(ctx context.Context, try func() (done bool, err error)) err
 
 // Learn takes a replica in as a learner: it gets the log and has no vote. To take in a member again changes nothing.
 func (r *Raft) Learn(ctx context.Context, who Replica) error {
-	s, err := r.leading(ctx)
-	if err != nil || s.has(who) {
+	switch s, err := r.leading(ctx); {
+	case err != nil:
 		return err
+	case s.has(who):
+		return r.settled(ctx)
 	}
 	return r.Change(ctx, ConfigChange{Learn: []Replica{who}})
 }
@@ -74,20 +91,62 @@ func (r *Raft) Admit(ctx context.Context, who Replica) error {
 	if err != nil {
 		return fmt.Errorf("%s is to become a voter, and is a learner: %w", who, err)
 	}
-	if s, err := r.leading(ctx); err != nil || slices.ContainsFunc(s.Voters, func(v ReplicaStatus) bool { return v.Replica == who }) {
+	s, err := r.leading(ctx)
+	if err != nil {
 		return err
+	}
+	if _, voter := s.find(who); voter {
+		return r.settled(ctx)
 	}
 	return r.Change(ctx, ConfigChange{Promote: []Replica{who}})
 }
 
 // Remove takes a replica out. The leader cannot be: TransferTo comes first.
 func (r *Raft) Remove(ctx context.Context, who Replica) error {
-	s, err := r.leading(ctx)
-	if err != nil || !s.has(who) {
+	switch s, err := r.leading(ctx); {
+	case err != nil:
 		return err
+	case !s.has(who):
+		return r.settled(ctx)
 	}
 	return r.Change(ctx, ConfigChange{Remove: []Replica{who}})
 }
+
+// Supersede removes the replica that a node had before its data directory was replaced, so that the new one can be taken in; if there is none, or it
+// is the same one, it changes nothing. It refuses with ErrMembership as long as the old one is heard of, or the quorum could not do without
+// it: retry. The caller makes sure that the node itself is not alive with its old directory.
+func (r *Raft) Supersede(ctx context.Context, by Replica) error {
+	var old Replica
+	err := r.retry(ctx, func() (done bool, err error) {
+		o := r.await(ctx, func() (uint64, uint64, error) {
+			if !r.member.Active() {
+				return 0, 0, r.member.notController()
+			}
+			lost, found, err := r.member.superseded(by)
+			if old = lost; err != nil {
+				return 0, 0, err
+			}
+			if !found {
+				return 0, 0, errNothing
+			}
+			return r.member.ProposeChange(ConfigChange{Remove: []Replica{old}})
+		})
+		if errors.Is(o.err, ErrBusy) {
+			return false, nil
+		}
+		return true, o.err
+	})
+	if errors.Is(err, errNothing) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	r.opts.Log.Warn("a replica of the metadata, whose directory was replaced, was removed from the quorum", "old", old.String(), "new", by.String())
+	return r.settled(ctx)
+}
+
+var errNothing = errors.New("there is nothing to change")
 
 // TransferTo has another voter lead, and returns when it does.
 func (r *Raft) TransferTo(ctx context.Context, node model.BrokerID) error {

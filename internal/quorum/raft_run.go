@@ -139,6 +139,15 @@ func (r *Raft) send(m *pb.Message) {
 	})
 }
 
+// Unreachable hears from the transport that messages to a replica were lost: what was sent to it is sent again when it answers, and not
+// when it is found to have a gap. It may wait for the goroutine that Send is called from.
+func (r *Raft) Unreachable(who Replica) {
+	select {
+	case r.calls <- func() { r.member.Unreachable(who.id()) }:
+	case <-r.done:
+	}
+}
+
 func (r *Raft) report(to uint64, err error) {
 	select {
 	case r.calls <- func() { r.member.Snapshotted(to, err == nil) }:

@@ -14,7 +14,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
+	"go.etcd.io/raft/v3/tracker"
 	"google.golang.org/protobuf/proto"
 
 	"chronik/internal/metadata/command"
@@ -328,6 +330,42 @@ func TestRaftTellsThatItDoesNotKnow(t *testing.T) {
 		w.agree(nodes...)
 		if got := nodes[0].Images().Load().ClusterConfigs()["k"]; got != "kept" {
 			t.Errorf("the old leader has %q", got)
+		}
+	})
+}
+
+// TestRaftUnreachable: a replica that messages were lost to is sent more only once it answers.
+func TestRaftUnreachable(t *testing.T) {
+	three(t, func(t *testing.T, w *wires, nodes []*box) {
+		state := func() (s tracker.StateType) {
+			err := nodes[0].do(t.Context(), func() {
+				nodes[0].member.node.WithProgress(func(id uint64, _ raft.ProgressType, p tracker.Progress) {
+					if id == nodes[2].self.id() {
+						s = p.State
+					}
+				})
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s
+		}
+		if err := nodes[0].set("a"); err != nil {
+			t.Fatal(err)
+		}
+		if s := state(); s != tracker.StateReplicate {
+			t.Errorf("before: %v", s)
+		}
+		w.isolate(3, true)
+		nodes[0].Unreachable(nodes[2].self)
+		nodes[0].Unreachable(Replica{Node: 9})
+		if s := state(); s != tracker.StateProbe {
+			t.Errorf("after messages were lost: %v", s)
+		}
+		w.isolate(3, false)
+		time.Sleep(time.Second)
+		if s := state(); s != tracker.StateReplicate {
+			t.Errorf("when it answers again: %v", s)
 		}
 	})
 }
