@@ -9,7 +9,7 @@
 //
 // # Invariants
 //
-//   - Send and SendSnapshot never wait. What finds no room, or no link, is lost, and the quorum is told (Options.Unreachable), from another goroutine.
+//   - Send and SendSnapshot never wait. What finds no room, or no link, is lost, and the quorum is told (Receiver.Unreachable), from another goroutine.
 //   - R8: what is large holds up no heartbeat for longer than one write.
 //   - M1: a message is given to the replica that it was made for, or to none. Senders are what their link has proved to be, and not what they
 //     claim; a replica that has left the quorum is refused until it is taken in again.

@@ -76,6 +76,8 @@ type sink struct{ any bool }
 
 func (s *sink) Receive(quorum.Replica, *pb.Message) { s.any = true }
 
+func (s *sink) Unreachable(quorum.Replica) {}
+
 func (s *sink) ReceiveSnapshot(_ context.Context, _ quorum.Replica, _ *pb.Message, r io.Reader) error {
 	_, err := io.Copy(io.Discard, r)
 	return err

@@ -23,6 +23,8 @@ type Receiver interface {
 	Receive(from quorum.Replica, m *pb.Message)
 	// ReceiveSnapshot takes a message that came with a snapshot, and reads the snapshot to its end.
 	ReceiveSnapshot(ctx context.Context, from quorum.Replica, m *pb.Message, snapshot io.Reader) error
+	// Unreachable hears that messages to a replica were lost, one or many. It may block: a goroutine of its own waits for it.
+	Unreachable(quorum.Replica)
 }
 
 // Options says which replica it is, and how others are reached.
@@ -33,10 +35,8 @@ type Options struct {
 	Dial   func(ctx context.Context, address string) (net.Conn, error)
 	// Address is where a replica listens for brokers; it may change. Where it does not know, what the replica has said itself counts.
 	Address func(quorum.Replica) (address string, ok bool)
-	// Unreachable hears that messages to a replica were lost, from a goroutine of its own, some of them at a time. It may block. nil: nobody wants to know.
-	Unreachable func(quorum.Replica)
-	Log         *slog.Logger // nil: slog.Default
-	Seed        uint64       // of the chance in the waits between attempts to make a link
+	Log     *slog.Logger // nil: slog.Default
+	Seed    uint64       // of the chance in the waits between attempts to make a link
 }
 
 const (
@@ -84,7 +84,7 @@ func New(o Options) *Transport {
 	return t
 }
 
-// Bind says who gets what arrives. Messages that come before it are lost.
+// Bind says who gets what arrives, and hears of what is lost. Messages that come before it are lost.
 func (t *Transport) Bind(r Receiver) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -230,9 +230,6 @@ func (t *Transport) sweepLocked() bool {
 
 // lost notes that messages to a replica were lost. Send may be what calls it, and the quorum's goroutine what calls Send; so others tell it.
 func (t *Transport) lost(to quorum.Replica) {
-	if t.opts.Unreachable == nil {
-		return
-	}
 	t.mu.Lock()
 	t.unheard[to] = true
 	t.mu.Unlock()
@@ -251,11 +248,13 @@ func (t *Transport) report() {
 			return
 		}
 		t.mu.Lock()
-		unheard := t.unheard
+		unheard, receiver := t.unheard, t.receiver
 		t.unheard = make(map[quorum.Replica]bool)
 		t.mu.Unlock()
 		for r := range unheard {
-			t.opts.Unreachable(r)
+			if receiver != nil {
+				receiver.Unreachable(r)
+			}
 		}
 	}
 }

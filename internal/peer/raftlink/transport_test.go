@@ -11,6 +11,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -42,6 +43,7 @@ type end struct {
 	self   quorum.Replica
 	net    *memnet.Network
 	stop   func()
+	known  atomic.Bool   // where the others are
 	gate   chan struct{} // what snapshots wait for; nil: nothing
 	broken error         // that snapshots fail with
 
@@ -58,11 +60,11 @@ func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)
 func start(t *testing.T, n *memnet.Network, self quorum.Replica, known bool) *end {
 	t.Helper()
 	e := &end{self: self, net: n}
+	e.known.Store(known)
 	e.Transport = New(Options{
 		Self: self, Config: config(self.Node), Reach: address(self.Node), Log: quiet(), Seed: uint64(self.Node),
-		Dial:        func(ctx context.Context, to string) (net.Conn, error) { return n.Dial(ctx, host(self.Node), to) },
-		Address:     func(r quorum.Replica) (string, bool) { return address(r.Node), known },
-		Unreachable: e.unreachable,
+		Dial:    func(ctx context.Context, to string) (net.Conn, error) { return n.Dial(ctx, host(self.Node), to) },
+		Address: func(r quorum.Replica) (string, bool) { return address(r.Node), e.known.Load() },
 	})
 	e.Bind(e)
 	listener, err := n.Listen(address(self.Node))
@@ -84,7 +86,7 @@ func start(t *testing.T, n *memnet.Network, self quorum.Replica, known bool) *en
 	return e
 }
 
-func (e *end) unreachable(r quorum.Replica) {
+func (e *end) Unreachable(r quorum.Replica) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.lost = append(e.lost, r)
