@@ -23,6 +23,8 @@ type Quorum interface {
 	Linearizable(context.Context) (*image.Image, error)
 	// Status describes the quorum.
 	Status(context.Context) (quorum.Status, error)
+	// Supersede removes the replica that a node had before its directory was replaced, if the quorum can do without it.
+	Supersede(ctx context.Context, by quorum.Replica) error
 	// Learn takes a replica in without a vote, Admit as a voter once it has caught up.
 	Learn(context.Context, quorum.Replica) error
 	Admit(context.Context, quorum.Replica) error

@@ -29,6 +29,8 @@ type memory struct {
 	term    uint64
 	deposed chan struct{} // nil: reads are confirmed at once; else they wait for it
 	voters  int
+	members []quorum.Replica // voters, in the place of so many unnamed ones
+	gone    []quorum.Replica
 	learned []quorum.Replica
 	voting  []quorum.Replica
 }
@@ -76,7 +78,16 @@ func (m *memory) Linearizable(context.Context) (*image.Image, error) {
 }
 
 func (m *memory) Status(context.Context) (quorum.Status, error) {
-	return quorum.Status{Voters: make([]quorum.ReplicaStatus, m.voters)}, nil
+	s := quorum.Status{Voters: make([]quorum.ReplicaStatus, m.voters)}
+	for i, r := range m.members {
+		s.Voters[i].Replica = r
+	}
+	return s, nil
+}
+
+func (m *memory) Supersede(_ context.Context, by quorum.Replica) error {
+	m.gone = append(m.gone, by)
+	return nil
 }
 
 func (m *memory) Learn(_ context.Context, r quorum.Replica) error {
@@ -293,6 +304,29 @@ func TestJoin(t *testing.T) {
 		}
 		if len(b.log.voting) != 1 || len(b.log.learned) != 1 || b.reached[4] != "four:1" {
 			t.Errorf("voting %v, learning %v, reached %v", b.log.voting, b.log.learned, b.reached)
+		}
+	})
+}
+
+// TestANewDirectoryTakesThePlaceOfALostOne: the replica that a node had before goes only when nobody is heard of that may have it.
+func TestANewDirectoryTakesThePlaceOfALostOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t)
+		b.bring(1, 2)
+		b.log.voters, b.log.members = 2, []quorum.Replica{{Node: 1, Directory: image.UUID{1}}, {Node: 2, Directory: image.UUID{2}}}
+		join := func(directory byte) error {
+			return b.Join(t.Context(), from(2), peer.JoinRequest{Directory: image.UUID{directory}, Address: "two:1", Vote: true})
+		}
+		var refusal *controller.Refusal
+		if err := join(22); !errors.As(err, &refusal) || refusal.Reason != controller.DuplicateBroker || len(b.log.gone)+len(b.log.voting) > 0 {
+			t.Errorf("beside a process that lives: %v; %v are gone, %v vote", err, b.log.gone, b.log.voting)
+		}
+		time.Sleep(2 * time.Second) // its session ends, and it is fenced
+		if err := join(22); err != nil || len(b.log.gone) != 1 || len(b.log.voting) != 1 {
+			t.Errorf("after the session of the one before: %v; %v are gone, %v vote", err, b.log.gone, b.log.voting)
+		}
+		if err := join(2); err != nil || len(b.log.gone) != 1 {
+			t.Errorf("the same directory again: %v; %v are gone", err, b.log.gone)
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"chronik/internal/metadata/command"
@@ -118,13 +119,17 @@ func (c *Controller) AllocateProducerIDs(ctx context.Context, from peer.Caller, 
 	return block, nil
 }
 
-// Join implements peer.Controller. A replica that is to vote does so if there are not yet enough that do.
+// Join implements peer.Controller. A replica that is to vote does so if there are not yet enough that do. The one that the node had before it lost its
+// directory makes room first.
 func (c *Controller) Join(ctx context.Context, from peer.Caller, j peer.JoinRequest) error {
 	if _, err := c.begin(); err != nil {
 		return err
 	}
 	who := quorum.Replica{Node: from.Node, Directory: j.Directory}
 	c.opts.Reached(who, j.Address)
+	if err := c.supersede(ctx, who); err != nil {
+		return refusal(err)
+	}
 	s, err := c.opts.Log.Status(ctx)
 	if err != nil {
 		return err
@@ -134,8 +139,33 @@ func (c *Controller) Join(ctx context.Context, from peer.Caller, j peer.JoinRequ
 	} else {
 		err = c.opts.Log.Learn(ctx, who)
 	}
-	if errors.Is(err, quorum.ErrMembership) { // nothing has changed, and a person has to see to it
+	return refusal(err)
+}
+
+// refusal is the answer to what has changed nothing, and may need a person to see to it.
+func refusal(err error) error {
+	if errors.Is(err, quorum.ErrMembership) {
 		return &controller.Refusal{Reason: controller.InvalidRequest, Message: err.Error()}
 	}
 	return err
+}
+
+// supersede removes the replica that a node had before, if it has come with another directory. A node that is heard of, or was a moment ago, has not lost
+// its directory: two processes have its ID (R7).
+func (c *Controller) supersede(ctx context.Context, who quorum.Replica) error {
+	s, err := c.opts.Log.Status(ctx)
+	if err != nil {
+		return err
+	}
+	other := func(r quorum.ReplicaStatus) bool { return r.Node == who.Node && r.Directory != who.Directory }
+	if !slices.ContainsFunc(s.Voters, other) && !slices.ContainsFunc(s.Observers, other) {
+		return nil
+	}
+	n := c.opts.Log.Images().Load().Node(who.Node)
+	if c.Live(who.Node) || n != nil && !n.Fenced && n.Directory != who.Directory {
+		return &controller.Refusal{Reason: controller.DuplicateBroker, Message: fmt.Sprintf(
+			"Node %d is in service with another data directory than %s: stop the other process, or give this one another ID with --node-id. If it has stopped, its session of "+
+				"broker.session.timeout.ms ends in a moment: retry.", who.Node, who.Directory)}
+	}
+	return c.opts.Log.Supersede(ctx, who)
 }
