@@ -34,10 +34,14 @@ func TestBrokenIsFound(t *testing.T) {
 		t.Run(strings.ReplaceAll(b.name, " ", "_"), func(t *testing.T) {
 			for seed := uint64(1); seed <= most; seed++ {
 				w := run(t, seed, func(w *world) { b.plant(&w.bugs) })
-				if w.failed != nil {
-					t.Logf("seed %d: %v", seed, w.failed)
-					return
+				if w.failed == nil {
+					continue
 				}
+				if right := run(t, seed, nil); right.failed != nil {
+					t.Fatalf("seed %d fails without the bug, too: %v", seed, right.failed)
+				}
+				t.Logf("seed %d: %v", seed, w.failed)
+				return
 			}
 			t.Errorf("%d schedules found nothing", most)
 		})

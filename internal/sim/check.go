@@ -2,7 +2,9 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 
+	"chronik/internal/metadata/image"
 	"chronik/internal/model"
 )
 
@@ -150,6 +152,46 @@ func (l *ledger) parts(s *shadow) (committed, replica int) {
 	return k, -1
 }
 
+// excused tells whether the controller knows that a member may have lost something, or cannot know it yet: the disk was wiped, or
+// the log was cut, and no registration has told of it. Until then nobody elects it for that it has.
+func (l *ledger) excused(id model.BrokerID) bool {
+	d := l.w.nodes[id].disk
+	if _, untold := d.untold[l.key]; untold {
+		return true
+	}
+	n := l.w.truth.Node(id)
+	if n == nil || n.Directory != d.id {
+		return true
+	}
+	return marked(l.w.truth.TopicByID(l.key.id).Partitions[l.key.num], id)
+}
+
+// marked tells whether the log of a member is known to be cut.
+func marked(p *image.Partition, id model.BrokerID) bool {
+	return slices.ContainsFunc(p.Cut, func(c image.CutLog) bool { return c.Node == id })
+}
+
+// kept looks whether those who hold all that is committed remain candidates (R4): while the ISR is below the effective minimum nothing
+// is committed, so whoever leaves it stays eligible.
+func (l *ledger) kept(old, im *image.Image) {
+	before, ok := old.TopicByID(l.key.id), false
+	if ok = before != nil && im.Index() == old.Index()+1; !ok {
+		return
+	}
+	q, p := before.Partitions[l.key.num], im.TopicByID(l.key.id).Partitions[l.key.num]
+	if len(p.ISR) >= p.EffectiveMinISR(int32(l.w.replication.MinISR)) {
+		return
+	}
+	for _, id := range slices.Concat(q.ISR, q.ELR) {
+		switch n, was := im.Node(id), old.Node(id); {
+		case slices.Contains(p.ISR, id), slices.Contains(p.ELR, id), !slices.Contains(p.Replicas, id):
+		case n == nil, was == nil, n.Directory != was.Directory, marked(q, id), l.excused(id):
+		default:
+			l.w.fail("R4", "%s: node %d has left the ISR or ELR, and is not eligible: ISR %v, ELR %v before; ISR %v, ELR %v now", l.name, id, q.ISR, q.ELR, p.ISR, p.ELR)
+		}
+	}
+}
+
 // find returns the committed batch that begins at an offset.
 func (l *ledger) find(base model.Offset) (stored, bool) {
 	if k := l.index(base); k < len(l.committed) && l.committed[k].base == base {
@@ -180,10 +222,7 @@ func (l *ledger) covered() {
 
 func (l *ledger) coveredBy(id nodeID, as string) {
 	s := l.w.nodes[id].disk.shadow(l.key.id, l.key.num)
-	switch holds := l.holds(s); {
-	case holds:
-		s.excused = false
-	case !s.excused && !s.flipped:
+	if !l.holds(s) && !l.excused(model.BrokerID(id)) {
 		differs := ""
 		if k, i := l.parts(s); i >= 0 {
 			differs = fmt.Sprintf("; %v where %v is committed", s.batches[i], l.committed[k])

@@ -20,8 +20,11 @@ const office nodeID = 90
 // cluster fills a world with nodes, and with one controller that never fails and that all of them can lose sight of.
 func (w *world) cluster(size int) {
 	w.net.calm = weather{delay: 200 * time.Microsecond, jitter: time.Duration(1+w.rng.IntN(5)) * time.Millisecond / 2}
+	if w.one(2) {
+		w.net.calm.duplicate = 0.03
+	}
 	w.logConfig = wal.DefaultConfig()
-	w.logConfig.SegmentBytes = int64(8<<10 + w.rng.IntN(32<<10))
+	w.logConfig.SegmentBytes = int64(12<<10 + w.rng.IntN(32<<10))
 	w.logConfig.IndexIntervalBytes = int64(256 + w.rng.IntN(4096))
 	w.logConfig.RetentionMs, w.logConfig.ProducerExpiryMs = -1, 0
 	minISR := 1 + w.rng.IntN(2)
@@ -110,13 +113,14 @@ func (w *world) committed(im *image.Image) {
 			if p == q {
 				continue
 			}
-			w.note(0, "partition epoch %d: leader %d, epoch %d, %d in sync", int64(p.PartitionEpoch), int64(p.Leader), int64(p.LeaderEpoch), int64(len(p.ISR)))
+			w.note(0, "partition epoch %d: leader %d, epoch %d, ISR %d, ELR %d, cut %d", int64(p.PartitionEpoch), int64(p.Leader), int64(p.LeaderEpoch), digits(p.ISR), digits(p.ELR), int64(len(p.Cut)))
 			if len(p.ISR) < len(q.ISR) {
 				w.stats[isrShrinks]++
 			}
 			if len(p.ISR) > len(q.ISR) {
 				w.stats[isrExpands]++
 			}
+			l.kept(old, im)
 		}
 		l.covered()
 	}
@@ -202,4 +206,12 @@ func (w *world) workload() {
 		w.consumers = append(w.consumers, c)
 		c.start()
 	}
+}
+
+// digits writes brokers as one number, to be read by people: 1 and 3 are 13.
+func digits(ids []model.BrokerID) (n int64) {
+	for _, id := range ids {
+		n = 10*n + int64(id)
+	}
+	return n
 }

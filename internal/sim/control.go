@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"time"
 
 	"chronik/internal/metadata/controller"
@@ -83,8 +84,10 @@ func (n *node) register() {
 		ClusterID: clusterID, ID: n.broker(), Incarnation: n.incarnation, Directory: n.disk.id,
 		Features: controller.Inputs{}.Supported(), CleanStop: n.clean,
 	}
-	for _, c := range n.cuts {
-		r.Cuts = append(r.Cuts, controller.Cut{Topic: c.id, Partition: c.num, End: c.end})
+	for _, l := range n.w.order {
+		if end, ok := n.disk.untold[l.key]; ok {
+			r.Cuts = append(r.Cuts, controller.Cut{Topic: l.key.id, Partition: l.key.num, End: end})
+		}
 	}
 	n.ask(registerRequest{r}, func(a *controlAnswer) {
 		n.registering = false
@@ -92,6 +95,9 @@ func (n *node) register() {
 			return
 		}
 		n.epoch = a.epoch
+		for _, c := range r.Cuts { // they are known now
+			delete(n.disk.untold, partitionKey{c.Topic, c.Partition})
+		}
 		n.w.note(n.id, "is registered with epoch %d", int64(n.epoch))
 		n.heartbeat()
 	})
@@ -104,7 +110,11 @@ func (n *node) heartbeat() {
 	}
 	sent := n.w.now
 	n.ask(heartbeatRequest{h}, func(a *controlAnswer) {
-		if a == nil || a.err != nil {
+		if a == nil {
+			return
+		}
+		if a.err != nil {
+			n.refused(a.err, model.BrokerEpoch(h.Epoch))
 			return
 		}
 		n.heard = max(n.heard, sent)
@@ -115,6 +125,16 @@ func (n *node) heartbeat() {
 			n.close()
 		}
 	})
+}
+
+// refused follows a heartbeat that was: another registration may be in force, so this process registers again.
+func (n *node) refused(err error, epoch model.BrokerEpoch) {
+	var refusal *controller.Refusal
+	if n.epoch == epoch && errors.As(err, &refusal) && refusal.Reason == controller.StaleBrokerEpoch {
+		n.w.note(n.id, "is not registered any more")
+		n.epoch, n.heard, n.session = 0, n.w.now-sessionTimeout, false
+		n.register()
+	}
 }
 
 // propose takes a leader's proposal to the active controller.

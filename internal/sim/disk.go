@@ -35,12 +35,15 @@ type disk struct {
 	// What a node writes down beside its logs.
 	image        *image.Image // the newest metadata that it has applied
 	stoppedClean bool
-	damaged      map[partitionKey]bool // logs that are to be thrown away
+	spoken       uint64                        // the newest term in which it has sent something to the quorum
+	damaged      map[partitionKey]bool         // logs that are to be thrown away
+	untold       map[partitionKey]model.Offset // ends of logs that have lost something, until a registration that told of it was answered (L2)
 	shadows      map[partitionKey]*shadow
 }
 
 func newDisk(w *world, owner nodeID) *disk {
-	d := &disk{w: w, owner: owner, shadows: make(map[partitionKey]*shadow), damaged: make(map[partitionKey]bool)}
+	d := &disk{w: w, owner: owner, shadows: make(map[partitionKey]*shadow), damaged: make(map[partitionKey]bool),
+		untold: make(map[partitionKey]model.Offset)}
 	d.wipe()
 	d.first = true
 	return d
@@ -48,11 +51,12 @@ func newDisk(w *world, owner nodeID) *disk {
 
 // wipe puts an empty disk in the place of this one.
 func (d *disk) wipe() {
-	d.id, d.image, d.stoppedClean, d.first = d.w.uuid(), nil, false, false
+	d.id, d.image, d.stoppedClean, d.first, d.spoken = d.w.uuid(), nil, false, false, 0
 	for _, s := range d.shadows {
-		*s = shadow{excused: true}
+		*s = shadow{}
 	}
 	clear(d.damaged)
+	clear(d.untold)
 	d.install(crashfs.New(d.w.rng.Uint64()))
 	if err := d.files.MkdirAll(logsDir); err != nil {
 		panic(err) // a disk in memory
@@ -64,8 +68,15 @@ func (d *disk) install(cells *crashfs.FS) {
 	d.slow, d.stall, d.rules, d.limited = 0, 0, nil, false
 }
 
-// crash cuts the power. What was not synced stays, goes or tears, as mode says.
-func (d *disk) crash(mode crashfs.Mode) { d.install(d.cells.Crash(mode)) }
+// crash cuts the power. What was not synced stays, goes or tears, as mode says. With crashfs.Keep only the process has died: what it
+// wrote is in the page cache, and the power may fail before it is on the disk.
+func (d *disk) crash(mode crashfs.Mode) {
+	if mode == crashfs.Keep {
+		d.install(d.cells)
+		return
+	}
+	d.install(d.cells.Crash(mode))
+}
 
 // partitionKey names a partition for good.
 type partitionKey struct {
@@ -158,9 +169,17 @@ func (d *disk) throwAway(k partitionKey) {
 	if err := d.files.RemoveAll(logDir(d.w.ledgers[k].topic, k.num)); err != nil {
 		return
 	}
-	_ = d.files.SyncDir(logsDir)
-	*d.shadow(k.id, k.num) = shadow{excused: true}
 	delete(d.damaged, k)
+	d.lost(k, 0)
+	_ = d.files.SyncDir(logsDir)
+	*d.shadow(k.id, k.num) = shadow{}
+}
+
+// lost notes that a log has lost what lay from an offset on.
+func (d *disk) lost(k partitionKey, end model.Offset) {
+	if was, ok := d.untold[k]; !ok || end < was {
+		d.untold[k] = end
+	}
 }
 
 // walk visits the files below a directory, in the order of their names.

@@ -90,6 +90,7 @@ func (w *world) draw() *node { return w.nodes[w.someNode()] }
 // down crashes a node and lets it come back after a while.
 func (w *world) down(n *node, mode crashfs.Mode) {
 	if !n.up {
+		n.disk.crash(mode)
 		return
 	}
 	n.crash(mode)
@@ -225,7 +226,7 @@ func (w *world) spared(n *node) bool {
 		for _, id := range slices.Concat(p.ISR, p.ELR) {
 			o := w.nodes[id]
 			s := o.disk.shadow(l.key.id, l.key.num)
-			other = other || o != n && !s.excused && !s.flipped && l.holds(s)
+			other = other || o != n && !l.excused(id) && !s.flipped && l.holds(s)
 		}
 		if !other {
 			return false

@@ -76,8 +76,12 @@ func (n *network) send(from, to nodeID, deliver func()) {
 		n.twice++
 		copies = 2
 	}
-	for range copies {
-		n.w.after(n.latency(&wt), func() {
+	for i := range copies {
+		late := n.latency(&wt)
+		if i > 0 && n.w.one(2) {
+			late += n.w.between(0, 2*time.Second) // an echo
+		}
+		n.w.after(late, func() {
 			if !n.weather(d).cut { // a cable that was pulled takes what is in it along
 				deliver()
 			}

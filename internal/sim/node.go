@@ -43,14 +43,6 @@ type process struct {
 	asked       replication.Subscription
 	opening     bool // a log is being opened
 	clean       bool // the process before had closed its logs
-	cuts        []cutLog
-}
-
-// cutLog is a log that recovery had to cut.
-type cutLog struct {
-	id  model.TopicID
-	num int32
-	end model.Offset
 }
 
 // workers is how many groups a node has in flight at a time.
@@ -119,7 +111,7 @@ func (n *node) start() {
 		return
 	}
 	if im := n.disk.image; im != nil && n.w.bugs.epochReuse {
-		n.image = im
+		n.image, n.heard = im, n.w.now
 		for _, r := range n.replicas {
 			if t := im.TopicByID(r.id); t != nil && r.log != nil {
 				r.take(t.Partitions[r.num])
@@ -292,8 +284,7 @@ func (n *node) close() {
 		}
 	}
 	n.die()
-	n.disk.cells = n.disk.cells.Crash(crashfs.Keep)
-	n.disk.install(n.disk.cells)
+	n.disk.crash(crashfs.Keep)
 	n.disk.stoppedClean = clean
 }
 

@@ -31,6 +31,7 @@ type voter struct {
 	acting  *authority // while this is the active controller
 	term    uint64     // of acting
 	waiting map[uint64]proposed
+	spoken  uint64 // the newest term in which processes before this one have sent something
 }
 
 // proposed is an entry that is not applied yet.
@@ -61,7 +62,7 @@ func (n *node) openVoter() bool {
 			Self: quorum.Replica{Node: n.broker(), Directory: n.disk.id}, ClusterID: clusterID, State: state, Older: disk,
 			SnapshotEvery: n.w.snapshotEvery, KeepEntries: n.w.snapshotEvery / 2, Log: discard, Broken: n.w.bugs.quorum,
 		})
-		n.voter = &voter{n: n, disk: disk, member: m, waiting: make(map[uint64]proposed)}
+		n.voter = &voter{n: n, disk: disk, member: m, waiting: make(map[uint64]proposed), spoken: n.disk.spoken}
 	}
 	if err != nil {
 		if n.disk.bad == 0 && !n.disk.limited {
@@ -72,6 +73,18 @@ func (n *node) openVoter() bool {
 	}
 	n.metaTick()
 	return true
+}
+
+// speaks looks whether a replica remembers the terms that it has spoken in: else it could be elected in one of them again (M1).
+func (v *voter) speaks(m *pb.Message) {
+	d, term := v.n.disk, m.GetTerm()
+	switch t := m.GetType(); {
+	case t == pb.MsgPreVote, t == pb.MsgPreVoteResp:
+		return
+	case term < v.spoken, term == v.spoken && t == pb.MsgVote:
+		v.n.w.fail("M1", "a process of %v has spoken in term %d; the next one does not remember it, and sends %v in term %d", v.n, v.spoken, t, term)
+	}
+	d.spoken = max(d.spoken, term)
 }
 
 // founds tells whether the node begins the cluster: the first one, on the disk that it had first.
@@ -133,6 +146,7 @@ func (v *voter) save(s *quorum.Save) {
 
 func (v *voter) send(m *pb.Message) {
 	w := v.n.w
+	v.speaks(m)
 	for _, to := range w.nodes[1:] {
 		if replicaID(to.disk.id) != m.GetTo() {
 			continue

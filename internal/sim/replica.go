@@ -53,7 +53,6 @@ func (r *replica) openLog() {
 	if k := (partitionKey{r.id, r.num}); n.disk.damaged[k] {
 		n.w.note(n.id, "throws a damaged log away")
 		n.disk.throwAway(k)
-		n.cuts = append(n.cuts, cutLog{r.id, r.num, model.NoOffset})
 	}
 	n.opening = true
 	l, found, err := wal.Open(wal.Options{
@@ -80,7 +79,7 @@ func (r *replica) openLog() {
 		r.damaged(found.Corruption)
 	}
 	if !found.Clean && found.TruncatedBytes > 0 {
-		n.cuts = append(n.cuts, cutLog{r.id, r.num, found.End})
+		n.disk.lost(partitionKey{r.id, r.num}, found.End)
 	}
 	n.w.note(n.id, "opens its log: %d to %d, %d bytes cut off", int64(found.Start), int64(found.End), found.TruncatedBytes)
 	if r.failed != nil {

@@ -73,7 +73,7 @@ func (r *replica) truncate(t replication.Truncate) {
 	n := r.n
 	n.w.stats[truncations]++
 	n.w.note(n.id, "cuts its log from %d to %d", int64(r.log.End()), int64(t.To))
-	if t.Committed && !r.shadow.excused && !n.w.unclean {
+	if t.Committed && !n.w.unclean {
 		n.w.fail("R2", "%v is to cut committed records, from %d on, of %d", r, t.To, r.log.End())
 	}
 	if !r.n.w.bugs.skipTruncation {
@@ -83,6 +83,10 @@ func (r *replica) truncate(t replication.Truncate) {
 		}
 		if err := cut(t.To); err != nil {
 			r.cutting = false
+			if t.All {
+				t.To = r.shadow.start
+			}
+			r.shadow.torn(t.To) // nobody knows how far it has come
 			r.fail(err)
 			return
 		}

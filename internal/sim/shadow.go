@@ -35,7 +35,6 @@ type shadow struct {
 	batches []stored
 	durable model.Offset // the log said that it is synced up to here
 	agreed  model.Offset // held against what is committed up to here
-	excused bool         // the disk was wiped, or the log thrown away as damaged, since it last held all that is committed
 	flipped bool         // there is a flipped bit in it, which may not have been found yet
 }
 
@@ -62,9 +61,14 @@ func (s *shadow) cut(to model.Offset) {
 	s.durable, s.agreed = min(s.durable, s.end()), min(s.agreed, s.end())
 }
 
+// torn notes that cutting the log has failed: what lay above an offset may be there or not.
+func (s *shadow) torn(to model.Offset) {
+	s.durable, s.agreed = min(s.durable, to), min(s.agreed, to)
+}
+
 // restart empties it.
 func (s *shadow) restart(at model.Offset) {
-	*s = shadow{start: at, durable: at, excused: s.excused}
+	*s = shadow{start: at, durable: at, flipped: s.flipped}
 }
 
 // adopt takes what was found for granted: the log is known to be damaged.

@@ -9,14 +9,22 @@ import (
 
 var (
 	seedFlag   = flag.Uint64("sim.seed", 0, "replay this schedule alone, and print all of it")
-	seedsFlag  = flag.Int("sim.seeds", 0, "how many schedules to run; 0: a fixed set and some random ones")
+	seedsFlag  = flag.Int("sim.seeds", 0, "how many schedules to run, from sim.first on; 0: a fixed set, then random ones while there is time")
 	firstFlag  = flag.Uint64("sim.first", 1, "the first seed")
-	eventsFlag = flag.Int("sim.events", 2000, "events of each schedule before it heals")
+	eventsFlag = flag.Int("sim.events", 2000, "events of each schedule before it heals, at least")
+)
+
+const (
+	fixedSeeds = 300
+	// leastShare is in how much of the schedules each exercise must occur, in percent.
+	leastShare = 5
+	// mostFailures is how many are printed.
+	mostFailures = 3
 )
 
 // TestSim runs whole clusters through random workloads and faults. A schedule follows from its seed alone:
 //
-//	go test ./internal/sim -run 'TestSim$' -v -args -sim.seed=N
+//	make sim SEED=n
 func TestSim(t *testing.T) {
 	if *seedFlag != 0 {
 		w := run(t, *seedFlag, func(w *world) { w.trace.print = func(s string) { t.Log(s) } })
@@ -25,23 +33,51 @@ func TestSim(t *testing.T) {
 		}
 		return
 	}
-	seeds := *seedsFlag
-	if seeds == 0 {
-		seeds = 200
+	budget := 40 * time.Second
+	if testing.Short() {
+		budget = 5 * time.Second
 	}
 	began := time.Now()
+	next := func(n int) (uint64, bool) {
+		switch {
+		case *seedsFlag > 0:
+			return *firstFlag + uint64(n), n < *seedsFlag
+		case time.Since(began) > budget:
+			return 0, false
+		case n < fixedSeeds:
+			return uint64(n + 1), true
+		}
+		return uint64(began.UnixNano())>>10 + uint64(n), true
+	}
 	var sum summary
-	for seed := *firstFlag; seed < *firstFlag+uint64(seeds); seed++ {
+	for sum.failed < mostFailures {
+		seed, ok := next(sum.schedules)
+		if !ok {
+			break
+		}
 		w := run(t, seed, nil)
 		sum.add(w)
 		if w.failed != nil {
 			t.Errorf("%s\nseed %d: %v\nreplay with: make sim SEED=%d", w.trace.last(), seed, w.failed, seed)
-			if sum.failed >= 3 {
-				break
-			}
 		}
 	}
 	t.Logf("%v; %.0f schedules a second", &sum, float64(sum.schedules)/time.Since(began).Seconds())
+	if sum.failed == 0 && sum.schedules >= fixedSeeds/2 {
+		for _, rare := range sum.below(leastShare) {
+			t.Errorf("%s in less than %d %% of the schedules: they do not show much about it", rare, leastShare)
+		}
+	}
+}
+
+// TestSameSeedSameRun: a failure can be replayed, because nothing but the seed decides.
+func TestSameSeedSameRun(t *testing.T) {
+	for seed := uint64(1); seed <= 20; seed++ {
+		a, b := run(t, seed, nil), run(t, seed, nil)
+		if a.trace.hash != b.trace.hash || a.trace.count != b.trace.count || a.ran != b.ran {
+			t.Errorf("seed %d: %d lines of hash %x in %d events, then %d of %x in %d",
+				seed, a.trace.count, a.trace.hash, a.ran, b.trace.count, b.trace.hash, b.ran)
+		}
+	}
 }
 
 // run runs one schedule. Raft draws its election timeouts from the program's randomness, which is the seed's, too.

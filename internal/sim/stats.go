@@ -48,3 +48,13 @@ func (s *summary) String() string {
 	}
 	return text
 }
+
+// below lists what happened in less than so many percent of the schedules.
+func (s *summary) below(percent int) (rare []string) {
+	for i, n := range s.in {
+		if 100*n < percent*s.schedules {
+			rare = append(rare, exerciseNames[i])
+		}
+	}
+	return rare
+}

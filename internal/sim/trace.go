@@ -14,7 +14,7 @@ type line struct {
 	at   time.Duration
 	who  nodeID
 	what string // a format for args, up to as many as it has verbs
-	args [4]int64
+	args [6]int64
 }
 
 func (l *line) String() string {

@@ -49,6 +49,9 @@ type world struct {
 	snapshotEvery uint64 // entries of it
 }
 
+// mostEvents is how many events a schedule may take. Most take some 6,000.
+const mostEvents = 200_000
+
 // epochStart is the wall clock's time at the start of every run.
 var epochStart = time.UnixMilli(1_700_000_000_000).UTC()
 
@@ -112,7 +115,10 @@ func (w *world) step() bool {
 	}
 	e := w.future.pop()
 	w.now = e.at
-	w.ran++
+	if w.ran++; w.ran > mostEvents {
+		w.fail("end", "the schedule does not end: %d events", w.ran)
+		return false
+	}
 	e.run()
 	return w.failed == nil
 }
