@@ -1,0 +1,73 @@
+package history
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+const (
+	// Resolution is the shortest time between two acknowledgements of a partition that is kept as a gap.
+	Resolution = 10 * time.Millisecond
+	maxGaps    = 100_000 // of one partition, the last ones
+	mostGaps   = 10      // of one partition in a verdict
+)
+
+// Gap is a time in which no write to a partition was acknowledged, from the acknowledgement before it to the one after it.
+type Gap struct {
+	Partition int32         `json:"partition"`
+	From      time.Duration `json:"from_ns"` // since the history began
+	To        time.Duration `json:"to_ns"`
+	Open      bool          `json:"open,omitempty"` // no acknowledgement came after it; To is when that was asked
+}
+
+// Length is how long it lasted.
+func (g Gap) Length() time.Duration { return g.To - g.From }
+
+type gaps struct {
+	last time.Duration
+	any  bool
+	list []Gap
+}
+
+func (g *gaps) ack(at time.Duration) {
+	if g.any && at-g.last >= Resolution {
+		if len(g.list) == maxGaps {
+			g.list = slices.Delete(g.list, 0, maxGaps/2)
+		}
+		g.list = append(g.list, Gap{From: g.last, To: at})
+	}
+	g.last, g.any = at, true
+}
+
+// Gap returns the longest gap of a partition that overlaps the time from since to since+within; zero length if there was none of Resolution. A
+// reply that is already on its way when a leader dies would else end the gap that is meant. now is the time at which it is asked; last is the
+// latest acknowledgement. It is false if there was none yet.
+func (c *Checker) Gap(number int32, since, within, now time.Duration) (gap Gap, last time.Duration, ok bool) {
+	g := c.gaps[number]
+	if g == nil || !g.any {
+		return Gap{}, 0, false
+	}
+	best := Gap{Partition: number, From: since, To: since}
+	if open := (Gap{From: g.last, To: now, Open: true}); g.last <= since+within && now-g.last >= Resolution {
+		best = open
+	}
+	for i := len(g.list) - 1; i >= 0 && g.list[i].To > since; i-- {
+		if g.list[i].From <= since+within && (g.list[i].Length() > best.Length()) {
+			best = g.list[i]
+		}
+	}
+	best.Partition = number
+	return best, g.last, true
+}
+
+// longest returns a partition's longest gaps, longest first.
+func (g *gaps) longest(number int32) []Gap {
+	all := slices.Clone(g.list)
+	slices.SortFunc(all, func(a, b Gap) int { return cmp.Or(-cmp.Compare(a.Length(), b.Length()), cmp.Compare(a.From, b.From)) })
+	all = all[:min(len(all), mostGaps)]
+	for i := range all {
+		all[i].Partition = number
+	}
+	return all
+}

@@ -1,0 +1,188 @@
+package verify
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/internal/verify/history"
+)
+
+const (
+	answerTimeout = 15 * time.Second
+	again         = 100 * time.Millisecond // between two tries
+)
+
+// cluster is the administrative side of a run, on connections of its own.
+type cluster struct {
+	opts  *Options
+	cl    *kgo.Client
+	topic string
+	ours  bool // created by this run
+	parts int
+
+	epochs  []int32 // leader epoch of each partition, the newest heard of
+	leaders []int32 // its leader, -1: none
+}
+
+func connect(o *Options) (*cluster, error) {
+	cl, err := kgo.NewClient(o.clientOptions(kgo.RetryTimeout(answerTimeout))...)
+	if err != nil {
+		return nil, fmt.Errorf("options that the client refuses: %w", err)
+	}
+	return &cluster{opts: o, cl: cl}, nil
+}
+
+// open makes sure that the topic exists and that all of its partitions have leaders.
+func (c *cluster) open(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	c.topic = c.opts.Topic
+	if c.topic == "" {
+		c.topic = "chronik-verify-" + strings.ToLower(rand.Text()[:10])
+	}
+	_, err := kadm.NewClient(c.cl).CreateTopic(ctx, int32(c.opts.Partitions), int16(c.opts.Replication), nil, c.topic)
+	c.ours = err == nil
+	if err != nil && !(errors.Is(err, kerr.TopicAlreadyExists) && c.opts.Topic != "") {
+		return fmt.Errorf("creating topic %s at %s: %w", c.topic, strings.Join(c.opts.Brokers, ","), err)
+	}
+	for {
+		err := c.look(ctx)
+		if err == nil {
+			return nil
+		}
+		if pause(ctx, again) != nil {
+			return fmt.Errorf("waiting for the leaders of topic %s: %w", c.topic, err)
+		}
+	}
+}
+
+// remove deletes the topic.
+func (c *cluster) remove(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	_, err := kadm.NewClient(c.cl).DeleteTopic(ctx, c.topic)
+	return err
+}
+
+// look learns the leaders. What is older than what was heard before does not count: a node that is cut off still tells it.
+func (c *cluster) look(ctx context.Context) error {
+	req := kmsg.NewPtrMetadataRequest()
+	t := kmsg.NewMetadataRequestTopic()
+	t.Topic = kmsg.StringPtr(c.topic)
+	req.Topics = append(req.Topics, t)
+	resp, err := req.RequestWith(ctx, c.cl)
+	if err != nil {
+		return err
+	}
+	if len(resp.Topics) != 1 {
+		return fmt.Errorf("a broker's metadata does not speak of topic %s", c.topic)
+	}
+	if err := kerr.ErrorForCode(resp.Topics[0].ErrorCode); err != nil {
+		return err
+	}
+	parts := resp.Topics[0].Partitions
+	if c.parts == 0 && len(parts) > 0 {
+		c.parts = len(parts)
+		c.epochs, c.leaders = make([]int32, c.parts), make([]int32, c.parts)
+		for p := range c.leaders {
+			c.epochs[p], c.leaders[p] = -1, -1
+		}
+	}
+	for _, p := range parts {
+		if int(p.Partition) < c.parts && p.LeaderEpoch >= c.epochs[p.Partition] {
+			c.epochs[p.Partition], c.leaders[p.Partition] = p.LeaderEpoch, p.Leader
+		}
+	}
+	for p, leader := range c.leaders {
+		if leader < 0 {
+			return fmt.Errorf("partition %d has no leader", p)
+		}
+	}
+	return nil
+}
+
+// The offsets that Kafka asks for by name.
+const (
+	earliest = -2
+	latest   = -1
+)
+
+// list asks the leader of a partition for an offset. The leader's epoch goes with it, so that a leader of before does not answer.
+func (c *cluster) list(ctx context.Context, partition int32, which int64) (int64, error) {
+	if c.leaders[partition] < 0 {
+		return 0, kerr.LeaderNotAvailable
+	}
+	p := kmsg.NewListOffsetsRequestTopicPartition()
+	p.Partition, p.CurrentLeaderEpoch, p.Timestamp = partition, c.epochs[partition], which
+	t := kmsg.NewListOffsetsRequestTopic()
+	t.Topic, t.Partitions = c.topic, []kmsg.ListOffsetsRequestTopicPartition{p}
+	req := kmsg.NewPtrListOffsetsRequest()
+	req.ReplicaID, req.Topics = -1, []kmsg.ListOffsetsRequestTopic{t}
+	answer, err := c.cl.Broker(int(c.leaders[partition])).Request(ctx, req)
+	if err != nil {
+		return 0, err
+	}
+	resp := answer.(*kmsg.ListOffsetsResponse)
+	if len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
+		return 0, fmt.Errorf("a broker answers ListOffsets for another partition than %d", partition)
+	}
+	got := resp.Topics[0].Partitions[0]
+	return got.Offset, kerr.ErrorForCode(got.ErrorCode)
+}
+
+// ends lists where a partition starts and ends, and tries until ctx ends.
+func (c *cluster) ends(ctx context.Context, partition int32) (start, end int64, err error) {
+	for {
+		if start, err = c.list(ctx, partition, earliest); err == nil {
+			end, err = c.list(ctx, partition, latest)
+		}
+		if err == nil {
+			return start, end, nil
+		}
+		if pause(ctx, again) != nil {
+			return 0, 0, fmt.Errorf("listing the offsets of %s-%d: %w", c.topic, partition, err)
+		}
+		_ = c.look(ctx) // the next try tells if it was of no use
+	}
+}
+
+// observe records leaders and log ends until ctx ends.
+func (c *cluster) observe(ctx context.Context, r *Run) {
+	client := int32(len(r.opts.Consumers))
+	for pause(ctx, r.opts.Observe) == nil {
+		some, cancel := context.WithTimeout(ctx, r.opts.RequestTimeout)
+		err := c.look(some)
+		for p := range c.parts {
+			partition := int32(p)
+			r.record(&history.Event{Kind: history.Led, Partition: partition, Client: c.leaders[p], Offset: int64(c.epochs[p])})
+			if end, err := c.list(some, partition, latest); err == nil {
+				r.record(&history.Event{Kind: history.Listed, Partition: partition, Client: client, End: end})
+			}
+		}
+		cancel()
+		if err != nil {
+			r.trouble("observer", err)
+		}
+	}
+}
+
+// pause waits, or returns early with the context's error.
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
