@@ -5,7 +5,7 @@ PACKAGES := ./...
 FUZZTIME ?= 30s
 SEEDS ?= 1000
 
-.PHONY: help build test race lint fuzz sim powercut durability scale robustness bench compare conformance cluster proto docs clean
+.PHONY: help build test race lint fuzz sim powercut durability scale robustness chaos bench compare conformance cluster proto docs clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -41,6 +41,9 @@ scale: ## 10,000 partitions on one broker
 
 robustness: ## a minute of garbage on the port beside a good client
 	$(GO) test ./test/robustness -count=1 -v -timeout 10m -args -garbage=1m
+
+chaos: ## real clusters that are killed, cut, frozen, filled, ROUNDS times each; RUN=regexp picks tests; needs root and Linux
+	ROUNDS=$(or $(ROUNDS),2) RUN='$(RUN)' GO=$(GO) ./test/chaos/chaos.sh
 
 bench: build ## short loads of Chronik alone, each verified
 	$(GO) run ./test/compare -short
