@@ -53,14 +53,24 @@ func (r Role) maxBody() int {
 	return 101 << 20
 }
 
-// Auth is how brokers prove that they belong together. At least one of its fields is set wherever strangers can connect, see CheckBind.
+// Auth is how brokers prove that they belong together. There is a secret or TLS wherever strangers can connect, see CheckBind; with both, both have to
+// be right.
 type Auth struct {
 	// Secret is shared by all brokers of the cluster: at least MinSecret bytes, or none.
 	Secret []byte
+	// TLS, if not nil, returns the configuration for connections that are accepted now. It has to demand and verify a certificate. Connections that are
+	// dialled are made with Client.
+	TLS func() *tls.Config
 	// Identify, if not nil, demands that every connection be TLS with a certificate of the peer that the TLS configuration has verified, and
 	// says whether that certificate is the node's that the peer claims to be.
 	Identify func(tls.ConnectionState, Peer) error
+	// AllowPlain lets connections without TLS in beside those with it, for the time in which a cluster changes from a secret alone to TLS. They need
+	// the Secret.
+	AllowPlain bool
 }
+
+// demandsTLS tells whether a connection without TLS is refused.
+func (a *Auth) demandsTLS() bool { return (a.Identify != nil || a.TLS != nil) && !a.AllowPlain }
 
 // MinSecret is the fewest bytes that a secret has. Whoever lets a broker dial him can try secrets at his leisure.
 const MinSecret = 16
@@ -111,6 +121,8 @@ func (c *Config) check() error {
 		return fmt.Errorf("node ID %d cannot name a broker: use 0 or a larger one", c.Node)
 	case len(c.Auth.Secret) > 0 && len(c.Auth.Secret) < MinSecret:
 		return ErrWeakSecret
+	case c.Auth.AllowPlain && len(c.Auth.Secret) == 0:
+		return ErrPlain
 	}
 	return nil
 }
@@ -146,6 +158,9 @@ type Peer struct {
 // ErrWeakSecret is returned for a secret that is too short.
 var ErrWeakSecret = fmt.Errorf("the cluster's shared secret has fewer than %d bytes: make one with `openssl rand -base64 32` and give it to every broker", MinSecret)
 
+// ErrPlain is returned where connections without TLS would be let in and nothing else tells who is there.
+var ErrPlain = errors.New("TLS between brokers cannot be optional without a shared secret: give every broker the same one, or require TLS")
+
 // ErrOpenBind is what errors.Is reports for an address that strangers could reach on a broker that would believe them.
 var ErrOpenBind = errors.New("brokers could be impersonated")
 
@@ -153,6 +168,9 @@ var ErrOpenBind = errors.New("brokers could be impersonated")
 func CheckBind(address string, a Auth) error {
 	if len(a.Secret) > 0 && len(a.Secret) < MinSecret {
 		return ErrWeakSecret
+	}
+	if a.AllowPlain && len(a.Secret) == 0 {
+		return ErrPlain
 	}
 	if len(a.Secret) > 0 || a.Identify != nil {
 		return nil

@@ -21,6 +21,7 @@ const (
 	NotProved            // the secrets differ, only one side has one, or the certificate does not name the node
 	Denied               // Config.Admit would not have the peer
 	BadRole              // the acceptor does not know what the link would be for
+	OneSidedTLS          // only one side uses TLS
 )
 
 // HandshakeError tells why there is no link. It is the same on both sides, but for who says it.

@@ -5,9 +5,9 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"time"
@@ -25,7 +25,8 @@ const (
 // handshake is one side of a handshake.
 type handshake struct {
 	cfg     *Config
-	conn    net.Conn
+	conn    net.Conn  // what the link will use
+	in      io.Reader // what is read from: conn, and before it what was looked at already
 	mine    hello
 	theirs  hello
 	first   []byte // the dialer's hello, as it was on the wire
@@ -36,26 +37,37 @@ type handshake struct {
 // Dial makes a link out of a connection that was dialled. Unless expect is model.NoBroker, the node at the other end must be that one. On an error the
 // connection is closed.
 func Dial(ctx context.Context, conn net.Conn, cfg Config, role Role, expect model.BrokerID) (*Link, error) {
-	return shake(ctx, conn, &cfg, func(h *handshake) error { return h.dial(role, expect) })
+	return shake(ctx, conn, &cfg, func(h *handshake) error {
+		if err := h.secure(); err != nil {
+			return err
+		}
+		return h.dial(role, expect)
+	})
 }
 
 // Accept makes a link out of a connection that was accepted. On an error the connection is closed.
 func Accept(ctx context.Context, conn net.Conn, cfg Config) (*Link, error) {
-	return shake(ctx, conn, &cfg, (*handshake).accept)
+	return shake(ctx, conn, &cfg, func(h *handshake) error {
+		if err := h.lookAhead(); err != nil {
+			return err
+		}
+		if err := h.secure(); err != nil {
+			return err
+		}
+		return h.accept()
+	})
 }
 
 // shake runs one side within the time that it has.
 func shake(ctx context.Context, conn net.Conn, cfg *Config, side func(*handshake) error) (*Link, error) {
 	cfg.Timing = cfg.Timing.withDefaults()
-	h := &handshake{cfg: cfg, conn: conn}
+	h := &handshake{cfg: cfg, conn: conn, in: conn}
 	err := cfg.check()
 	if err == nil {
 		deadline := time.Now().Add(cfg.Timing.Handshake)
 		_ = conn.SetDeadline(deadline)
 		stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-		if err = h.secure(); err == nil {
-			err = side(h)
-		}
+		err = side(h)
 		if !stop() { // ctx may still be about to set its deadline on a connection that is to live
 			err = errors.Join(err, context.Cause(ctx))
 		}
@@ -64,40 +76,20 @@ func shake(ctx context.Context, conn net.Conn, cfg *Config, side func(*handshake
 		err = conn.SetDeadline(time.Time{})
 	}
 	if err == nil {
-		return newLink(conn, cfg, h.peer(), min(h.theirs.silence, cfg.Timing.Silence)), nil
+		return newLink(h.conn, cfg, h.peer(), min(h.theirs.silence, cfg.Timing.Silence)), nil
 	}
 	h.sendRefusal(err)
-	_ = conn.Close()
+	_ = h.conn.Close()
 	if errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil {
 		err = fmt.Errorf("the handshake took longer than %v: %w", cfg.Timing.Handshake, err)
 	}
 	return nil, err
 }
 
-// secure finishes the TLS handshake, if there is one, and takes from the session what is unique to it.
-func (h *handshake) secure() error {
-	t, ok := h.conn.(*tls.Conn)
-	if !ok {
-		if h.cfg.Auth.Identify != nil {
-			return refuse(NotProved, "the connection is not TLS, and brokers are told by their certificates here")
-		}
-		return nil
-	}
-	if err := t.Handshake(); err != nil { // bounded by the connection's deadline
-		return fmt.Errorf("TLS: %w", err)
-	}
-	state := t.ConnectionState()
-	var err error
-	if h.binding, err = state.ExportKeyingMaterial(bindingLabel, nil, sha256.Size); err != nil {
-		return fmt.Errorf("TLS: %w: use version 1.3", err)
-	}
-	return nil
-}
-
 func (h *handshake) dial(role Role, expect model.BrokerID) error {
 	h.introduce(role)
 	h.first = h.mine.encode()
-	if _, err := h.conn.Write(h.first); err != nil {
+	if err := h.say(h.first); err != nil {
 		return err
 	}
 	body, raw, err := h.expect(kindHello)
@@ -129,7 +121,7 @@ func (h *handshake) accept() error {
 	}
 	h.introduce(theirs.role)
 	h.second = h.mine.encode()
-	if _, err := h.conn.Write(h.second); err != nil {
+	if err := h.say(h.second); err != nil {
 		return err
 	}
 	if err := h.judge(body); err != nil {
@@ -168,10 +160,11 @@ func (h *handshake) judge(body []byte) error {
 	if e := compare(&h.mine, &h.theirs); e != nil {
 		return e
 	}
-	if h.cfg.Auth.Identify == nil {
+	t, ok := h.conn.(encrypted)
+	if h.cfg.Auth.Identify == nil || !ok { // secure has refused what has to be TLS and is not
 		return nil
 	}
-	state := h.conn.(*tls.Conn).ConnectionState()
+	state := t.ConnectionState()
 	if len(state.VerifiedChains) == 0 {
 		return refuse(NotProved, "node %d shows no certificate that this broker's authorities vouch for", h.theirs.node)
 	}
@@ -192,8 +185,20 @@ func (h *handshake) proof(label string) []byte {
 }
 
 func (h *handshake) prove(label string) error {
-	b := appendMessageHeader(nil, kindProof, macSize)
-	_, err := h.conn.Write(append(b, h.proof(label)...))
+	return h.say(append(appendMessageHeader(nil, kindProof, macSize), h.proof(label)...))
+}
+
+// say sends a message. A peer that has closed may have said why before.
+func (h *handshake) say(message []byte) error {
+	_, err := h.conn.Write(message)
+	if err == nil {
+		return nil
+	}
+	_, _, why := h.expect(kindRefusal)
+	var refused *HandshakeError
+	if errors.As(why, &refused) && refused.Remote || errors.Is(why, errAlert) {
+		return why
+	}
 	return err
 }
 
@@ -210,10 +215,10 @@ func (h *handshake) verify(label string) error {
 
 // expect reads the next message, which must be of that kind, or a refusal.
 func (h *handshake) expect(kind byte) (body, raw []byte, err error) {
-	got, body, raw, err := readMessage(h.conn)
+	got, body, raw, err := readMessage(h.in)
 	switch {
 	case err != nil:
-		return nil, nil, err
+		return nil, nil, h.alerted(err)
 	case got == kindRefusal:
 		return nil, nil, decodeRefusal(body)
 	case got != kind:

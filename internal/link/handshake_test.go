@@ -58,7 +58,7 @@ func TestHandshakeRefuses(t *testing.T) {
 		"too new":             {dialer: with(func(c *Config) { c.Oldest, c.Newest = 3, 4 }), code: NoCommonVersion, want: "upgrade by one release"},
 		"not admitted":        {acceptor: with(func(c *Config) { c.Admit = func(Peer) error { return errors.New("stale broker epoch") } }), code: Denied, want: "stale broker epoch"},
 		"no such role":        {role: 9, code: BadRole, want: "role 9"},
-		"certificate missing": {acceptor: with(func(c *Config) { c.Auth.Identify = func(tls.ConnectionState, Peer) error { return nil } }), code: NotProved, want: "not TLS"},
+		"certificate missing": {acceptor: with(func(c *Config) { c.Auth.Identify = func(tls.ConnectionState, Peer) error { return nil } }), code: OneSidedTLS, want: "node 2 demands it"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -137,7 +137,7 @@ func readMessage(r io.Reader) (kind byte, body, raw []byte, err error) {
 		return 0, nil, nil, fmt.Errorf("the connection ended within the handshake: %w", err)
 	}
 	if binary.BigEndian.Uint32(head[:]) != magic {
-		return 0, nil, nil, refuse(NotALink, "what came is no handshake of a Chronik broker: is the port right, and is TLS used on one side only?")
+		return 0, nil, nil, errStranger()
 	}
 	n := int(binary.BigEndian.Uint16(head[5:]))
 	if n > maxMessage {
@@ -149,6 +149,10 @@ func readMessage(r io.Reader) (kind byte, body, raw []byte, err error) {
 		return 0, nil, nil, fmt.Errorf("the connection ended within the handshake: %w", err)
 	}
 	return head[4], raw[messageHeader:], raw, nil
+}
+
+func errStranger() error {
+	return refuse(NotALink, "what came is no handshake of a Chronik broker: is the port right?")
 }
 
 // encodeRefusal is the message that says why there will be no link.

@@ -2,6 +2,7 @@ package link
 
 import (
 	"errors"
+	"net"
 	"time"
 )
 
@@ -98,11 +99,24 @@ func (w *writer) flush() error {
 	}
 	whole := w.out.buffers()
 	keep := *whole
-	_, err := whole.WriteTo(l.conn)
+	err := l.send(whole)
 	clear(keep)
 	w.out.gather = keep[:0]
 	w.out.reset()
 	w.idle = false
+	return err
+}
+
+// send writes everything at once, as far as the connection can.
+func (l *Link) send(b *net.Buffers) error {
+	s, ok := l.conn.(*secured)
+	if ok {
+		s.under.hold()
+	}
+	_, err := b.WriteTo(l.conn)
+	if ok {
+		err = errors.Join(err, s.under.release())
+	}
 	return err
 }
 
@@ -120,6 +134,6 @@ func (w *writer) goodbye() {
 	text := reason.Error()
 	w.out.Append([]byte(text[:min(len(text), maxReason)]))
 	if w.out.End() == nil {
-		_, _ = w.out.buffers().WriteTo(l.conn) // within the deadline that Close has set
+		_ = l.send(w.out.buffers()) // within the deadline that Close has set
 	}
 }
