@@ -30,7 +30,8 @@ type Server struct {
 	Peers           []Peer // the other nodes, by ID
 	ReplicationPort int
 	Rack            string
-	SecretFile      string // empty: nodes are believed
+	SecretFile      string // empty: TLS tells who is who, or nodes are believed
+	TLS             ClusterTLS
 
 	// Kafka are the broker keys that file and environment set. StaticKeys has these and the derived ones.
 	Kafka map[string]string

@@ -17,6 +17,15 @@ type Peer struct {
 	Addr string // host:port
 }
 
+// ClusterTLS names the files by which a node knows others, and is known by them. They are all set, or none is.
+type ClusterTLS struct {
+	Certificate, Key, Authorities string
+	Optional                      bool // nodes without TLS are dialled, and let in, too
+}
+
+// Enabled tells whether links to other nodes are TLS.
+func (c *ClusterTLS) Enabled() bool { return c.Certificate != "" }
+
 // clusterSettings are those of a node that is not alone.
 var clusterSettings = []Setting{
 	{Name: "raft-addr", Default: "", set: setRaftAddr,
@@ -28,7 +37,23 @@ var clusterSettings = []Setting{
 	{Name: "rack", Default: "", set: func(s *Server, v string) error { s.Rack = v; return nil },
 		Doc: "The place of this node, for example its availability zone: replicas go to different ones. The same as Kafka's `broker.rack`."},
 	{Name: "cluster-secret-file", Default: "", set: func(s *Server, v string) error { s.SecretFile = v; return nil },
-		Doc: "File with the secret by which the nodes of the cluster know each other, the same on all: `openssl rand -base64 32` makes one. Needed if `raft-addr` can be reached from other machines."},
+		Doc: "File with the secret by which the nodes of the cluster know each other, the same on all: `openssl rand -base64 32` makes one. This or TLS is needed if `raft-addr` can be reached from other machines; with both, both have to be right."},
+	{Name: "cluster-tls-cert", Default: "", set: func(s *Server, v string) error { s.TLS.Certificate = v; return nil },
+		Doc: "PEM file with this node's certificate for links to other nodes, for the host of `raft-addr`, as a server and as a client. It is read again when it changes."},
+	{Name: "cluster-tls-key", Default: "", set: func(s *Server, v string) error { s.TLS.Key = v; return nil },
+		Doc: "PEM file with the key of `cluster-tls-cert`."},
+	{Name: "cluster-tls-ca", Default: "", set: func(s *Server, v string) error { s.TLS.Authorities = v; return nil },
+		Doc: "PEM file with the authorities that sign the nodes' certificates, and nothing else: whoever has a certificate of them is believed to be a node."},
+	{Name: "cluster-tls", Default: "required", set: setClusterTLS,
+		Doc: "`required`, or `optional` while a cluster with a secret changes to TLS: nodes without it are dialled, and let in, too."},
+}
+
+func setClusterTLS(s *Server, v string) error {
+	s.TLS.Optional = v == "optional"
+	if v != "optional" && v != "required" {
+		return fmt.Errorf("%q is neither required nor optional", v)
+	}
+	return nil
 }
 
 func setRaftAddr(s *Server, v string) error {
@@ -91,9 +116,16 @@ func (s *Server) finishCluster() error {
 	}
 	// A list of peers may be the same everywhere: the node's own entry says nothing.
 	s.Peers = slices.DeleteFunc(s.Peers, func(p Peer) bool { return p.ID == s.NodeID })
+	t := &s.TLS
 	switch {
+	case t.Enabled() != (t.Key != "") || t.Enabled() != (t.Authorities != ""):
+		return errors.New("cluster-tls-cert, cluster-tls-key and cluster-tls-ca belong together: set all of them, or none")
+	case t.Optional && (!t.Enabled() || s.SecretFile == ""):
+		return errors.New("cluster-tls is optional: that needs cluster-tls-cert, cluster-tls-key and cluster-tls-ca, and cluster-secret-file, by which nodes without TLS are known")
 	case s.Clustered():
 		return nil
+	case t.Enabled():
+		return errors.New("cluster-tls-cert is set but raft-addr is not: set raft-addr, or remove it")
 	case len(s.Peers) > 0:
 		return errors.New("peers is set but raft-addr is not: set raft-addr to the host:port where the peers reach this node")
 	case s.SecretFile != "":

@@ -18,6 +18,11 @@ func TestClusterSettings(t *testing.T) {
 	if s.Kafka["broker.rack"] != "east" || s.ReplicationPort != 9291 {
 		t.Errorf("rack %q, replication port %d", s.Kafka["broker.rack"], s.ReplicationPort)
 	}
+	s, err = Load(Inputs{Flags: map[string]string{"raft-addr": "localhost:1", "cluster-secret-file": "s", "cluster-tls": "optional",
+		"cluster-tls-cert": "c", "cluster-tls-key": "k", "cluster-tls-ca": "a"}})
+	if err != nil || s.TLS != (ClusterTLS{"c", "k", "a", true}) || !s.TLS.Enabled() {
+		t.Errorf("%+v, %v", s, err)
+	}
 	if s, err := Load(Inputs{}); err != nil || s.Clustered() {
 		t.Errorf("a node without settings is part of a cluster (%v)", err)
 	}
@@ -27,6 +32,12 @@ func TestClusterSettingsRefused(t *testing.T) {
 	for _, c := range []struct{ flags, says string }{
 		{"peers=2@localhost:5002", "set raft-addr"},
 		{"cluster-secret-file=x", "set raft-addr"},
+		{"cluster-tls-cert=c cluster-tls-key=k cluster-tls-ca=a", "set raft-addr"},
+		{"raft-addr=h:1 cluster-tls-cert=c", "belong together"},
+		{"raft-addr=h:1 cluster-tls-key=k cluster-tls-ca=a", "belong together"},
+		{"raft-addr=h:1 cluster-tls-cert=c cluster-tls-key=k cluster-tls-ca=a cluster-tls=maybe", "neither required nor optional"},
+		{"raft-addr=h:1 cluster-tls-cert=c cluster-tls-key=k cluster-tls-ca=a cluster-tls=optional", "cluster-secret-file"},
+		{"raft-addr=h:1 cluster-tls=optional cluster-secret-file=s", "needs cluster-tls-cert"},
 		{"raft-addr=5001", "not host:port"},
 		{"raft-addr=0.0.0.0:5001", "names no host"},
 		{"raft-addr=:5001", "names no host"},
