@@ -36,6 +36,7 @@ type Broker struct {
 	// Cluster.
 
 	Rack               string
+	RackAwareReads     bool // consumers may read from an in-sync replica of their own rack (KIP-392)
 	SessionTimeoutMs   int32
 	HeartbeatMs        int32
 	ReplicaLagMs       int64

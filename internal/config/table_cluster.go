@@ -1,5 +1,8 @@
 package config
 
+// rackAwareSelector is the one replica.selector.class that chooses.
+const rackAwareSelector = "org.apache.kafka.common.replica.RackAwareReplicaSelector"
+
 // clusterKeys are the broker keys about identity, topics, membership and replication.
 var clusterKeys = []Key{
 	{Name: "auto.create.topics.enable", Type: Boolean, Default: "true",
@@ -59,8 +62,9 @@ var clusterKeys = []Key{
 	{Name: "replica.lag.time.max.ms", Type: Long, Default: "800", Check: atLeast(1),
 		setBroker: func(b *Broker, v Value) { b.ReplicaLagMs = v.n },
 		Doc:       "A follower that was not caught up for so long leaves the ISR. Chronik's own default, for a failover within a second."},
-	{Name: "replica.selector.class", Type: String, Null: true, Inert: notReplicated,
-		Doc: "`org.apache.kafka.common.replica.RackAwareReplicaSelector` lets consumers read from a replica in their own rack (KIP-392)."},
+	{Name: "replica.selector.class", Type: String, Null: true, Check: oneOf(rackAwareSelector, "org.apache.kafka.common.replica.LeaderSelector"),
+		setBroker: func(b *Broker, v Value) { b.RackAwareReads = v.s == rackAwareSelector },
+		Doc:       "`org.apache.kafka.common.replica.RackAwareReplicaSelector` lets consumers that name their rack (`client.rack`) read from an in-sync replica there (KIP-392). Unset, all read from the leader."},
 	{Name: "replica.socket.receive.buffer.bytes", Type: Int, Default: "65536", Inert: notReplicated,
 		Doc: "SO_RCVBUF of a follower's connection."},
 	{Name: "replica.socket.timeout.ms", Type: Int, Default: "30000", Inert: notReplicated,

@@ -42,7 +42,7 @@ func New(d Deps) (*Broker, error) {
 	}
 	return &Broker{
 		Deps: d, table: table, sessions: fetchsession.NewCache(int(d.Config().FetchSessionSlots)),
-		byRack: d.Static["replica.selector.class"] == rackAware,
+		byRack: d.Config().RackAwareReads,
 	}, nil
 }
 

@@ -44,9 +44,6 @@ func inService(im *image.Image, id model.BrokerID, listener string) (*image.Node
 	return n, e
 }
 
-// rackAware is the replica.selector.class that lets consumers read in their own rack (KIP-392).
-const rackAware = "org.apache.kafka.common.replica.RackAwareReplicaSelector"
-
 // readReplica chooses from which replica a consumer of a rack should read; model.NoBroker: from this one, the leader. In-sync replicas have all
 // that consumers can have read, so each will do; partitions spread over those of a rack.
 func (b *Broker) readReplica(topic model.TopicID, partition int32, consumerRack, listener string) model.BrokerID {
