@@ -191,6 +191,9 @@ func (l *Leader) Ack(from model.BrokerID, m Ack, now time.Time) bool {
 	if !bound && !l.broken.ackByOffset {
 		return false
 	}
+	if l.lost == LogCut { // the follower may have what this log has lost; below that they agree
+		m.Own.End, m.Own.Synced = min(m.Own.End, l.own.End), min(m.Own.Synced, l.own.End)
+	}
 	if m.Own.End > l.own.End || m.Own.Synced > m.Own.End || m.Own.Start > m.Own.End {
 		if !l.broken.ackByOffset {
 			return false // no follower of this log can be there

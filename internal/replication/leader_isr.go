@@ -120,9 +120,10 @@ func (l *Leader) mayJoin(p *peer) bool {
 }
 
 // reconsider proposes the ISR that should be, if it is not the one that is. One proposal is on its way at a time. If the last one may still
-// be committed and is not wanted any more, the present ISR is proposed: committed, it shuts the other out.
+// be committed and is not wanted any more, the present ISR is proposed: committed, it shuts the other out. A leader whose log was cut goes on
+// with it: it may be the only member, and then nobody can take over from it before somebody has joined.
 func (l *Leader) reconsider() {
-	if l.ended || l.lost != 0 || l.asked.waiting || l.now.Before(l.asked.notBefore) {
+	if l.ended || l.lost == LogFailed || l.asked.waiting || l.now.Before(l.asked.notBefore) {
 		return
 	}
 	due := false
