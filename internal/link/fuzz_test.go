@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"chronik/internal/link/certs/certstest"
 	"chronik/internal/mem"
 )
 
@@ -59,6 +60,37 @@ func FuzzHandshake(f *testing.F) {
 		again := h.encode()[messageHeader:]
 		if !bytes.Equal(again, said[:len(again)]) {
 			t.Errorf("%+v was read from %x and is written as %x", h, said, again)
+		}
+	})
+}
+
+// FuzzOpening: whatever a stranger says first to a broker with TLS, or with both, there is an error, in bounded memory, and no link (E2, E5).
+func FuzzOpening(f *testing.F) {
+	ca := certstest.NewAuthority("ours")
+	tlsOf := configOf(f, ca, 1)
+	strict := tlsConfig(1, tlsOf)
+	both := tlsConfig(1, tlsOf)
+	both.Auth.AllowPlain, both.Auth.Secret = true, []byte(secret)
+	said := &canned{in: bytes.NewReader(nil)} // what a client of TLS says first
+	_, _ = Dial(context.Background(), Client(said, tlsOf, nil), tlsConfig(2, tlsOf), Control, 1)
+	f.Add(said.out.Bytes())
+	h := hello{oldest: 1, newest: 2, role: Replication, flags: flagSecret, node: 2, epoch: 5, silence: time.Second, clusterID: "cluster"}
+	f.Add(h.encode())
+	f.Add([]byte("CHLK"))
+	f.Add([]byte{22, 3, 1, 0xff, 0xff, 1})
+	f.Add([]byte("GET / HTTP/1.1\r\n\r\n"))
+	f.Fuzz(func(t *testing.T, said []byte) {
+		for name, cfg := range map[string]Config{"without TLS": config(1), "with TLS": strict, "with both": both} {
+			c := &canned{in: bytes.NewReader(said)}
+			if l, err := Accept(context.Background(), c, cfg); err == nil || l != nil {
+				t.Fatalf("a broker %s took a stranger in: %v", name, err)
+			}
+			if c.out.Len() > 16<<10 {
+				t.Errorf("a broker %s answered with %d bytes", name, c.out.Len())
+			}
+			if len(said) >= openingSize && classify([openingSize]byte(said)) == strange && c.out.Len() > 0 {
+				t.Errorf("a broker %s answered a stranger with %q", name, c.out.Bytes())
+			}
 		}
 	})
 }

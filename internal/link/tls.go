@@ -112,6 +112,7 @@ func (h *handshake) secure() error {
 func (h *handshake) explain(err error) error {
 	var head tls.RecordHeaderError
 	var invalid x509.CertificateInvalidError
+	var unverified *tls.CertificateVerificationError
 	switch s, _ := h.conn.(*secured); {
 	case errors.As(err, &head) && binary.BigEndian.Uint32(head.RecordHeader[:]) == magic:
 		if s != nil && s.plain != nil {
@@ -122,6 +123,8 @@ func (h *handshake) explain(err error) error {
 		c := invalid.Cert
 		return refuse(NotProved, "TLS: the certificate %q of the other side is valid from %s to %s only: replace it there, or set the clocks", c.Subject,
 			c.NotBefore.UTC().Format(time.RFC3339), c.NotAfter.UTC().Format(time.RFC3339))
+	case errors.As(err, &unverified):
+		return refuse(NotProved, "TLS: the certificate of the other side cannot be verified: %v", unverified.Err)
 	}
 	return h.alerted(err)
 }

@@ -1,108 +1,72 @@
 package link
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"errors"
 	"fmt"
-	"math/big"
 	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"chronik/internal/link/certs/certstest"
 	"chronik/internal/mem"
 	"chronik/internal/memnet"
 	"chronik/internal/model"
 )
 
-// authority signs the certificates of nodes.
-type authority struct {
-	key  *ecdsa.PrivateKey
-	cert *x509.Certificate
-	pool *x509.CertPool
-}
-
-func newAuthority(t *testing.T) *authority {
+// configOf is the TLS configuration of a node whose certificate names it.
+func configOf(t testing.TB, ca *certstest.Authority, node int) *tls.Config {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	cert, key := ca.Issue(certstest.Request{Names: []string{"cluster", fmt.Sprintf("node-%d", node)}})
+	own, err := tls.X509KeyPair(cert, key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, _ := x509.ParseCertificate(der)
-	a := &authority{key: key, cert: cert, pool: x509.NewCertPool()}
-	a.pool.AddCert(cert)
-	return a
-}
-
-// config is the TLS configuration of a node whose certificate names it.
-func (a *authority) config(t *testing.T, node int) *tls.Config {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(int64(node) + 2), Subject: pkix.Name{CommonName: fmt.Sprintf("node-%d", node)}, DNSNames: []string{"cluster"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, &key.PublicKey, a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(ca.PEM)
 	return &tls.Config{
-		Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, ClientAuth: tls.RequireAndVerifyClientCert,
-		RootCAs: a.pool, ClientCAs: a.pool, ServerName: "cluster", MinVersion: tls.VersionTLS13,
+		Certificates: []tls.Certificate{own}, ClientAuth: tls.RequireAndVerifyClientCert, RootCAs: pool, ClientCAs: pool, ServerName: "cluster",
+		MinVersion: tls.VersionTLS13, Time: time.Now, DynamicRecordSizingDisabled: true, SessionTicketsDisabled: true,
 	}
 }
 
-func byCommonName(s tls.ConnectionState, p Peer) error {
-	if name := s.PeerCertificates[0].Subject.CommonName; name != fmt.Sprintf("node-%d", p.Node) {
-		return fmt.Errorf("it names %s", name)
+func byName(s tls.ConnectionState, p Peer) error {
+	if names := s.PeerCertificates[0].DNSNames; names[1] != fmt.Sprintf("node-%d", p.Node) {
+		return fmt.Errorf("it names %s", names[1])
 	}
 	return nil
 }
 
-func TestMutualTLS(t *testing.T) {
-	ours, theirs := newAuthority(t), newAuthority(t)
-	one, two := config(1), config(2)
-	for _, c := range []*Config{&one, &two} {
-		c.Auth = Auth{Identify: byCommonName}
-	}
-	certOne, certTwo := ours.config(t, 1), ours.config(t, 2)
-	over := func(client, server *tls.Config) (near, far net.Conn) {
-		a, b := memnet.Pipe(64 << 10)
-		return tls.Client(a, client), tls.Server(b, server)
-	}
+// tlsConfig is that of a node whose links are TLS.
+func tlsConfig(node model.BrokerID, c *tls.Config) Config {
+	cfg := config(node)
+	cfg.Auth = Auth{Identify: byName, TLS: func() *tls.Config { return c }}
+	return cfg
+}
 
-	near, far := over(certOne, certTwo)
-	d, a, derr, aerr := shakeOver(t, near, far, one, two, Replication, 2)
+func TestMutualTLS(t *testing.T) {
+	ours := certstest.NewAuthority("ours")
+	one, two := configOf(t, ours, 1), configOf(t, ours, 2)
+	near, far := memnet.Pipe(64 << 10)
+	d, a, derr, aerr := shakeOver(t, Client(near, one, nil), far, tlsConfig(1, one), tlsConfig(2, two), Replication, 2)
 	if derr != nil || aerr != nil {
 		t.Fatal(derr, aerr)
 	}
 	s1, s2 := newSession(), newSession()
-	arrived := make(chan int, 1)
+	arrived := make(chan int, 10)
 	s2.frame = func(_ byte, body []byte, _ *mem.Buf) error { arrived <- len(body); return nil }
 	go d.Run(s1)
 	go a.Run(s2)
-	if err := d.TrySend(FirstType, []byte("hello"), make([]byte, 100_000), nil); err != nil {
-		t.Fatal(err)
-	}
-	if n := <-arrived; n != 100_005 {
-		t.Errorf("a body of %d bytes arrived", n)
+	for _, size := range []int{0, 100_000, 17, 5 << 20} {
+		if err := d.Send(t.Context(), FirstType, []byte("hello"), make([]byte, size), nil); err != nil {
+			t.Fatal(err)
+		}
+		if n := <-arrived; n != size+5 {
+			t.Errorf("a body of %d bytes arrived", n)
+		}
 	}
 	d.Close(nil)
 	var bye *GoodbyeError
@@ -110,32 +74,72 @@ func TestMutualTLS(t *testing.T) {
 		t.Errorf("over TLS: %v", err)
 	}
 
-	near, far = over(certOne, ours.config(t, 3)) // node 2 with the certificate of another
-	_, _, derr, aerr = shakeOver(t, near, far, one, two, Replication, model.NoBroker)
+	near, far = memnet.Pipe(64 << 10)
+	_, _, derr, aerr = shakeOver(t, Client(near, one, nil), far, tlsConfig(1, one), tlsConfig(2, configOf(t, ours, 3)), Replication, model.NoBroker)
 	if derr == nil || !strings.Contains(derr.Error(), "it names node-3") || aerr == nil || !strings.Contains(aerr.Error(), "it names node-3") {
-		t.Errorf("a false node: %v, %v", derr, aerr)
+		t.Errorf("node 2 with the certificate of another: %v, %v", derr, aerr)
 	}
 
-	near, far = over(certOne, theirs.config(t, 2)) // a certificate of another authority
-	if _, _, derr, aerr = shakeOver(t, near, far, one, two, Replication, 2); derr == nil || aerr == nil {
-		t.Errorf("a strange authority: %v, %v", derr, aerr)
+	bare := one.Clone()
+	bare.Certificates = nil
+	near, far = memnet.Pipe(64 << 10)
+	_, _, derr, aerr = shakeOver(t, Client(near, bare, nil), far, tlsConfig(1, one), tlsConfig(2, two), Replication, 2)
+	if !errors.Is(derr, errAlert) || aerr == nil || !strings.Contains(aerr.Error(), "didn't provide a certificate") {
+		t.Errorf("no certificate: %v, %v", derr, aerr)
 	}
 
-	lax := certTwo.Clone() // a TLS configuration that asks for no certificate
+	lax := two.Clone() // a TLS configuration that asks for no certificate
 	lax.ClientAuth = tls.NoClientCert
-	near, far = over(certOne, lax)
-	if _, _, _, aerr = shakeOver(t, near, far, one, two, Replication, 2); aerr == nil || !strings.Contains(aerr.Error(), "shows no certificate") {
-		t.Errorf("no certificate: %v", aerr)
+	near, far = memnet.Pipe(64 << 10)
+	if _, _, _, aerr = shakeOver(t, Client(near, one, nil), far, tlsConfig(1, one), tlsConfig(2, lax), Replication, 2); aerr == nil || !strings.Contains(aerr.Error(), "shows no certificate") {
+		t.Errorf("nobody is asked for a certificate: %v", aerr)
 	}
+}
+
+// TestCutUnderTLS: a peer that takes nothing and says nothing is left in the same time as without TLS, whose goodbye would wait for it.
+func TestCutUnderTLS(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ca := certstest.NewAuthority("ours")
+		one, two := configOf(t, ca, 1), configOf(t, ca, 2)
+		near, far := memnet.Pipe(4 << 10)
+		nf := &fault{Conn: near}
+		ff := &fault{Conn: far}
+		d, a, derr, aerr := shakeOver(t, Client(nf, one, nil), ff, tlsConfig(1, one), tlsConfig(2, two), Control, 2)
+		if derr != nil || aerr != nil {
+			t.Fatal(derr, aerr)
+		}
+		s1, s2 := newSession(), newSession()
+		stuck := make(chan struct{})
+		s2.frame = func(byte, []byte, *mem.Buf) error { <-stuck; return nil }
+		go d.Run(s1)
+		go a.Run(s2)
+		advance(time.Minute)
+		if len(s1.closed)+len(s2.closed) > 0 {
+			t.Fatal("an idle link ended")
+		}
+		ff.mute.Store(true)
+		began := time.Now()
+		for range 3 {
+			if err := d.TrySend(FirstType, make([]byte, 1<<20), nil, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var silent *SilentError
+		if err := <-s1.closed; !errors.As(err, &silent) || time.Since(began) > 600*time.Millisecond {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+		close(stuck)
+		<-s2.closed
+	})
 }
 
 // TestSecretIsBoundToTLS: who sits between two brokers, with a TLS session to each, cannot pass their proofs on.
 func TestSecretIsBoundToTLS(t *testing.T) {
-	ca := newAuthority(t)
+	ca := certstest.NewAuthority("ours")
 	a, b := memnet.Pipe(64 << 10)
 	c, d := memnet.Pipe(64 << 10)
 	anybody := &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13}
-	server := ca.config(t, 2)
+	server := configOf(t, ca, 2)
 	server.ClientAuth = tls.NoClientCert
 	middleA, middleB := tls.Server(b, server), tls.Client(c, anybody)
 	go pass(middleA, middleB)

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"chronik/internal/config"
-	"chronik/internal/link"
 	"chronik/internal/metadata/image"
 	"chronik/internal/model"
 	"chronik/internal/peer"
@@ -49,6 +48,7 @@ func (c *cluster) begin(ctx context.Context) error {
 			return nil
 		}
 	}
+	c.declareEmpty()
 	d, err := c.await(ctx)
 	if err != nil {
 		return err
@@ -101,13 +101,14 @@ func (c *cluster) hasMetadata(own quorum.Identity) (bool, error) {
 	return index > 0, local.Close()
 }
 
-// await asks the peers until they say what to do.
+// await asks the peers until they say what to do. It says what it waits for: when that changes, and now and then.
 func (c *cluster) await(ctx context.Context) (quorum.Decision, error) {
 	log := c.node.env.Log
 	var told string
 	var at time.Time
 	for {
-		d := quorum.Bootstrap(c.self(), c.ask(ctx))
+		answers, silence := c.ask(ctx)
+		d := quorum.Bootstrap(c.self(), answers)
 		switch d.Action {
 		case quorum.Create, quorum.Join:
 			return d, nil
@@ -115,7 +116,11 @@ func (c *cluster) await(ctx context.Context) (quorum.Decision, error) {
 			return d, errors.New(d.Reason)
 		}
 		if now := time.Now(); d.Reason != told || now.Sub(at) >= remindEvery {
-			log.Info("waiting for the other nodes", "reason", d.Reason)
+			args := []any{"reason", d.Reason}
+			for _, id := range d.Silent {
+				args = append(args, fmt.Sprintf("node_%d", id), silence[id])
+			}
+			log.Info("waiting for the other nodes", args...)
 			told, at = d.Reason, now
 		}
 		timer := time.NewTimer(askEvery)
@@ -137,50 +142,69 @@ func (c *cluster) self() quorum.Peer {
 	return p
 }
 
-// ask asks all peers at once. Who does not answer is left out: nobody knows what it has.
-func (c *cluster) ask(ctx context.Context) []quorum.Peer {
+// ask asks all peers at once. Who does not answer is left out, and said why: nobody knows what it has.
+func (c *cluster) ask(ctx context.Context) (answers []quorum.Peer, silence map[model.BrokerID]string) {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
 	peers := c.node.settings.Peers
-	answers := make([]*quorum.Peer, len(peers))
-	var all sync.WaitGroup
+	all, errs := make([]quorum.Peer, len(peers)), make([]error, len(peers))
+	var asked sync.WaitGroup
 	for i, p := range peers {
-		all.Go(func() { answers[i] = c.askOne(ctx, p) })
+		asked.Go(func() { all[i], errs[i] = c.askOne(ctx, p) })
 	}
-	all.Wait()
-	out := make([]quorum.Peer, 0, len(peers))
-	for _, a := range answers {
-		if a != nil {
-			out = append(out, *a)
+	asked.Wait()
+	silence = make(map[model.BrokerID]string)
+	for i, p := range peers {
+		if errs[i] == nil {
+			answers = append(answers, all[i])
+		} else {
+			silence[p.ID] = whySilent(p, errs[i])
 		}
 	}
-	return out
+	return answers, silence
 }
 
-func (c *cluster) askOne(ctx context.Context, p config.Peer) *quorum.Peer {
+func (c *cluster) askOne(ctx context.Context, p config.Peer) (quorum.Peer, error) {
 	a, err := peer.Ask(ctx, peer.AskOptions{Config: c.linkConfig(), Dial: c.node.env.Dial, Address: p.Addr, Node: p.ID})
-	if err != nil {
-		var refused *link.HandshakeError
-		if errors.As(err, &refused) {
-			c.node.env.Log.Warn("a peer does not answer", "node", int32(p.ID), "address", p.Addr, "error", err)
-		}
-		return nil
-	}
-	out := &quorum.Peer{Node: a.Node, ClusterID: a.ClusterID}
+	out := quorum.Peer{Node: a.Node, ClusterID: a.ClusterID}
 	for _, v := range a.Voters {
 		out.Peers = append(out.Peers, v.Node)
 	}
-	return out
+	return out, err
 }
 
-// Possession implements peer.Informant. An empty node names the nodes that it was given.
+// whySilent says why a peer has not said what it has, and what to do about that.
+func whySilent(p config.Peer, err error) string {
+	what := err.Error()
+	var refused *link.HandshakeError
+	switch {
+	case errors.As(err, &refused):
+		switch what = refused.Error(); refused.Code {
+		case link.NotProved:
+			what += "; give all nodes the same --cluster-secret-file"
+		case link.WrongNode, link.NotALink:
+			what += "; correct --peers"
+		}
+	case errors.Is(err, peer.ErrInvalid):
+		what = "it has data, or does not know yet, and is only starting; it answers in a moment"
+	case errors.Is(err, context.DeadlineExceeded):
+		what = fmt.Sprintf("no answer within %v; start it, or see whether a firewall is between, or correct --peers", askTime)
+	default:
+		what += "; start it, or correct --peers"
+	}
+	return p.Addr + ": " + what
+}
+
+// starting is said to be the cluster of a node that is not open, or does not know yet what it has. No link names such a
+// cluster, so who hears it takes it for no answer: it must never be taken for an empty node, or a node that has lost its disk
+// might begin a second cluster while the others of the first one start (M5).
+const starting = "a node that is starting"
+
+// Possession implements peer.Informant.
 func (c *cluster) Possession() peer.Possession {
-	p := peer.Possession{Node: c.node.settings.NodeID}
+	p := peer.Possession{Node: c.node.settings.NodeID, ClusterID: starting}
 	r := c.quorum()
 	if r == nil {
-		for _, o := range c.node.settings.Peers {
-			p.Voters = append(p.Voters, peer.Member{Replica: quorum.Replica{Node: o.ID}, Address: o.Addr})
-		}
 		return p
 	}
 	p.ClusterID, p.Directory = c.node.identity.ClusterID, c.node.identity.Directory
@@ -196,6 +220,24 @@ func (c *cluster) Possession() peer.Possession {
 		p.Voters = append(p.Voters, peer.Member{Replica: v.Replica, Address: address})
 	}
 	return p
+}
+
+// empty answers for a node that has made sure that it has no data.
+type empty struct{ *cluster }
+
+// Possession implements peer.Informant. An empty node names the nodes that it was given.
+func (e empty) Possession() peer.Possession {
+	p := peer.Possession{Node: e.node.settings.NodeID}
+	for _, o := range e.node.settings.Peers {
+		p.Voters = append(p.Voters, peer.Member{Replica: quorum.Replica{Node: o.ID}, Address: o.Addr})
+	}
+	return p
+}
+
+// declareEmpty has this node answer that it has no data, until it belongs to a cluster.
+func (c *cluster) declareEmpty() {
+	before := c.calls.Swap(peer.NewServer(peer.Handlers{Informant: empty{c}}, c.node.env.Log))
+	before.Close()
 }
 
 // takesPart tells whether the quorum has this replica among its members.

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,7 +30,9 @@ import (
 type cluster struct {
 	node *Node
 	auth link.Auth
+	dial dialer
 	book *addresses
+	log  *complaints
 	run  context.Context // of what ends with the node
 	stop context.CancelFunc
 
@@ -64,7 +65,7 @@ type cluster struct {
 }
 
 func newCluster(n *Node) *cluster {
-	c := &cluster{node: n, book: newAddresses(n.settings.Peers), service: make(chan struct{})}
+	c := &cluster{node: n, book: newAddresses(n.settings.Peers), log: newComplaints(n.env.Log), service: make(chan struct{})}
 	c.run, c.stop = context.WithCancel(context.Background())
 	c.epoch.Store(int64(model.NoBrokerEpoch))
 	return c
@@ -73,18 +74,8 @@ func newCluster(n *Node) *cluster {
 // listen opens the ports for the other nodes. They are asked what this node has before it knows itself.
 func (c *cluster) listen(context.Context) error {
 	n := c.node
-	if name := n.settings.SecretFile; name != "" {
-		secret, err := n.env.ReadFile(name)
-		if err != nil {
-			return fmt.Errorf("cluster-secret-file: %w", err)
-		}
-		c.auth.Secret = []byte(strings.TrimSpace(string(secret)))
-		if len(c.auth.Secret) == 0 {
-			return fmt.Errorf("cluster-secret-file: %s is empty: `openssl rand -base64 32 > %s` fills it", name, name)
-		}
-	}
-	if err := link.CheckBind(n.settings.RaftAddr, c.auth); err != nil {
-		return fmt.Errorf("%w (--raft-addr, --cluster-secret-file)", err)
+	if err := c.credentials(); err != nil {
+		return err
 	}
 	host, _, err := net.SplitHostPort(n.settings.RaftAddr)
 	if err != nil {
@@ -98,9 +89,7 @@ func (c *cluster) listen(context.Context) error {
 	}
 	c.calls.Store(peer.NewServer(peer.Handlers{Informant: c}, n.env.Log)) // who asks what is here needs no more
 	for _, ln := range []net.Listener{c.control, c.replication} {
-		s := &link.Server{Config: c.linkConfig, Open: c.open, Refused: func(from net.Addr, err error) {
-			n.env.Log.Debug("a connection to the port for other nodes was refused", "from", from.String(), "error", err)
-		}}
+		s := &link.Server{Config: c.linkConfig, Open: c.open, Refused: c.log.refused}
 		c.running.Go(func() {
 			if err := s.Serve(c.run, ln); err != nil {
 				n.fail(err)
@@ -164,7 +153,7 @@ func (c *cluster) openMetadata(context.Context) error {
 	cfg := c.linkConfig()
 	cfg.ClusterID = n.identity.ClusterID
 	c.transport = raftlink.New(raftlink.Options{
-		Self: c.replica(), Config: cfg, Reach: n.settings.RaftAddr, Dial: n.env.Dial, Log: n.env.Log, Seed: uint64(n.settings.NodeID),
+		Self: c.replica(), Config: cfg, Reach: n.settings.RaftAddr, Dial: c.dial, Log: n.env.Log, Seed: uint64(n.settings.NodeID),
 		Address: func(r quorum.Replica) (string, bool) { return c.book.control(r.Node) },
 	})
 	r, err := quorum.OpenRaft(quorum.RaftOptions{
@@ -186,13 +175,13 @@ func (c *cluster) openMetadata(context.Context) error {
 		Reached: func(who quorum.Replica, address string) { c.book.learn(who.Node, address) },
 	})
 	calls := peer.NewServer(peer.Handlers{Controller: c.active, Forwarder: c, Informant: c}, n.env.Log)
-	c.pool = peer.NewPool(peer.PoolOptions{Config: cfg, Dial: n.env.Dial, Address: c.book.control, Seed: uint64(n.settings.NodeID)})
+	c.pool = peer.NewPool(peer.PoolOptions{Config: cfg, Dial: c.dial, Address: c.book.control, Seed: uint64(n.settings.NodeID)})
 	c.client = peer.NewClient(peer.ClientOptions{
 		Self: n.settings.NodeID, ClusterID: n.identity.ClusterID, Local: calls, Pool: c.pool, Log: n.env.Log,
 		Candidates: c.candidates, Leader: c.leader, Rand: rand.New(rand.NewPCG(uint64(n.settings.NodeID), uint64(time.Now().UnixNano()))),
 	})
 	c.proposals = newProposals(c.client, c.brokerEpoch, n.env.Log)
-	c.receivers = newReceivers(cfg, c.book.dialReplication(n.env.Dial), n.env.Log)
+	c.receivers = newReceivers(cfg, c.book.dialReplication(c.dial), n.env.Log)
 	c.enter(r, calls)
 	c.running.Go(func() { c.active.Run(c.run) })
 	c.running.Go(func() { c.proposals.run(c.run) })
