@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"chronik/internal/config"
+	"chronik/internal/link"
 	"chronik/internal/metadata/image"
 	"chronik/internal/model"
 	"chronik/internal/peer"
@@ -165,12 +166,16 @@ func (c *cluster) ask(ctx context.Context) (answers []quorum.Peer, silence map[m
 }
 
 func (c *cluster) askOne(ctx context.Context, p config.Peer) (quorum.Peer, error) {
-	a, err := peer.Ask(ctx, peer.AskOptions{Config: c.linkConfig(), Dial: c.node.env.Dial, Address: p.Addr, Node: p.ID})
+	a, err := peer.Ask(ctx, peer.AskOptions{Config: c.linkConfig(), Dial: c.dial, Address: p.Addr, Node: p.ID})
+	if err != nil {
+		c.log.unanswered(p, err)
+		return quorum.Peer{}, err
+	}
 	out := quorum.Peer{Node: a.Node, ClusterID: a.ClusterID}
 	for _, v := range a.Voters {
 		out.Peers = append(out.Peers, v.Node)
 	}
-	return out, err
+	return out, nil
 }
 
 // whySilent says why a peer has not said what it has, and what to do about that.

@@ -42,7 +42,9 @@ func (a Action) String() string {
 type Decision struct {
 	Action    Action
 	ClusterID string // to join
-	Reason    string
+	Reason    string // for people: what is waited for, from whom, and what they can do
+	// Silent are those of the configured nodes that have not answered, of a node that waits for them.
+	Silent []model.BrokerID
 }
 
 // Bootstrap decides what a node does at its start, given the answers of its peers so far (M5). It is asked again with
@@ -63,20 +65,22 @@ func Bootstrap(own Peer, answers []Peer) Decision {
 			return Decision{Action: Join, ClusterID: a.ClusterID}
 		}
 	}
-	var silent []string
+	var silent []model.BrokerID
+	var names []string
 	for _, p := range configured(own) {
 		heard := slices.ContainsFunc(answers, func(a Peer) bool { return a.Node == p })
 		if p != own.Node && !heard {
-			silent = append(silent, fmt.Sprint(p))
+			silent, names = append(silent, p), append(names, fmt.Sprint(p))
 		}
 	}
 	lowest := configured(own)[0]
 	switch {
 	case len(silent) > 0:
-		return Decision{Reason: "no answer yet from node " + strings.Join(silent, ", ") +
-			": a new cluster begins when all of --peers have said that their directories are empty"}
+		return Decision{Silent: silent, Reason: fmt.Sprintf("this directory is empty, and what node %s has is not known: start all of --peers. "+
+			"If none of them has data they begin a new cluster; a cluster that exists is joined as soon as one of its nodes answers", strings.Join(names, ", "))}
 	case lowest != own.Node:
-		return Decision{Reason: fmt.Sprintf("node %d, the lowest of --peers, begins the cluster", lowest)}
+		return Decision{Reason: fmt.Sprintf("all of --peers have answered that they are empty: node %d, which has the lowest ID, begins the cluster, and then this node joins it. "+
+			"If it does not come to that, the log of node %d says why", lowest, lowest)}
 	}
 	return Decision{Action: Create}
 }

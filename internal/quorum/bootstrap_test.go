@@ -43,6 +43,9 @@ func TestBootstrap(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := Bootstrap(c.own, c.answers)
+			if named := strings.Contains(d.Reason, "not known"); named != (len(d.Silent) > 0) {
+				t.Errorf("silent are %v, and it says %q", d.Silent, d.Reason)
+			}
 			if d.Action != c.want || d.ClusterID != c.cluster || !strings.Contains(d.Reason, c.reason) {
 				t.Errorf("%+v, want %v %q %q", d, c.want, c.cluster, c.reason)
 			}
