@@ -53,6 +53,7 @@ type process struct {
 	*Set
 	files  *faultfs.FS
 	commit *wal.Committer
+	more   *wal.Committer // of the second data directory
 	dead   atomic.Bool
 	stop   context.CancelFunc
 	done   sync.WaitGroup
@@ -140,9 +141,9 @@ func (b *broker) start() {
 	g, t := b.g, b.g.t
 	ctx, stop := context.WithCancel(context.Background())
 	p := &process{files: faultfs.New(b.disk), stop: stop, ctx: ctx, leaders: make(map[model.BrokerID]*stream.Receiver)}
-	p.commit = wal.NewCommitter(wal.CommitterOptions{FS: p.files})
+	p.commit, p.more = wal.NewCommitter(wal.CommitterOptions{FS: p.files}), wal.NewCommitter(wal.CommitterOptions{FS: p.files})
 	var err error
-	p.Set, err = NewSet(Env{FS: p.files, Disks: []Disk{{Dir: "/data", Committer: p.commit}}, Now: time.Now, Node: b.id,
+	p.Set, err = NewSet(Env{FS: p.files, Disks: []Disk{{Dir: "/data", Committer: p.commit}, {Dir: "/more", Committer: p.more}}, Now: time.Now, Node: b.id,
 		Log: slog.New(slog.NewTextHandler(g.log, nil)).With("broker", b.id), Controller: controllerOf{g, b, p}, Leaders: linksOf{b, p}})
 	if err != nil {
 		t.Fatal(err)
@@ -203,6 +204,7 @@ func (b *broker) end() {
 	_ = p.Close()
 	p.done.Wait()
 	p.commit.Close()
+	p.more.Close()
 }
 
 // crash takes the power from a broker: nothing of it is heard from the moment on that decides what its disk has.

@@ -127,11 +127,15 @@ func (ds *disks) look(d *disk) error {
 
 var errTwice = errors.New("a partition is in two data directories")
 
-// choose decides between two directories of one partition. One of them is out of date: the partition was removed and came back while
-// its directory could not be used.
+// choose decides between two directories of one partition: one of them is out of date, as the partition was removed and came back while
+// its directory could not be used; or a move was cut short, see move.
 func (ds *disks) choose(tp model.TopicPartition, a, b *disk) (*disk, error) {
 	loser := a
-	switch fa, fb := ds.notes.has(a.root), ds.notes.has(b.root); {
+	fa, fb := ds.notes.has(a.root), ds.notes.has(b.root)
+	if fa == fb { // a move has come so far that both are the same
+		fa, fb = !a.marked(tp), !b.marked(tp)
+	}
+	switch {
 	case fa == fb:
 		return nil, fmt.Errorf("%w: %s in %s and in %s: move the older of the two away", errTwice, tp, a.root, b.root)
 	case fa:
@@ -150,6 +154,15 @@ func (ds *disks) put(tp model.TopicPartition, d *disk) {
 	}
 	ds.placed[tp] = d
 	d.held++
+}
+
+// moved says that a partition has moved, if it is not gone meanwhile.
+func (ds *disks) moved(tp model.TopicPartition, from, to *disk) {
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	if ds.placed[tp] == from {
+		ds.put(tp, to)
+	}
 }
 
 // place finds the directory of a partition, or chooses one for a new partition: the one that was asked for, or else the one with the fewest. It
@@ -191,6 +204,34 @@ func (ds *disks) drop(tp model.TopicPartition) {
 
 // several tells whether partitions are spread: then each has its directory from the beginning, so that one that is missing is known.
 func (ds *disks) several() bool { return len(ds.all) > 1 }
+
+// marked tells whether a move has put a partition here.
+func (d *disk) marked(tp model.TopicPartition) bool {
+	_, err := d.fs.Stat(path.Join(d.partition(tp), movedName))
+	return err == nil
+}
+
+// named finds a directory; nil if there is none of that name.
+func (ds *disks) named(dir string) *disk {
+	for _, d := range ds.all {
+		if path.Clean(d.root) == path.Clean(dir) {
+			return d
+		}
+	}
+	return nil
+}
+
+// want says where a partition is to lie when it comes.
+func (ds *disks) want(tp model.TopicPartition, d *disk) {
+	ds.mu.Lock()
+	defer ds.mu.Unlock()
+	if len(ds.wanted) < mostWanted {
+		ds.wanted[tp] = d
+	}
+}
+
+// mostWanted bounds what anybody can have remembered.
+const mostWanted = 10_000
 
 // Started says that the partitions which the metadata knew at the start are all in the set: from now on, what is not found in any
 // directory is new.
@@ -255,6 +296,7 @@ func (r *Replica) lose(cause error) {
 func (m *member) lose(err error) {
 	m.mu.Lock()
 	opened := m.log != nil
+	m.cutting = false
 	m.mu.Unlock()
 	if opened {
 		m.fenced(err)

@@ -44,7 +44,9 @@ func (m *member) batches(b replication.Batches, owner *mem.Buf) {
 		return
 	}
 	if err := m.appendAll(b.Bytes, owner); err != nil {
-		m.failedAppend(err)
+		if !m.cutting { // else it is sent again when the log is back
+			m.failedAppend(err)
+		}
 		m.follower.AppendFailed(m.own(), now)
 		return
 	}

@@ -18,6 +18,7 @@ type Replica struct {
 	partition model.TopicPartition
 	topicID   model.TopicID
 	disk      atomic.Pointer[disk] // nil: it may lie in a data directory that cannot be used
+	moving    atomic.Pointer[move] // nil: it stays there
 
 	after   <-chan struct{} // until then the directory belongs to an earlier topic of the name; nil: it does not
 	open    sync.Once       // the log opens once: in the background, or for the first who asks

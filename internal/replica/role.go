@@ -5,7 +5,6 @@ import (
 
 	"chronik/internal/model"
 	"chronik/internal/replication"
-	"chronik/internal/wal"
 )
 
 // assume gives the member the role that the metadata has for it, once the log is open and this incarnation of the broker is
@@ -69,7 +68,7 @@ func (m *member) beLeader(s replication.State, a *Assignment, grant *grant, now 
 	}
 	own := m.own()
 	m.leader = replication.NewLeader(replication.LeaderOptions{
-		Broker: m.set.env.Node, BrokerEpoch: grant.epoch, State: s, Own: own, Watermark: m.known, History: history{m.log},
+		Broker: m.set.env.Node, BrokerEpoch: grant.epoch, State: s, Own: own, Watermark: m.known, History: history{m},
 		Config: m.config(a), Live: grant.live, Now: now,
 	})
 	m.leader.SessionChanged(!m.set.lostSession.Load())
@@ -100,7 +99,7 @@ func (m *member) beFollower(s replication.State, grant *grant, now time.Time) {
 		c := m.set.env.Replication
 		m.follower = replication.NewFollower(replication.FollowerOptions{
 			TopicID: m.r.topicID, Partition: m.r.partition.Partition, Broker: m.set.env.Node, BrokerEpoch: grant.epoch,
-			History: history{m.log}, Number: m.set.number, Window: c.Window, Retry: c.Retry, Patience: c.Patience, Watermark: m.known,
+			History: history{m}, Number: m.set.number, Window: c.Window, Retry: c.Retry, Patience: c.Patience, Watermark: m.known,
 		})
 	}
 	m.r.following.Store(&leadership{epoch: s.LeaderEpoch, member: m})
@@ -177,19 +176,20 @@ func (m *member) stop() {
 // publish lets readers see the watermark.
 func (m *member) publish(to model.Offset) { m.r.highWatermark.Store(int64(to)) }
 
-// history is a log as the cores ask it about epochs.
-type history struct{ log *wal.Log }
+// history is a member's log as the cores ask it about epochs. They do so under the member's mutex.
+type history struct{ m *member }
 
 // EpochEnd implements replication.History.
 func (h history) EpochEnd(e model.LeaderEpoch) (model.LeaderEpoch, model.Offset) {
-	return h.log.EpochEnd(e)
+	return h.m.log.EpochEnd(e)
 }
 
 // LastEpoch implements replication.History.
 func (h history) LastEpoch() model.LeaderEpoch {
-	end := h.log.End()
-	if end == h.log.Start() {
+	log := h.m.log
+	end := log.End()
+	if end == log.Start() {
 		return model.NoEpoch
 	}
-	return h.log.EpochAt(end - 1)
+	return log.EpochAt(end - 1)
 }

@@ -29,6 +29,7 @@ type Set struct {
 
 	deadlines   Deadlines
 	jobs        jobs
+	moves       moves
 	ticks       ticks
 	tails       tailBudget
 	grant       atomic.Pointer[grant] // nil: this incarnation is not registered yet
@@ -59,6 +60,7 @@ func NewSet(env Env) (*Set, error) {
 		leaving: newRemovals(), clock: newRetentionClock(env.Now), jobs: jobs{limit: parallelJobs}}
 	s.ticks.every = env.Replication.Tick
 	s.tails.limit, s.tails.each = env.Replication.TailBytes, max(env.Replication.TailBytes/16, 1)
+	s.moves.prepare()
 	if err := s.disks.find(&env); err != nil {
 		return nil, err
 	}
@@ -152,10 +154,12 @@ func (s *Set) Remove(tp model.TopicPartition) {
 	}
 	s.byID.Delete(partitionID{r.topicID, tp.Partition})
 	r.refuse()
+	stay := s.endMove(r)
 	d := r.disk.Load()
 	s.disks.drop(tp)
 	if d == nil || d.failure() != nil { // it is removed at the start at which the directory can be used again
 		s.leaving.begin(tp, func() {
+			stay()
 			r.retire()
 			if d != nil {
 				<-d.noted // before it comes back elsewhere
@@ -166,7 +170,9 @@ func (s *Set) Remove(tp model.TopicPartition) {
 	var grave string
 	var err error
 	s.leaving.begin(tp, func() {
+		stay()
 		r.retire()
+		d := r.disk.Load()
 		grave, err = d.bury(r.dir(), r.topicID, tp.Partition)
 	}, func() {
 		if err == nil && grave != "" {
@@ -283,7 +289,7 @@ func (s *Set) removeStrays(d *disk) error {
 		}
 		s.disks.drop(tp)
 	}
-	return nil
+	return s.resumeMoves(d)
 }
 
 // EnforceRetention deletes what the topics' retention says, in every open log. It does not follow a wall clock that
@@ -299,7 +305,7 @@ func (s *Set) EnforceRetention(ctx context.Context) {
 			continue
 		}
 		n, err := l.EnforceRetention(r.HighWatermark())
-		if err != nil && !errors.Is(err, wal.ErrFenced) {
+		if err != nil && !errors.Is(err, wal.ErrFenced) && !errors.Is(err, wal.ErrClosed) {
 			s.env.Log.Error("retention failed; it is tried again at the next check", "partition", r.partition.String(), "error", err)
 		}
 		if m := r.member.Load(); m != nil && n > 0 {
@@ -314,6 +320,7 @@ func (s *Set) EnforceRetention(ctx context.Context) {
 // Close writes every open log's clean mark, and waits for the removals. No Ensure, Remove or Append may follow.
 func (s *Set) Close() error {
 	defer s.leaving.all.Wait()
+	s.moves.end()
 	s.ticks.stop()
 	s.jobs.stop()
 	const parallel = 8

@@ -31,6 +31,7 @@ var served = map[kmsg.Key]serveFunc{
 	kmsg.InitProducerID:          on((*Broker).initProducerID),
 	kmsg.OffsetForLeaderEpoch:    on((*Broker).offsetForLeaderEpoch),
 	kmsg.DescribeConfigs:         on((*Broker).describeConfigs),
+	kmsg.AlterReplicaLogDirs:     on((*Broker).alterReplicaLogDirs),
 	kmsg.DescribeLogDirs:         on((*Broker).describeLogDirs),
 	kmsg.DescribeCluster:         on((*Broker).describeCluster),
 	kmsg.DescribeProducers:       on((*Broker).describeProducers),

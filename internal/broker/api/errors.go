@@ -100,6 +100,8 @@ var kafkaCodes = []struct {
 	{replica.ErrNotEnoughReplicasAfterAppend, kerr.NotEnoughReplicasAfterAppend},
 	{replica.ErrOffsetOutOfRange, kerr.OffsetOutOfRange},
 	{replica.ErrStorage, kerr.KafkaStorageError},
+	{replica.ErrNoDir, kerr.LogDirNotFound},
+	{replica.ErrNoReplica, kerr.ReplicaNotAvailable},
 	{replica.ErrOneBatch, kerr.InvalidRecord},
 	{replica.ErrUnknownMagic, kerr.CorruptMessage},
 	{replica.ErrBaseOffset, kerr.InvalidRecord},

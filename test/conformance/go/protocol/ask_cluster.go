@@ -9,7 +9,7 @@ import (
 )
 
 func clusterProbes() []probe {
-	return []probe{{"describe-cluster", describeCluster}, {"describe-log-dirs", describeLogDirs}}
+	return []probe{{"describe-cluster", describeCluster}, {"describe-log-dirs", describeLogDirs}, {"alter-replica-log-dirs", alterReplicaLogDirs}}
 }
 
 func describeCluster(a *asker) {
@@ -66,4 +66,36 @@ func describeLogDirs(a *asker) {
 		slices.Sort(found)
 		a.say("%s", strings.Join(found, "\n  "))
 	}
+}
+
+// alterReplicaLogDirs asks a broker with one directory: what moves between several is tested elsewhere.
+func alterReplicaLogDirs(a *asker) {
+	name, _ := a.topic("t", 2)
+	none := a.topicName("none")
+	home := a.quiet(kmsg.NewPtrDescribeLogDirsRequest(), 1).(*kmsg.DescribeLogDirsResponse).Dirs[0].Dir
+	to := func(dir, topic string, partitions ...int32) kmsg.AlterReplicaLogDirsRequestDir {
+		t := kmsg.NewAlterReplicaLogDirsRequestDirTopic()
+		t.Topic, t.Partitions = topic, partitions
+		d := kmsg.NewAlterReplicaLogDirsRequestDir()
+		d.Dir, d.Topics = dir, append(d.Topics, t)
+		return d
+	}
+	each := func(question string, dirs ...kmsg.AlterReplicaLogDirsRequestDir) {
+		a.each(question, 1, 2, func(int16) kmsg.Request {
+			req := kmsg.NewPtrAlterReplicaLogDirsRequest()
+			req.Dirs = dirs
+			return req
+		})
+	}
+	each("to where it is", to(home, name, 0, 1))
+	each("to a directory that the broker does not have", to("/no/such/directory", name, 0))
+	each("to a relative name", to("nowhere", name, 0))
+	each("to no name", to("", name, 0))
+	each("a partition that does not exist", to(home, name, 9))
+	each("a negative partition", to(home, name, -1))
+	each("a topic that does not exist", to(home, none, 0))
+	each("a topic that does not exist, to a directory that the broker does not have", to("/no/such/directory", none, 0))
+	each("two directories", to(home, name, 0), to("/no/such/directory", name, 1))
+	each("nothing")
+	each("no partitions", to(home, name))
 }

@@ -80,7 +80,7 @@ func apiVersions(a *asker) {
 // advertises beyond them must have Kafka's versions too; an API that kmsg does not know at its highest version may lag.
 var stage = map[int16][2]int16{
 	0: {0, 13}, 1: {4, 18}, 2: {1, 11}, 3: {0, 13}, 18: {0, 4}, 19: {2, 7}, 20: {1, 6}, 21: {0, 2}, 22: {0, 5}, 23: {2, 4}, 32: {1, 4},
-	33: {0, 2}, 35: {1, 5}, 37: {0, 3}, 44: {0, 1}, 60: {0, 2}, 61: {0, 0}, 74: {0, 1}, 75: {0, 0},
+	33: {0, 2}, 34: {1, 2}, 35: {1, 5}, 37: {0, 3}, 44: {0, 1}, 60: {0, 2}, 61: {0, 0}, 74: {0, 1}, 75: {0, 0},
 }
 
 // advertised compares the version table; it writes down only what deviates.
