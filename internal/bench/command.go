@@ -75,8 +75,8 @@ func (f *Flags) Bind(cmd *cobra.Command) {
 // Resolve reads the flags that have more than one spelling.
 func (f *Flags) Resolve() error {
 	var err1, err2, err3 error
-	f.Options.Duration, err1 = seconds("--duration", f.duration)
-	f.Options.Warmup, err2 = seconds("--warmup", f.warmup)
+	f.Options.Duration, err1 = Seconds("--duration", f.duration)
+	f.Options.Warmup, err2 = Seconds("--warmup", f.warmup)
 	f.Options.Brokers = ParseBrokers(f.brokers)
 	switch f.acks {
 	case "0", "1", "-1":
@@ -89,8 +89,8 @@ func (f *Flags) Resolve() error {
 	return errors.Join(err1, err2, err3)
 }
 
-// seconds reads "30" as seconds and "30s", "1m" as they say.
-func seconds(flag, text string) (time.Duration, error) {
+// Seconds reads "30" as seconds and "30s", "1m" as they say.
+func Seconds(flag, text string) (time.Duration, error) {
 	if n, err := strconv.ParseFloat(text, 64); err == nil {
 		return time.Duration(n * float64(time.Second)), nil
 	}

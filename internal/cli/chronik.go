@@ -6,7 +6,7 @@ import (
 	"chronik/internal/bench"
 )
 
-// Chronik is the command that holds all others: `chronik server standalone`, `chronik bench`, `chronik cluster`.
+// Chronik is the command that holds all others: `chronik server standalone`, `chronik bench`, `chronik verify`, `chronik cluster`.
 func Chronik(s Streams) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "chronik",
@@ -18,6 +18,6 @@ func Chronik(s Streams) *cobra.Command {
 	server.Use = "server [flags] standalone"
 	load := bench.Command()
 	load.Use = "bench [flags]"
-	root.AddCommand(server, load, Cluster(s))
+	root.AddCommand(server, load, verifier(s), Cluster(s))
 	return root
 }

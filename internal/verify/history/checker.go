@@ -84,6 +84,11 @@ func (c *Checker) Add(e *Event) error {
 	if e.Partition < 0 || e.Offset < -1 {
 		return fmt.Errorf("%s: partition %d, offset %d: neither may be negative", e.Kind, e.Partition, e.Offset)
 	}
+	for _, r := range e.Runs {
+		if r.Offset < 0 {
+			return fmt.Errorf("%s: records at offset %d", e.Kind, r.Offset)
+		}
+	}
 	p := c.partition(e.Partition)
 	var err error
 	switch e.Kind {

@@ -30,15 +30,16 @@ func (w *Writer) Write(e *Event) error { return w.enc.Encode(e) }
 // Flush passes on what is buffered.
 func (w *Writer) Flush() error { return w.buf.Flush() }
 
-// Read calls yield for each event of JSON lines, until it fails. A last line without its end is left out: whoever wrote it was killed.
+// Read calls yield for each event of JSON lines, until it fails. A last line that was cut short is left out: whoever wrote it was killed.
 func Read(r io.Reader, yield func(*Event) error) error {
 	lines := bufio.NewReaderSize(r, 1<<16)
 	for n := 1; ; n++ {
 		line, err := readLine(lines)
-		if errors.Is(err, io.EOF) {
+		last := errors.Is(err, io.EOF)
+		if last && !json.Valid(line) {
 			return nil
 		}
-		if err != nil {
+		if err != nil && !last {
 			return fmt.Errorf("line %d: %w", n, err)
 		}
 		if len(bytes.TrimSpace(line)) == 0 {
@@ -52,6 +53,9 @@ func Read(r io.Reader, yield func(*Event) error) error {
 		}
 		if err := yield(&e); err != nil {
 			return fmt.Errorf("line %d: %w", n, err)
+		}
+		if last {
+			return nil
 		}
 	}
 }

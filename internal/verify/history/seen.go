@@ -13,13 +13,13 @@ func (c *Checker) see(p *partition, e *Event, r Run, how place) {
 			continue
 		}
 		p.top = max(p.top, offset+1)
-		c.occupy(p, offset, v, how)
-		switch {
-		case v == Foreign:
-			if how == byFinal {
-				c.counts.Foreign++
-			}
-		case v == Corrupt:
+		if !c.occupy(p, offset, v, how) {
+			continue
+		}
+		switch v {
+		case Foreign:
+			c.counts.Foreign++
+		case Corrupt:
 			c.report(Damaged, p.number, offset, nil, "the record at offset %d does not match its checksum", offset)
 		default:
 			c.identify(p, offset, v)
@@ -27,23 +27,22 @@ func (c *Checker) see(p *partition, e *Event, r Run, how place) {
 	}
 }
 
-// occupy notes that a value stands at an offset.
-func (c *Checker) occupy(p *partition, offset int64, v Value, how place) {
+// occupy notes that a value stands at an offset, and tells whether nobody has read it there before.
+func (c *Checker) occupy(p *partition, offset int64, v Value, how place) (fresh bool) {
 	was := c.place(p, offset)
 	switch {
 	case !was.has(occupied):
-		c.setPlace(p, offset, placeOf(v, how))
-		return
 	case was.value() == v:
-		if was&how == 0 {
+		if !was.has(how) {
 			c.setPlace(p, offset, was|how)
 		}
-		return
+		return !was.has(byPoll | byFinal)
 	case !was.has(byPoll|byFinal) && c.rules(was.value()).Acks == 1: // acknowledged by a leader alone: judged at the end
 	default:
 		c.report(Inconsistent, p.number, offset, []Value{was.value(), v}, "offset %d holds record %s, and %s record %s", offset, v, was.how(), was.value())
 	}
 	c.setPlace(p, offset, placeOf(v, how))
+	return true
 }
 
 // identify holds a record that was read against its write.
@@ -56,7 +55,7 @@ func (c *Checker) identify(p *partition, offset int64, v Value) {
 	case w.outcome == never:
 		c.report(Ghost, p.number, offset, nil, "record %s at offset %d was never sent", v, offset)
 		return
-	case w.outcome == failed && w.seen != offset+1:
+	case w.outcome == failed:
 		c.report(Ghost, p.number, offset, []Value{v}, "record %s is at offset %d, and its producer was told that it is not written", v, offset)
 	case w.partition != p.number:
 		c.report(Inconsistent, p.number, offset, []Value{v}, "record %s at offset %d was sent to partition %d", v, offset, w.partition)

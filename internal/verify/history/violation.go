@@ -2,6 +2,7 @@ package history
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -50,6 +51,9 @@ var meanings = map[Kind]string{
 	Expired:       "Allowed: the start of the log moved past the record.",
 	WatermarkFell: "Allowed: after an election the high watermark may lag until the followers have answered; no record that was visible is taken back.",
 }
+
+// Kinds lists all, sorted.
+func Kinds() []Kind { return slices.Sorted(maps.Keys(meanings)) }
 
 // Meaning explains a kind in a sentence.
 func (k Kind) Meaning() string { return meanings[k] }
