@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -59,7 +60,9 @@ func TestUpdateFeatures(t *testing.T) {
 		{"no such feature, off", "no.such", 0, 2, kerr.InvalidUpdateVersion},
 		{"no name", "", 1, 1, kerr.InvalidUpdateVersion},
 		{"the metadata's version", "metadata.version", 2, 1, kerr.InvalidUpdateVersion},
-		{"the metadata's version in Kafka", "metadata.version", 30, 1, kerr.InvalidUpdateVersion},
+		{"the metadata's version in Kafka", "metadata.version", 30, 1, nil},
+		{"the metadata's version in an older Kafka", "metadata.version", 25, 2, kerr.InvalidUpdateVersion},
+		{"what a broker alone does not have", "kraft.version", 1, 1, kerr.InvalidUpdateVersion},
 	} {
 		for v := int16(1); v <= 2; v++ {
 			req := kmsg.NewPtrUpdateFeaturesRequest()
@@ -75,7 +78,7 @@ func TestUpdateFeatures(t *testing.T) {
 	}
 }
 
-// TestFeatures: clients see what works, by Kafka's names, and nothing of the levels of our metadata.
+// TestFeatures: clients see what works, by Kafka's names and levels, and nothing of the levels of our metadata.
 func TestFeatures(t *testing.T) {
 	c := nodetest.Start(t, nodetest.Options{}).Client()
 	for v := int16(3); v <= 4; v++ {
@@ -84,9 +87,9 @@ func TestFeatures(t *testing.T) {
 		r := do[*kmsg.ApiVersionsResponse](c, v, req)
 		var finalized []string
 		for _, f := range r.FinalizedFeatures {
-			finalized = append(finalized, f.Name)
+			finalized = append(finalized, fmt.Sprint(f.Name, "=", f.MaxVersionLevel))
 		}
-		if !slices.Equal(finalized, []string{"eligible.leader.replicas.version"}) || len(r.SupportedFeatures) != 1 || r.FinalizedFeaturesEpoch < 1 {
+		if !slices.Equal(finalized, []string{"eligible.leader.replicas.version=1", "metadata.version=30"}) || len(r.SupportedFeatures) != 2 || r.FinalizedFeaturesEpoch < 1 {
 			t.Errorf("v%d: supported %v, finalized %v as of %d", v, r.SupportedFeatures, finalized, r.FinalizedFeaturesEpoch)
 		}
 	}

@@ -64,14 +64,14 @@ func (c *control) fixedFeature(in controller.Inputs, u controller.FeatureUpdate)
 		text := fmt.Sprintf("Invalid update version %d for feature %s. ", u.Level, u.Feature) + fmt.Sprintf(format, args...)
 		return &controller.Refusal{Reason: controller.InvalidUpdateVersion, Message: text}
 	}
-	if u.Feature == command.MetadataVersion {
-		return true, bad("Chronik's metadata has versions of its own, which rise by themselves when a cluster is formed.")
-	}
 	for _, f := range kafkaFeatures {
 		switch {
-		case f.name != u.Feature:
+		case f.name != u.Feature || !c.offers(f):
 		case u.Type < controller.Upgrade || u.Type > controller.UnsafeDowngrade:
 			return true, bad("The controller does not support the given upgrade type.")
+		case u.Level != f.level && f.name == command.MetadataVersion:
+			return true, bad("It is %d, that of the Kafka release whose requests are served, and changes with the program only: Chronik's metadata has versions of its own, "+
+				"which rise by themselves when a cluster is formed.", f.level)
 		case u.Level != f.level:
 			return true, bad("Local controller %d only supports versions %d-%d", c.NodeID, f.level, f.level)
 		default:

@@ -11,13 +11,23 @@ import (
 
 // kafkaFeatures are what clients know by these names and what works here at that level, always.
 //
-// metadata.version is not among them: clients do not need it, and the levels of Kafka's tell of its records, which are not ours.
-var kafkaFeatures = []struct {
-	name  string
-	level int16
-}{
-	{"eligible.leader.replicas.version", 1}, // KIP-966
+// The levels of Kafka's metadata.version tell of its metadata records, which are not ours, and of what its brokers do. Tools and consoles name the
+// release by it, so it is shown as that of the release whose requests are served; it cannot be changed. The level of Chronik's own metadata
+// (command.MetadataVersion) is never shown.
+var kafkaFeatures = []kafkaFeature{
+	{name: "eligible.leader.replicas.version", level: 1}, // KIP-966
+	{name: "kraft.version", level: 1, cluster: true},     // KIP-853: voters can be added and removed
+	{name: command.MetadataVersion, level: 30},           // 4.3-IV0
 }
+
+type kafkaFeature struct {
+	name    string
+	level   int16
+	cluster bool // a broker alone does not have it
+}
+
+// offers tells whether this broker has a feature.
+func (b *Broker) offers(f kafkaFeature) bool { return !f.cluster || b.Cluster != nil }
 
 // features adds what is supported and what is finalized to an answer to ApiVersions (KIP-584).
 func (b *Broker) features(resp *kmsg.ApiVersionsResponse) {
@@ -34,6 +44,9 @@ func (b *Broker) features(resp *kmsg.ApiVersionsResponse) {
 		resp.FinalizedFeatures = append(resp.FinalizedFeatures, f)
 	}
 	for _, f := range kafkaFeatures {
+		if !b.offers(f) {
+			continue
+		}
 		supported(f.name, f.level, f.level)
 		finalized(f.name, f.level)
 	}
