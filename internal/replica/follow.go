@@ -32,7 +32,7 @@ func (m *member) collectFollower() {
 		m.publish(m.follower.Watermark())
 		m.out.wake = true
 	}
-	if m.follower.Streaming() && m.seen != m.reported {
+	if m.seen != m.reported && m.follower.AckDue() {
 		m.reported, m.out.report = m.seen, true
 	}
 }

@@ -17,7 +17,7 @@ func (l *Log) Close() error {
 		return nil
 	}
 	l.refuse(ErrClosed) // again: a truncation may have ended in between
-	for l.commit() {
+	for l.commit(false) {
 	}
 	l.stopZeroing()
 	err := l.finish()

@@ -8,10 +8,15 @@ import (
 	"chronik/internal/vfs"
 )
 
+// parkedBytes is up to how many bytes of a group a worker waits for the sync without a thread: the sync of a larger one takes so
+// long that the thread costs nothing beside it.
+const parkedBytes = 64 << 10
+
 // commit writes and syncs the next group and tells its waiters. The caller has the turn. It reports
-// whether there was a group.
-func (l *Log) commit() bool {
+// whether there was a group. With quiet, nothing else is committed on the device.
+func (l *Log) commit(quiet bool) bool {
 	p, ok := l.writeNext()
+	p.parked = quiet && p.group != nil && p.group.bytes <= parkedBytes
 	if p.group != nil {
 		l.syncPart(p)
 	}

@@ -163,9 +163,12 @@ func (c *Committer) commitAlone(l *Log) {
 		l.finishAlone(j.file, j.group)
 		return
 	}
-	for l.commit() && !l.yield() {
+	for l.commit(c.quiet()) && !l.yield() {
 	}
 }
+
+// quiet tells that nothing but the caller's log is committed, and nothing waits to be.
+func (c *Committer) quiet() bool { return c.busy.Load() == 1 && c.waiting.Load() == 0 }
 
 // fifo is a queue in a ring.
 type fifo struct {

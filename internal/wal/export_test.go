@@ -27,7 +27,7 @@ func (c *Committer) StepCommit() bool {
 		c.round(round)
 	case l.unfinished.group != nil:
 		c.commitAlone(l)
-	case l.commit() && !l.yield():
+	case l.commit(false) && !l.yield():
 		c.push(l)
 	}
 	return true
