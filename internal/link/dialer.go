@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -29,18 +30,29 @@ type DialerOptions struct {
 	Address string
 	Dial    func(ctx context.Context, address string) (net.Conn, error)
 	Owner   Owner
-	// Patience is how long one call of Dial may take: a network that swallows the first packets is tried anew rather than waited for. 0: 1 s.
+	// Patience is how long one call of Dial may take: a network that swallows the first packets is tried anew rather than waited for, as the kernel
+	// would send them again after a whole second only. 0: 400 ms.
 	Patience time.Duration
-	// The time between attempts doubles from First to Most. Each wait is a random part of it, at least half, so that brokers who lost the same
-	// peer do not come back all at once. A peer that refuses the link is asked each Most. Zero values: 20 ms, 1 s.
+	// The time from one attempt to the next doubles from First to Most. Each wait is a random part of it, at least half, so that brokers who lost the same
+	// peer do not come back all at once. A peer that refuses the link is asked each Most. After an attempt that took longer than that by itself the
+	// next one follows after about First. Zero values: 20 ms, 250 ms.
 	First, Most time.Duration
 	Seed        uint64 // of that chance
 }
 
+const (
+	defaultPatience = 400 * time.Millisecond
+	defaultFirst    = 20 * time.Millisecond
+	defaultMost     = 250 * time.Millisecond
+	// firstHandshake is how long a handshake may take. Where that is too little, because many are made or the peer is busy, it doubles up to Timing.Handshake.
+	firstHandshake = time.Second
+)
+
 // Dialer keeps a link to one node: it dials, and dials again when the link has ended.
 type Dialer struct {
 	opts DialerOptions
-	rng  *rand.Rand // of Run's goroutine
+	rng  *rand.Rand    // of Run's goroutine
+	hand time.Duration // Run's too: that the next handshake may take
 	kick chan struct{}
 
 	mu      sync.Mutex
@@ -51,16 +63,18 @@ type Dialer struct {
 // NewDialer makes a Dialer. Nothing happens before Run.
 func NewDialer(o DialerOptions) *Dialer {
 	if o.Patience <= 0 {
-		o.Patience = time.Second
+		o.Patience = defaultPatience
 	}
 	if o.First <= 0 {
-		o.First = 20 * time.Millisecond
+		o.First = defaultFirst
 	}
 	if o.Most <= 0 {
-		o.Most = time.Second
+		o.Most = max(o.First, defaultMost)
 	}
+	o.Config.Timing = o.Config.Timing.withDefaults()
 	return &Dialer{
 		opts: o, rng: rand.New(rand.NewPCG(o.Seed, uint64(o.Node))), kick: make(chan struct{}, 1), address: o.Address,
+		hand: min(firstHandshake, o.Config.Timing.Handshake),
 	}
 }
 
@@ -70,6 +84,7 @@ func (d *Dialer) Run(ctx context.Context) {
 	var generation uint64
 	wait := d.opts.First
 	for ctx.Err() == nil {
+		began := time.Now()
 		l, err := d.attempt(ctx)
 		if ctx.Err() != nil {
 			if l != nil {
@@ -82,14 +97,14 @@ func (d *Dialer) Run(ctx context.Context) {
 			if errors.As(err, &refused) {
 				wait = d.opts.Most
 			}
-			pause := d.jitter(wait)
+			pause := max(d.jitter(wait)-time.Since(began), d.jitter(d.opts.First))
 			wait = min(2*wait, d.opts.Most)
 			d.opts.Owner.Failed(err, pause)
 			d.sleep(ctx, pause)
 			continue
 		}
 		generation++
-		began := time.Now()
+		began = time.Now()
 		reason := d.use(ctx, l, generation)
 		d.opts.Owner.Down(generation, reason)
 		if time.Since(began) >= d.opts.Most { // else it may come up and break for ever: the wait goes on growing
@@ -111,7 +126,16 @@ func (d *Dialer) attempt(ctx context.Context) (*Link, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Dial(ctx, conn, d.opts.Config, d.opts.Role, d.opts.Node)
+	cfg := d.opts.Config
+	cfg.Timing.Handshake = d.hand
+	l, err := Dial(ctx, conn, cfg, d.opts.Role, d.opts.Node)
+	switch {
+	case err == nil:
+		d.hand = min(firstHandshake, d.opts.Config.Timing.Handshake)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		d.hand = min(2*d.hand, d.opts.Config.Timing.Handshake)
+	}
+	return l, err
 }
 
 // use runs a link to its end.

@@ -96,41 +96,51 @@ func TestMutualTLS(t *testing.T) {
 	}
 }
 
-// TestCutUnderTLS: a peer that takes nothing and says nothing is left in the same time as without TLS, whose goodbye would wait for it.
-func TestCutUnderTLS(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ca := certstest.NewAuthority("ours")
-		one, two := configOf(t, ca, 1), configOf(t, ca, 2)
-		near, far := memnet.Pipe(4 << 10)
-		nf := &fault{Conn: near}
-		ff := &fault{Conn: far}
-		d, a, derr, aerr := shakeOver(t, Client(nf, one, nil), ff, tlsConfig(1, one), tlsConfig(2, two), Control, 2)
-		if derr != nil || aerr != nil {
-			t.Fatal(derr, aerr)
-		}
-		s1, s2 := newSession(), newSession()
-		stuck := make(chan struct{})
-		s2.frame = func(byte, []byte, *mem.Buf) error { <-stuck; return nil }
-		go d.Run(s1)
-		go a.Run(s2)
-		advance(time.Minute)
-		if len(s1.closed)+len(s2.closed) > 0 {
-			t.Fatal("an idle link ended")
-		}
-		ff.mute.Store(true)
-		began := time.Now()
-		for range 3 {
-			if err := d.TrySend(FirstType, make([]byte, 1<<20), nil, nil); err != nil {
-				t.Fatal(err)
-			}
-		}
-		var silent *SilentError
-		if err := <-s1.closed; !errors.As(err, &silent) || time.Since(began) > 600*time.Millisecond {
-			t.Errorf("%v after %v", err, time.Since(began))
-		}
-		close(stuck)
-		<-s2.closed
-	})
+// TestCutWithinAWrite: a peer that takes nothing and says nothing is left in the same time as an idle one, also under TLS, whose own goodbye would wait
+// for it.
+func TestCutWithinAWrite(t *testing.T) {
+	for _, secure := range []bool{false, true} {
+		t.Run(map[bool]string{false: "plain", true: "TLS"}[secure], func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				one, two := config(1), config(2)
+				near, far := memnet.Pipe(4 << 10)
+				cut := &fault{Conn: far}
+				var dialled net.Conn = near
+				if secure {
+					ca := certstest.NewAuthority("ours")
+					client := configOf(t, ca, 1)
+					one, two = tlsConfig(1, client), tlsConfig(2, configOf(t, ca, 2))
+					dialled = Client(near, client, nil)
+				}
+				d, a, derr, aerr := shakeOver(t, dialled, cut, one, two, Control, 2)
+				if derr != nil || aerr != nil {
+					t.Fatal(derr, aerr)
+				}
+				s1, s2 := newSession(), newSession()
+				stuck := make(chan struct{})
+				s2.frame = func(byte, []byte, *mem.Buf) error { <-stuck; return nil }
+				go d.Run(s1)
+				go a.Run(s2)
+				advance(time.Minute)
+				if len(s1.closed)+len(s2.closed) > 0 {
+					t.Fatal("an idle link ended")
+				}
+				cut.mute.Store(true)
+				began := time.Now()
+				for range 3 {
+					if err := d.TrySend(FirstType, make([]byte, 1<<20), nil, nil); err != nil {
+						t.Fatal(err)
+					}
+				}
+				var silent *SilentError
+				if err := <-s1.closed; !errors.As(err, &silent) || time.Since(began) > 600*time.Millisecond {
+					t.Errorf("%v after %v", err, time.Since(began))
+				}
+				close(stuck)
+				<-s2.closed
+			})
+		})
+	}
 }
 
 // TestSecretIsBoundToTLS: who sits between two brokers, with a TLS session to each, cannot pass their proofs on.
