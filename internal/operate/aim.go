@@ -33,7 +33,7 @@ const (
 	Move                   // begin Moves
 	Elect                  // have Elect led by their preferred replicas
 	AddVoter               // give Node a vote
-	RemoveVoter            // take Node's vote
+	RemoveVoter            // take Node's vote, or its place among those who follow the metadata without one
 	Unregister             // forget Node
 )
 
@@ -118,6 +118,9 @@ func (r RemoveNode) Next(v *View) Step {
 		return Step{Act: Done, Say: fmt.Sprintf("%s is not part of the cluster", one(r.ID))}
 	case !n.Fenced:
 		return Step{Act: Wait, Say: fmt.Sprintf("%s holds no partitions and has no vote any more: stop it now, and see that nothing starts it again", one(r.ID))}
+	}
+	if _, follows := v.Quorum.observer(r.ID); follows {
+		return Step{Act: RemoveVoter, Node: r.ID, Say: fmt.Sprintf("%s is stopped and empty; the metadata quorum forgets it", one(r.ID))}
 	}
 	return Step{Act: Unregister, Node: r.ID, Say: fmt.Sprintf("%s is stopped and empty; the cluster forgets it", one(r.ID))}
 }

@@ -42,6 +42,13 @@ func TestRemoveNodeSteps(t *testing.T) {
 			v.Quorum.Voters = v.Quorum.Voters[:2]
 			return v
 		}, operate.Wait, "stop it now"},
+		{"it is stopped and never voted", func() *operate.View {
+			v := view(4, away)
+			fence(v, 3)
+			v.Quorum.Observers = v.Quorum.Voters[2:3:3]
+			v.Quorum.Voters = v.Quorum.Voters[:2:2]
+			return v
+		}, operate.RemoveVoter, "the metadata quorum forgets it"},
 		{"it is stopped", func() *operate.View {
 			v := view(4, away)
 			fence(v, 3)

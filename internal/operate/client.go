@@ -153,7 +153,7 @@ func (c *Client) AddVoter(ctx context.Context, f Follower, n Node) error {
 	return err
 }
 
-// RemoveVoter takes a node's vote on the metadata.
+// RemoveVoter takes a node's vote on the metadata. One that follows without a vote is forgotten; Kafka forgets it by itself.
 func (c *Client) RemoveVoter(ctx context.Context, f Follower) error {
 	req := kmsg.NewPtrRemoveRaftVoterRequest()
 	req.ClusterID, req.VoterID, req.VoterDirectoryID = &c.id, int32(f.Node), f.Directory

@@ -143,7 +143,9 @@ func (f *fake) RemoveVoter(_ context.Context, who operate.Follower) error {
 	if err := f.call("remove voter %d", who.Node); err != nil {
 		return err
 	}
-	f.view.Quorum.Voters = slices.DeleteFunc(slices.Clone(f.view.Quorum.Voters), func(o operate.Follower) bool { return o.Node == who.Node })
+	is := func(o operate.Follower) bool { return o.Node == who.Node }
+	f.view.Quorum.Voters = slices.DeleteFunc(slices.Clone(f.view.Quorum.Voters), is)
+	f.view.Quorum.Observers = slices.DeleteFunc(slices.Clone(f.view.Quorum.Observers), is)
 	return nil
 }
 

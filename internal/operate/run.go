@@ -94,7 +94,10 @@ func (r *Run) once(ctx context.Context, say func(string)) (Step, error) {
 		f, _ := v.Quorum.observer(s.Node)
 		err = r.Cluster.AddVoter(ctx, f, *v.Node(s.Node))
 	case RemoveVoter:
-		f, _ := v.Quorum.voter(s.Node)
+		f, votes := v.Quorum.voter(s.Node)
+		if !votes {
+			f, _ = v.Quorum.observer(s.Node)
+		}
 		err = r.Cluster.RemoveVoter(ctx, f)
 	case Unregister:
 		err = r.Cluster.Unregister(ctx, s.Node)

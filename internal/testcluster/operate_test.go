@@ -223,3 +223,31 @@ func TestOperatorReplacesADeadNode(t *testing.T) {
 		consumePartition(t, c, topic, w.end(t))
 	})
 }
+
+// A sixth node follows the metadata without a vote, and is forgotten like any other.
+func TestOperatorRemovesALearner(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := testcluster.Start(t, 5, twoInSync)
+		admin := c.Client()
+		defer admin.Close()
+		if _, err := kadm.NewClient(admin).CreateTopic(t.Context(), 6, 3, nil, topic); err != nil {
+			t.Fatal(err)
+		}
+		sixth := c.Extend()
+		c.Run(sixth)
+		o := newOperator(t, c)
+		if err := o.do(t.Context(), operate.AddNode{ID: model.BrokerID(sixth), Rebalance: operate.Rebalance{Limit: 3}}, nil); err != nil {
+			t.Fatal(err)
+		}
+		if r := o.settled(); len(r.Metadata.Voters) != 5 || len(r.Metadata.Learners) != 1 || r.Nodes[5].Replicas != 3 {
+			t.Errorf("%d voters, %d learners, %d replicas on the sixth", len(r.Metadata.Voters), len(r.Metadata.Learners), r.Nodes[5].Replicas)
+		}
+		c.Stop(sixth)
+		if err := o.do(t.Context(), operate.RemoveNode{ID: model.BrokerID(sixth), Limit: 3}, nil); err != nil {
+			t.Fatal(err)
+		}
+		if r := o.settled(); len(r.Metadata.Voters) != 5 || len(r.Metadata.Learners) != 0 || len(r.Nodes) != 5 {
+			t.Errorf("%d voters, %d learners, %d nodes", len(r.Metadata.Voters), len(r.Metadata.Learners), len(r.Nodes))
+		}
+	})
+}

@@ -11,7 +11,7 @@ import (
 )
 
 // RemoveRaftVoter (81), version 0: takes a node out of the metadata quorum (KIP-853). If it is the active controller, another voter
-// takes over first and answers.
+// takes over first and answers. A node that follows without a vote is taken out in the same way: nothing else would ever forget it.
 func (c *control) removeRaftVoter(ctx context.Context, req *kmsg.RemoveRaftVoterRequest) *kmsg.RemoveRaftVoterResponse {
 	err := c.checkVoter(req.ClusterID, req.VoterID, req.VoterDirectoryID)
 	if err == nil {
@@ -37,6 +37,9 @@ func (c *control) dismiss(ctx context.Context, who quorum.Replica) error {
 		} else if v.CaughtUpEnough && heir == model.NoBroker {
 			heir = v.Node
 		}
+	}
+	for _, o := range s.Observers {
+		named = named || o.Replica == who
 	}
 	switch {
 	case !named:
