@@ -35,6 +35,7 @@ type core struct {
 	epochs    epoch.Cache
 	producers producer.State
 	txns      txn.Index
+	floors    []int64      // numbers of the segments that have a floor, see floor.go
 	replayed  model.Offset // high watermark that the producers were last told
 
 	marks    marks

@@ -53,6 +53,7 @@
 //	read.go, region.go, scan.go   finding and checking batches; lookup.go by time
 //	recover.go, restore.go,
 //	recoverindex.go               Open
+//	floor.go                      what a truncation can still learn of producers whose batches are deleted
 //	truncate.go, retention.go,
 //	close.go                      the rarer changes
 //	format.go, segment.go,

@@ -19,8 +19,12 @@ func (h *harness) truncate() {
 		return
 	}
 	to := r.start
-	if n := r.end() - r.start; n > 0 {
-		to = r.end() - model.Offset(h.rng.Int64N(min(int64(n), 1+h.rng.Int64N(40))+1))
+	if n := int64(r.end() - r.start); n > 0 {
+		reach := 1 + h.rng.Int64N(40)
+		if h.one(4) {
+			reach = n // perhaps below all that the log has told its marks and its files
+		}
+		to = r.end() - model.Offset(h.rng.Int64N(min(n, reach)+1))
 	}
 	h.note("  to %d", to)
 	durable, whole := h.log.DurableEnd(), r.boundary(to)
@@ -34,7 +38,7 @@ func (h *harness) truncate() {
 		if whole <= durable && end != whole || whole > durable && (end < durable || end > whole || end != r.boundary(end)) {
 			h.failf("Truncate(%d) left the end at %d; durable was %d", to, end, durable)
 		}
-		h.wasCut(end)
+		h.wasCut(end, h.unfloored)
 	case !h.faulty:
 		h.failf("Truncate(%d): %v", to, err)
 	default: // it stands anywhere between; only a reopening tells
@@ -50,11 +54,11 @@ func (h *harness) doCut(to model.Offset) error {
 	return h.do(func() error { return h.log.Truncate(to) })
 }
 
-// wasCut follows a truncation that is done. It may have gone below all snapshots that there are.
-func (h *harness) wasCut(end model.Offset) {
+// wasCut follows a truncation that is done. It forgets no producer whose batches were deleted before (T1), unless it may.
+func (h *harness) wasCut(end model.Offset, forgets bool) {
 	h.ref.cut(end)
 	h.lastAck, h.observed = end-1, end
-	h.adoptFloor()
+	h.checkFloor(forgets)
 }
 
 // restart cuts the log below its start, which leaves it empty.
@@ -71,7 +75,8 @@ func (h *harness) restart() {
 			h.failf("restarted at %d, the log is %d to %d", to, h.log.Start(), h.log.End())
 		}
 		r.restarted(to)
-		h.wasCut(to)
+		h.unfloored = false
+		h.wasCut(to, false)
 	case !h.faulty:
 		h.failf("Truncate(%d): %v", to, err)
 	default: // it stands anywhere between; only a reopening tells
@@ -100,6 +105,7 @@ func (h *harness) deleteBefore() {
 		to = r.start + (to-r.start)/4
 	}
 	h.note("  %d", to)
+	h.unfloored = h.unfloored || h.faulty
 	r.startMax = max(r.startMax, to)
 	var start model.Offset
 	err := h.do(func() (err error) { start, err = h.log.DeleteBefore(to); return err })
@@ -134,6 +140,7 @@ func (h *harness) retention() {
 	h.log.Configure(cfg)
 	defer h.log.Configure(h.cfg)
 	limit, before := h.log.DurableEnd(), h.log.Size()
+	h.unfloored = h.unfloored || h.faulty
 	r.startMax = max(r.startMax, limit)
 	var deleted int
 	err := h.do(func() (err error) { deleted, err = h.log.EnforceRetention(limit); return err })

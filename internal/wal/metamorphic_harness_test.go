@@ -52,6 +52,7 @@ type harness struct {
 	lastAck   model.Offset // in this incarnation, of those that are no retries
 	faulty    bool         // a fault was injected since the last check
 	fenced    bool         // the log said so
+	unfloored bool         // a deletion met a full or failing disk, and may have left nothing for a truncation to start from
 	held      []heldRegion
 
 	crashIn   int         // disk operations until the power fails or the process dies; < 0: it does not
@@ -177,7 +178,7 @@ func (h *harness) open() {
 		break
 	}
 	content := h.readAll(h.log)
-	floor, cutShort := h.ref.floor, h.ref.restartAt != model.NoOffset || h.ref.cutTo != model.NoOffset
+	forgets := h.unfloored && (h.ref.restartAt != model.NoOffset || h.ref.cutTo != model.NoOffset)
 	if err := h.ref.recovered(h.log.Start(), h.log.End(), content); err != nil {
 		h.failf("%v", err)
 	}
@@ -187,11 +188,7 @@ func (h *harness) open() {
 	if err := h.log.BeginEpoch(h.epoch); err != nil {
 		h.failf("BeginEpoch(%d): %v", h.epoch, err)
 	}
-	if cutShort {
-		h.adoptFloor()
-	} else {
-		h.checkFloor(floor)
-	}
+	h.checkFloor(forgets)
 	h.checkAll()
 }
 

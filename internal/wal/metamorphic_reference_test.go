@@ -64,8 +64,8 @@ func (r *reference) fail(off model.Offset) {
 	if i == len(r.chain) {
 		return
 	}
-	for _, c := range r.failed { // what failed just before came after this
-		if c[0].BaseOffset() == end {
+	for _, c := range r.failed { // what failed just before came after this, perhaps behind a gap
+		if c[0].BaseOffset() >= end {
 			r.failed = append(r.failed, slices.Concat(r.chain[i:], c))
 		}
 	}

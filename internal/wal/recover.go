@@ -88,6 +88,7 @@ func (r *recovery) run() error {
 		return nil
 	}
 	r.install()
+	r.l.dropFloors()
 	if err := r.measure(); err != nil {
 		return err
 	}

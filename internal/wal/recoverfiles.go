@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"math"
 	"slices"
 	"strings"
 
@@ -43,6 +42,9 @@ func (r *recovery) list() error {
 			r.index = true
 		case strings.HasSuffix(e.Name, tmpSuffix):
 			_ = r.l.fs.Remove(r.l.path(e.Name)) // a file that was never completed
+		}
+		if number, ok := parseFloorName(e.Name); ok {
+			r.c.floors = append(r.c.floors, number)
 		}
 		if k := slices.Index(stateFiles[:], e.Name); k >= 0 {
 			r.c.marks.files[k] = true
@@ -158,19 +160,19 @@ func (r *recovery) drop() error {
 }
 
 // tellsOfProducers tells whether a segment below the log start may be all that knows of some producers (T1). A deletion
-// sees to it that they are known where it leaves the first segment to begin. One that reaches the log's end leaves the
-// active segment: once that is rolled it lies below the start, and its batches, or the mark in it that the seal leans on,
-// may be in no snapshot. It waits for the next deletion then.
+// sees to it that the first segment that it leaves has a floor. One that reaches the log's end leaves the active segment: once
+// that is rolled it lies below the start, and its batches, or the mark in it that the seal leans on, may be in no
+// snapshot. It waits for the next deletion then.
 func (r *recovery) tellsOfProducers(i int) bool {
 	last, next := &r.found[len(r.found)-1], &r.found[i+1]
 	if s := &r.found[i]; s.err != nil || !s.marked || s.mark.offset != next.id.base {
 		return false // what is left of a deletion that was cut short
 	}
-	known := last.mark.offset
-	if last.err != nil || !last.marked || last.mark.spilled[stateProducers] {
-		_, known, _ = r.l.filedProducers(math.MaxInt64)
+	if slices.Contains(r.c.floors, next.number) {
+		return false
 	}
-	return known < next.id.base
+	m := &last.mark
+	return last.err != nil || !last.marked || m.spilled[stateProducers] || len(m.inline[stateProducers]) > 0 || m.offset < next.id.base
 }
 
 // unborn tells whether the last file is a segment that never came to be: the process, or the power, ended

@@ -26,7 +26,7 @@ func (r *recovery) restoreState() error {
 			known = r.loadFile(k)
 		}
 		if k == stateProducers && known < r.c.segs[0].base {
-			if s, at, ok := r.l.markedProducers(r.c.segs, r.c.active().end); ok {
+			if s, at, ok := r.l.knownProducers(r.c.segs, r.c.active().end); ok {
 				r.c.producers, known = s, at
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"sync/atomic"
 
 	"chronik/internal/model"
@@ -39,11 +40,7 @@ func (l *Log) deleteTo(to model.Offset, empty bool) (deleted int, err error) {
 }
 
 func (l *Log) tryDelete(to model.Offset, empty bool) (deleted int, err error) {
-	l.take(&l.upkeep)
-	l.takeTurn()
-	doomed, err := l.moveStart(to, empty)
-	l.endTurn()
-	l.give(&l.upkeep)
+	doomed, err := l.leave(to, empty)
 	if err != nil || len(doomed) == 0 {
 		return 0, err
 	}
@@ -56,6 +53,37 @@ func (l *Log) tryDelete(to model.Offset, empty bool) (deleted int, err error) {
 		}
 	}
 	return len(doomed), l.fs.SyncDir(l.dir)
+}
+
+// leave moves the log start, and returns the segments that the log has left behind.
+func (l *Log) leave(to model.Offset, empty bool) (doomed []*segment, err error) {
+	l.take(&l.upkeep)
+	defer l.give(&l.upkeep)
+	if empty {
+		l.takeTurn()
+		err := l.usable()
+		if err == nil {
+			err = l.rollEmpty(to)
+		}
+		l.endTurn()
+		if err != nil {
+			return nil, err
+		}
+	}
+	if err := l.usable(); err != nil {
+		return nil, err
+	}
+	first, err := l.keepFloor(to)
+	if err != nil {
+		return nil, err
+	}
+	l.takeTurn()
+	doomed, err = l.moveStart(to, first)
+	l.endTurn()
+	if len(doomed) > 0 {
+		l.dropFloors()
+	}
+	return doomed, err
 }
 
 // remembered is how far the log could be deleted, at most to an offset, without a new snapshot of its
@@ -149,32 +177,26 @@ func (c *core) emptyRoll(end model.Offset) *group {
 	return g
 }
 
-// moveStart makes a new log start durable, and takes the segments below it out of the log; the caller, who
-// has the turn, deletes their files.
-func (l *Log) moveStart(to model.Offset, empty bool) (doomed []*segment, err error) {
+// moveStart makes a new log start durable, and takes the segments below first, none if that is nil, out of the log. The
+// caller, who has turn and upkeep, deletes their files.
+func (l *Log) moveStart(to model.Offset, first *segment) (doomed []*segment, err error) {
 	if err := l.usable(); err != nil {
 		return nil, err
 	}
 	if end := l.DurableEnd(); to > end {
 		return nil, fmt.Errorf("%s: %w: cannot delete up to %d, the durable end is %d", l.tp, ErrOutOfRange, to, end)
 	}
-	if empty {
-		if err := l.rollEmpty(to); err != nil {
-			return nil, err
-		}
-	}
 	l.mu.Lock()
 	c := &l.core
 	seg, idle := c.active(), to <= c.start || len(c.segs) == 0
-	var base model.Offset
-	if !idle {
-		base = c.segs[c.below(to)].base
+	if first == nil && !idle {
+		first = c.segs[0]
 	}
 	l.mu.Unlock()
 	if idle {
 		return nil, nil
 	}
-	if err := l.persistStart(seg, base, to); err != nil {
+	if err := l.persistStart(seg, first.base, to); err != nil {
 		if !errors.Is(err, vfs.ErrNoSpace) {
 			l.fence(err)
 		}
@@ -182,20 +204,20 @@ func (l *Log) moveStart(to model.Offset, empty bool) (doomed []*segment, err err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return c.startAt(to, &l.startAt), nil
+	return c.startAt(to, first, &l.startAt), nil
 }
 
-// startAt moves the start in memory and returns the segments that lie wholly below it.
-func (c *core) startAt(to model.Offset, published *atomic.Int64) []*segment {
+// startAt moves the start in memory and returns the segments before first, which lie wholly below it.
+func (c *core) startAt(to model.Offset, first *segment, published *atomic.Int64) []*segment {
 	c.start, c.marks.clean = to, false
 	published.Store(int64(to))
 	c.epochs.TruncateFromStart(to)
 	c.txns.DropBefore(to)
-	n := c.below(to)
+	n := slices.Index(c.segs, first)
 	doomed := c.segs[:n:n]
 	if n > 0 {
 		c.index.deleted = true
-		c.segs = append([]*segment(nil), c.segs[n:]...)
+		c.segs = slices.Clone(c.segs[n:])
 	}
 	return doomed
 }

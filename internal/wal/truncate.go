@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"chronik/internal/model"
+	"chronik/internal/vfs"
 )
 
 // Truncate cuts the log back so that it ends at to, or before it where to lies inside of a batch. Appends
@@ -44,7 +45,7 @@ func (l *Log) restartAt(at model.Offset) error {
 	if err := l.leaveJournal(); err != nil {
 		return err
 	}
-	return l.restart(at)
+	return l.restart(at, false)
 }
 
 // shorten changes the log with nothing queued or on its way, and no append let in.
@@ -123,7 +124,10 @@ func (l *Log) cut(to model.Offset) error {
 		return err
 	}
 	if start := l.Start(); at.offset < start { // the batch at the cut holds the log start, too
-		return l.restart(start)
+		if err := l.cutProducersTo(at.offset); err != nil {
+			return err
+		}
+		return l.restart(start, true)
 	}
 	l.generation.Add(1)
 	l.mu.Lock()
@@ -208,6 +212,7 @@ func (c *core) cutTo(seg *segment, at cutPoint) (doomed []*segment) {
 
 // removeSegments deletes segment files, newest first, durably. Readers that hold one read on.
 func (l *Log) removeSegments(segs []*segment) error {
+	l.dropFloors()
 	if len(segs) == 0 {
 		return nil
 	}
@@ -221,8 +226,9 @@ func (l *Log) removeSegments(segs []*segment) error {
 }
 
 // restart empties the log and has it begin at an offset. The new segment says that those before it are
-// leftovers, so that a crash before they are removed brings nothing back.
-func (l *Log) restart(at model.Offset) error {
+// leftovers, so that a crash before they are removed brings nothing back. remember says that its producers are those of the new
+// beginning.
+func (l *Log) restart(at model.Offset, remember bool) error {
 	l.generation.Add(1)
 	l.mu.Lock()
 	c := &l.core
@@ -232,9 +238,20 @@ func (l *Log) restart(at model.Offset) error {
 	fresh.epoch, fresh.plan.used, fresh.failure = epoch, number, c.failure
 	fresh.start, fresh.visible, fresh.synced, fresh.written, fresh.end = at, at, at, at, at
 	fresh.index.count, fresh.index.broken = c.index.count, c.index.broken
+	fresh.floors = c.floors
+	if remember {
+		fresh.producers = c.producers
+	}
 	l.mu.Unlock()
 	if err := l.dropSnapshots(have); err != nil {
 		return err
+	}
+	if fresh.producers.Len() > 0 {
+		err := l.writeFloor(number+1, fresh.producers.AppendSnapshot(nil, at))
+		if err != nil && !errors.Is(err, vfs.ErrNoSpace) {
+			return err
+		}
+		fresh.floors = l.core.floors
 	}
 	g := newGroup()
 	g.roll, g.first, g.base, g.end, g.before = true, true, at, at, plan{used: number}

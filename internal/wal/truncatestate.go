@@ -10,32 +10,30 @@ import (
 )
 
 // cutProducers takes the producer state back to the log's new end: by its own means if it can, else from
-// the last snapshot before, and the log (L6). The snapshot files, which may know what was cut off, follow.
+// the last state before that is known, and the log (L6). The snapshot files, which may know what was cut off, follow.
 func (l *Log) cutProducers(end model.Offset) error {
-	l.mu.Lock()
-	done := l.core.producers.TruncateTo(end)
-	segs := append([]*segment(nil), l.core.segs...)
-	start := segs[0].base
-	l.mu.Unlock()
-	if done {
-		return l.cutSnapshots()
-	}
-	scratch := newCore(Config{})
-	scratch.segs = segs
-	known := [stateKinds]model.Offset{end, start, end}
-	if p, at, ok := l.filedProducers(end); ok && at >= start {
-		scratch.producers, known[stateProducers] = p, at
-	} else if p, at, ok := l.markedProducers(segs, end); ok {
-		scratch.producers, known[stateProducers] = p, max(start, at)
-	}
-	if err := l.replayFrom(&scratch, known[stateProducers], end, &known); err != nil {
+	if err := l.cutProducersTo(end); err != nil {
 		return err
 	}
-	scratch.producers.Settle(end)
-	l.mu.Lock()
-	l.core.producers = scratch.producers
-	l.mu.Unlock()
 	return l.cutSnapshots()
+}
+
+func (l *Log) cutProducersTo(end model.Offset) error {
+	l.mu.Lock()
+	done := l.core.producers.TruncateTo(end)
+	segs := slices.Clone(l.core.segs)
+	l.mu.Unlock()
+	if done {
+		return nil
+	}
+	state, err := l.producersAt(segs, end)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	l.core.producers = state
+	l.mu.Unlock()
+	return nil
 }
 
 // filedProducers reads the producer state from its file, if it is one of end or before.

@@ -1,0 +1,152 @@
+package wal
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"chronik/internal/model"
+	"chronik/internal/vfs"
+	"chronik/internal/wal/producer"
+)
+
+// A floor is a snapshot of the producers as of the first offset of a segment, in a file of its own. The marks and the
+// producers' file tell of the log's end: of a replica that follows, that end may be cut off, down to the log start, and then
+// they tell too much. The state is rebuilt from the newest floor below the cut, and the log from there on (L6). So before the
+// batches below a segment are deleted, of which it could be rebuilt until then, that segment gets its floor: a
+// producer outlives its batches (T1).
+//
+// A floor stays true as long as its segment exists, because what lies below is never changed, and segment numbers are
+// given once. A leftover means nothing.
+
+// floorPrefix begins the names of floors; the number of the segment follows.
+const floorPrefix = producer.FileName + "_"
+
+func floorName(number int64) string {
+	return fmt.Sprintf("%s%0*d", floorPrefix, numberDigits, number)
+}
+
+// parseFloorName is the inverse of floorName; false for any other name.
+func parseFloorName(name string) (number int64, ok bool) {
+	digits, ok := strings.CutPrefix(name, floorPrefix)
+	if !ok {
+		return 0, false
+	}
+	number, err := strconv.ParseInt(digits, 10, 64)
+	return number, err == nil && number >= 0 && floorName(number) == name
+}
+
+// keepFloor gives the first segment that a deletion up to an offset leaves its floor, and returns it; nil if no segment goes.
+// It reads what is about to go, if it must, and therefore needs the upkeep only: appends go on. What it finds out late,
+// namely that more segments lie below that offset by now, waits for the next deletion.
+func (l *Log) keepFloor(to model.Offset) (first *segment, err error) {
+	l.mu.Lock()
+	c := &l.core
+	n := c.below(to)
+	if n == 0 {
+		l.mu.Unlock()
+		return nil, nil
+	}
+	first = c.segs[n]
+	gone := slices.Clone(c.segs[:n]) // sealed: they do not change
+	done := to <= c.start || c.producers.Len() == 0 || slices.Contains(c.floors, first.number)
+	l.mu.Unlock()
+	if done {
+		return first, nil
+	}
+	state, err := l.producersAt(gone, first.base)
+	if errors.Is(err, ErrCorrupt) {
+		return first, nil // nobody knows any more
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: learning of the producers below %d: %w", l.tp, first.base, err)
+	}
+	if state.Len() == 0 {
+		return first, nil
+	}
+	state.Replicated(first.base) // what is deleted was
+	err = l.writeFloor(first.number, state.AppendSnapshot(nil, first.base))
+	if errors.Is(err, vfs.ErrNoSpace) {
+		return first, nil // a full disk must be emptied (E3), even if a truncation forgets then
+	}
+	return first, err
+}
+
+func (l *Log) writeFloor(number int64, body []byte) error {
+	if err := l.replaceFile(floorName(number), body); err != nil {
+		return fmt.Errorf("writing %s of %s: %w", floorName(number), l.tp, err)
+	}
+	l.mu.Lock()
+	l.core.floors = append(l.core.floors, number)
+	l.mu.Unlock()
+	return nil
+}
+
+// dropFloors removes the floors of segments that are gone. One that stays behind is found at the next open.
+func (l *Log) dropFloors() {
+	l.mu.Lock()
+	c := &l.core
+	var stray []int64
+	c.floors = slices.DeleteFunc(c.floors, func(number int64) bool {
+		gone := !slices.ContainsFunc(c.segs, func(s *segment) bool { return s.number == number })
+		if gone {
+			stray = append(stray, number)
+		}
+		return gone
+	})
+	l.mu.Unlock()
+	for _, number := range stray {
+		_ = l.fs.RemoveAll(l.path(floorName(number)))
+	}
+}
+
+// producersAt works out the producers as of an offset from the newest state at or below that is known, and the log
+// from there on, which is that of segs.
+func (l *Log) producersAt(segs []*segment, end model.Offset) (producer.State, error) {
+	scratch := newCore(Config{})
+	scratch.segs = segs
+	known := [stateKinds]model.Offset{end, segs[0].base, end}
+	if p, at, ok := l.knownProducers(segs, end); ok && at >= segs[0].base {
+		scratch.producers, known[stateProducers] = p, at
+	}
+	if err := l.replayFrom(&scratch, known[stateProducers], end, &known); err != nil {
+		return producer.State{}, err
+	}
+	scratch.producers.Settle(end)
+	return scratch.producers, nil
+}
+
+// knownProducers finds the newest state of the producers as of end or before: in their file, in a mark, or in a floor.
+func (l *Log) knownProducers(segs []*segment, end model.Offset) (p producer.State, at model.Offset, ok bool) {
+	p, at, ok = l.filedProducers(end)
+	if m, markedAt, marked := l.markedProducers(segs, end); marked && (!ok || markedAt > at) {
+		p, at, ok = m, markedAt, true
+	}
+	for _, s := range slices.Backward(segs) {
+		if ok && s.base <= at {
+			break
+		}
+		if f, floored := l.floorOf(s); floored && s.base <= end {
+			return f, s.base, true
+		}
+	}
+	return p, at, ok
+}
+
+// floorOf reads a segment's floor, if it has one.
+func (l *Log) floorOf(s *segment) (producer.State, bool) {
+	l.mu.Lock()
+	there := slices.Contains(l.core.floors, s.number)
+	l.mu.Unlock()
+	if !there {
+		return producer.State{}, false
+	}
+	body, err := vfs.ReadFile(l.fs, l.path(floorName(s.number)))
+	if err != nil {
+		return producer.State{}, false
+	}
+	p, at, err := producer.LoadSnapshot(body)
+	return p, err == nil && at == s.base
+}
