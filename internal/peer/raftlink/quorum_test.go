@@ -3,6 +3,7 @@ package raftlink
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -50,9 +51,11 @@ func (b *box) close() {
 	b.com.Close()
 }
 
-func (b *box) set(value string) error {
+func (b *box) set(value string) error { return b.put("k", value) }
+
+func (b *box) put(key, value string) error {
 	_, err := b.Propose(b.t.Context(), func(*image.Image) ([]*command.Command, error) {
-		return []*command.Command{command.ClusterConfig(command.Values(map[string]string{"k": value}), nil)}, nil
+		return []*command.Command{command.ClusterConfig(command.Values(map[string]string{key: value}), nil)}, nil
 	})
 	return err
 }
@@ -85,8 +88,8 @@ func (b *box) has(value string) {
 	b.t.Fatalf("node %d has %q, not %q", b.self.Node, b.Images().Load().ClusterConfigs()["k"], value)
 }
 
-// TestQuorum: three replicas over real links elect, replicate, lose their leader, take it back, and bring it up to date with a snapshot.
-func TestQuorum(t *testing.T) {
+// three has three voters agree on a value "a".
+func three(t *testing.T, test func(t *testing.T, n *memnet.Network, boxes []*box)) {
 	synctest.Test(t, func(t *testing.T) {
 		n := memnet.New()
 		boxes := []*box{newBox(t, n, 1, true), newBox(t, n, 2, false), newBox(t, n, 3, false)}
@@ -116,6 +119,13 @@ func TestQuorum(t *testing.T) {
 		for _, b := range boxes {
 			b.has("a")
 		}
+		test(t, n, boxes)
+	})
+}
+
+// TestQuorum: three replicas over real links elect, replicate, lose their leader, take it back, and bring it up to date with a snapshot.
+func TestQuorum(t *testing.T) {
+	three(t, func(t *testing.T, n *memnet.Network, boxes []*box) {
 		n.Partition("n1", "n2")
 		n.Partition("n1", "n3")
 		began := time.Now()
@@ -138,4 +148,75 @@ func TestQuorum(t *testing.T) {
 			t.Errorf("node %d leads, node %d did: who came back has disturbed it", got.self.Node, next.self.Node)
 		}
 	})
+}
+
+// TestQuorumLargeSnapshot: a replica that was away for long gets a snapshot that is larger than any frame. While it is on its way the others decide
+// as before (R8), and if the link breaks in the middle, the replica keeps what it had and gets all of it later.
+func TestQuorumLargeSnapshot(t *testing.T) {
+	three(t, func(t *testing.T, n *memnet.Network, boxes []*box) {
+		away := func(gone bool) {
+			for _, other := range []string{"n1", "n2"} {
+				if gone {
+					n.Partition("n3", other)
+				} else {
+					n.Heal("n3", other)
+				}
+			}
+		}
+		away(true)
+		const values, valueBytes = 6, 7 << 20
+		for i := range values {
+			if err := boxes[0].put(fmt.Sprint("large", i), strings.Repeat(fmt.Sprint(i), valueBytes)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i := range 30 { // behind the snapshot, and beyond what is kept
+			if err := boxes[0].set(fmt.Sprint(i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		n.SetDelay(10 * time.Millisecond)
+		var slowest time.Duration
+		during := func(d time.Duration) {
+			for end := time.Now().Add(d); time.Now().Before(end); {
+				began := time.Now()
+				if err := boxes[0].set("during"); err != nil {
+					t.Error(err)
+				}
+				slowest = max(slowest, time.Since(began))
+			}
+		}
+		away(false)
+		for boxes[2].end.arriving() == 0 {
+			during(time.Millisecond)
+		}
+		during(60 * time.Millisecond)
+		if boxes[2].end.arriving() == 0 {
+			t.Fatal("it has arrived already: this shows nothing")
+		}
+		away(true)
+		during(time.Second)
+		boxes[2].has("a")
+		away(false)
+		boxes[2].has("during")
+		for i := range values {
+			if got := boxes[2].Images().Load().ClusterConfigs()[fmt.Sprint("large", i)]; len(got) != valueBytes {
+				t.Errorf("value %d has %d bytes", i, len(got))
+			}
+		}
+		if got := leader(t, boxes...); got != boxes[0] {
+			t.Errorf("node %d leads now", got.self.Node)
+		}
+		t.Logf("the slowest decision took %v at 10 ms each way", slowest)
+		if slowest > 100*time.Millisecond {
+			t.Error("the snapshot has held up a decision")
+		}
+	})
+}
+
+// arriving is how many snapshots are on their way to a replica.
+func (e *end) arriving() int {
+	e.Transport.mu.Lock()
+	defer e.Transport.mu.Unlock()
+	return e.getting
 }
