@@ -3,15 +3,13 @@ package chaos
 import (
 	"context"
 	"flag"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"chronik/internal/verify"
 	"chronik/test/chaos/rig"
-	"chronik/test/ledger"
 )
 
 var rounds = flag.Int("chaos.rounds", 0, "how often the faults are repeated; 0 leaves all of this out")
@@ -25,108 +23,130 @@ func begin(t *testing.T) {
 }
 
 const (
-	exactTopic = "exact" // idempotent producers, acks=-1: exactly once and in order
-	plainTopic = "plain" // acks=-1 without idempotence: at least once
-	partitions = 3       // one led by each node
-	window     = 20      // unanswered records of each producer: load that leaves the machine time for the servers
-	patience   = 30 * time.Second
+	partitions = 3                // one led by each node
+	patience   = 30 * time.Second // until anything that should happen is taken for failed
 )
 
 // twoOfThree are the keys of a cluster that acknowledges what is on two disks.
-var twoOfThree = map[string]string{"min.insync.replicas": "2", "default.replication.factor": "3"}
+var twoOfThree = map[string]string{"min.insync.replicas": "2"}
 
-// load is clients at work on a cluster: producers, a consumer, and the probes by which times are measured.
+// load is clients at work on a cluster: idempotent and plain producers, and consumers.
 type load struct {
-	c            *rig.Cluster
-	admin        *kgo.Client
-	exact, plain *ledger.Ledger
-	probes       []*probe
-
-	writers []*kgo.Client
-	stop    context.CancelFunc
-	done    sync.WaitGroup
+	*verify.Run
+	c     *rig.Cluster
+	admin *kgo.Client
 }
 
-// start makes the topics and puts the clients to work.
-func start(t *testing.T, c *rig.Cluster) *load {
+// start waits until the cluster is whole and puts the clients to work. All write with acks=-1, unless the options say else.
+func start(t *testing.T, c *rig.Cluster, opts verify.Options) *load {
 	t.Helper()
-	l := &load{c: c, admin: c.Client(), exact: ledger.New(exactTopic, nil), plain: ledger.New(plainTopic, nil)}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	l := &load{c: c, admin: c.Client()}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
-	if err := rig.AwaitVoters(ctx, l.admin, min(3, len(c.Nodes))); err != nil {
+	if err := rig.AwaitVoters(ctx, l.admin, len(c.Nodes)); err != nil {
 		t.Fatal(err)
 	}
-	for _, topic := range []string{exactTopic, plainTopic, probeTopic} {
-		if _, err := kadm.NewClient(l.admin).CreateTopic(ctx, partitions, 3, nil, topic); err != nil {
-			t.Fatalf("creating %s: %v", topic, err)
+	opts.Brokers, opts.Topic, opts.Partitions, opts.Replication = c.Brokers(), "chaos", partitions, 3
+	opts.RequestTimeout, opts.Client = rig.RequestTime, c.ClientOptions()
+	if opts.Producers == nil {
+		opts.Producers = []verify.Producer{verify.Idempotent, verify.Idempotent, verify.Plain, verify.OneByOne}
+	}
+	var err error
+	if l.Run, err = verify.Start(ctx, opts); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if l.Run != nil { // the test gave up
+			gone, cancel := context.WithCancel(context.Background())
+			cancel()
+			_, _ = l.Run.Stop(gone)
 		}
-		if err := rig.AwaitISR(ctx, l.admin, topic, 3); err != nil {
+	})
+	l.settle(ctx, t)
+	// All partitions have begun when each has taken a write.
+	for p := range int32(partitions) {
+		if _, err := l.Await(ctx, p, time.Now()); err != nil {
 			t.Fatal(err)
 		}
-	}
-	working, stop := context.WithCancel(context.WithoutCancel(t.Context()))
-	l.stop = stop
-	t.Cleanup(stop)
-	sticky := kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil))
-	l.writers = []*kgo.Client{c.Client(sticky), c.Client(sticky, kgo.DisableIdempotentWrite())}
-	for i, lg := range []*ledger.Ledger{l.exact, l.plain} {
-		l.done.Go(func() { lg.Produce(working, l.writers[i], window) })
-		l.done.Go(func() { consume(working, c, lg) })
-	}
-	for p := range int32(partitions) {
-		pr := newProbe(c, p)
-		l.probes = append(l.probes, pr)
-		l.done.Go(func() { pr.run(working) })
 	}
 	return l
 }
 
-// consume shows the ledger what a consumer is given while the faults happen.
-func consume(ctx context.Context, c *rig.Cluster, lg *ledger.Ledger) {
-	cl, err := kgo.NewClient(c.Options(kgo.ConsumeTopics(lg.Topic()), kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()))...)
-	if err != nil {
-		c.T.Errorf("a consumer of %s: %v", lg.Topic(), err)
-		return
+// settle waits until the cluster is whole: every replica in sync, and each node the leader of what it should lead.
+func (l *load) settle(ctx context.Context, t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, 2*patience)
+	defer cancel()
+	if err := rig.AwaitVoters(ctx, l.admin, len(l.c.Nodes)); err != nil {
+		t.Fatal(err)
 	}
-	defer cl.Close()
-	for ctx.Err() == nil {
-		cl.PollFetches(ctx).EachRecord(func(r *kgo.Record) { lg.Show(ledger.Place{Partition: r.Partition, Offset: r.Offset}, r.Value) })
+	if err := rig.AwaitISR(ctx, l.admin, l.Topic(), 3); err != nil {
+		t.Fatal(err)
+	}
+	if err := rig.AwaitPreferred(ctx, l.admin, l.Topic()); err != nil {
+		t.Fatal(err)
 	}
 }
 
-// finish stops the clients, waits for what is under way and holds everything against what was acknowledged.
-func (l *load) finish(t *testing.T) {
+// quorum is who leads the metadata.
+func (l *load) quorum(ctx context.Context, t *testing.T) rig.Quorum {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
-	defer cancel()
-	l.stop()
-	l.done.Wait()
-	for _, w := range l.writers {
-		if err := w.Flush(ctx); err != nil {
-			t.Errorf("the producers do not come to an end: %v", err)
+	q, err := rig.AskQuorum(ctx, l.admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return q
+}
+
+// led lists the partitions that a node leads.
+func (l *load) led(ctx context.Context, t *testing.T, n *rig.Node) []int32 {
+	t.Helper()
+	parts, err := rig.Partitions(ctx, l.admin, l.Topic())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []int32
+	for i, p := range parts {
+		if p.Leader == n.ID {
+			out = append(out, int32(i))
 		}
 	}
-	for lg, rule := range map[*ledger.Ledger]ledger.Rule{l.exact: {ExactlyOnce: true}, l.plain: {}} {
-		contents, err := ledger.Read(ctx, func(opts ...kgo.Opt) (*kgo.Client, error) {
-			return kgo.NewClient(l.c.Options(opts...)...)
-		}, lg.Topic())
+	if len(out) == 0 {
+		t.Fatalf("node %d leads nothing: %+v", n.ID, parts)
+	}
+	return out
+}
+
+// carriedOn returns how long after a fault all of the partitions had taken a write again.
+func (l *load) carriedOn(ctx context.Context, t *testing.T, parts []int32, fault time.Time) time.Duration {
+	t.Helper()
+	longest := time.Duration(0)
+	for _, p := range parts {
+		g, err := l.Await(ctx, p, fault)
 		if err != nil {
-			t.Errorf("reading everything: %v", err)
-			continue
+			t.Fatal(err)
 		}
-		broken := lg.Audit(contents, rule)
-		for i, err := range broken {
-			if i == 20 {
-				t.Errorf("and %d more", len(broken)-i)
-				break
-			}
-			t.Error(err)
-		}
-		refused := 0
-		for _, r := range lg.Refused() {
-			refused += r.Times
-			t.Logf("%s: %d records were given up: %v", lg.Topic(), r.Times, r.Err)
-		}
-		t.Logf("%s: %d records acknowledged, %d given up, %d promises broken", lg.Topic(), lg.Acked(), refused, len(broken))
+		longest = max(longest, g.To.Sub(fault))
 	}
+	return longest
+}
+
+// finish stops the clients and holds everything that they saw against what was promised.
+func (l *load) finish(t *testing.T) *verify.Report {
+	t.Helper()
+	l.settle(t.Context(), t)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*patience)
+	defer cancel()
+	run := l.Run
+	l.Run = nil
+	report, err := run.Stop(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !report.OK() {
+		t.Error(report)
+	} else {
+		t.Log(report)
+	}
+	return report
 }
