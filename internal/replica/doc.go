@@ -18,6 +18,13 @@
 //	follow.go, receive.go     what leaders' streams bring: appended without a copy; logs that have to be cut
 //	ticks.go, jobs.go         time for those that wait for it; what waits for the disk
 //	deadlines.go              how long producers wait
+//	deletion.go               DeleteRecords, which waits for the others
+//	losses.go, recovered.go   what recovery cut off, remembered until the controller knows (L2)
+//
+// # Several data directories
+//
+// A partition lies in one of them: where its directory was found, or, if it is new, where the fewest are (disks.go). A directory that fails takes its
+// own partitions out of use (diskfailure.go). A replica moves to another one by a copy of its log (move.go, suspend.go).
 //
 // Everything that is appended goes through the member, and says where the log must end (wal.Append.ExpectEnd): an append that was undone is
 // known before another one takes its place, here and in the follower's log (R2).

@@ -27,6 +27,7 @@ type Options struct {
 	FS     vfs.FS            // nil: an empty crashfs
 	Kafka  map[string]string // broker keys
 	NodeID string            // empty: the default
+	Dirs   string            // data directories; empty: /data
 }
 
 // Broker is a running node.
@@ -75,6 +76,9 @@ func (b *Broker) Env() node.Env {
 func Settings(t testing.TB, o Options) *config.Server {
 	t.Helper()
 	flags := map[string]string{"bind-addr": Host, "data-dir": "/data"}
+	if o.Dirs != "" {
+		flags["data-dir"] = o.Dirs
+	}
 	if o.NodeID != "" {
 		flags["node-id"] = o.NodeID
 	}
