@@ -6,6 +6,7 @@ import (
 	"chronik/internal/record"
 	"chronik/internal/record/compress"
 	"chronik/internal/replica"
+	"chronik/internal/wal"
 	"chronik/internal/wire"
 )
 
@@ -47,10 +48,12 @@ func (b *Broker) produce(req *server.Request, slot *server.Slot) {
 				p.refuse(&out[i], err)
 				continue
 			}
-			b.append(p, req, r, topic.Partitions[i].Records, &out[i], nowMs)
+			if !b.append(p, req, r, topic.Partitions[i].Records, &out[i], nowMs) {
+				return
+			}
 		}
 	}
-	if in.Acks == -1 && p.open.Load() > 1 {
+	if in.Acks == -1 && p.deadlines == nil && p.open.Load() > 1 {
 		p.limit(b.Replicas.Deadlines(), req.Received)
 	}
 	p.settle() // the share that this call held
@@ -84,8 +87,8 @@ func (b *Broker) target(topic string, id model.TopicID, partition int32) (*repli
 }
 
 // append admits one partition's batch and places it in the log. What comes of it is told to the partition's
-// waiter, or here if it was refused.
-func (b *Broker) append(p *producing, req *server.Request, r *replica.Replica, records []byte, out *wire.ProduceResponsePartition, nowMs int64) {
+// waiter, or here if it was refused. False: the request was answered meanwhile, and must not be touched any more.
+func (b *Broker) append(p *producing, req *server.Request, r *replica.Replica, records []byte, out *wire.ProduceResponsePartition, nowMs int64) bool {
 	policy := r.Policy()
 	batch, err := policy.Admit(records, nowMs)
 	if err == nil {
@@ -93,20 +96,30 @@ func (b *Broker) append(p *producing, req *server.Request, r *replica.Replica, r
 	}
 	if err != nil {
 		p.refuse(out, err)
-		return
+		return true
 	}
 	if policy.LogAppendTime {
 		out.LogAppendTimeMs = batch.MaxTimestamp()
 	}
 	w := p.waiter(out)
-	placed, err := r.Append(replica.Append{Batch: batch, Owner: req.Frame, Acks: p.in.Acks, Waiter: w, Inline: p.inline})
+	a := replica.Append{Batch: batch, Owner: req.Frame, Acks: p.in.Acks, Waiter: w, Inline: p.inline}
+	var placed wal.Appended
+	if p.inline && p.in.Acks == -1 {
+		var here bool
+		if placed, here, err = p.appendInTime(r, a, b.Replicas.Deadlines(), req.Received); !here {
+			return false
+		}
+	} else {
+		placed, err = r.Append(a)
+	}
 	if err != nil {
 		p.refuse(out, err)
 		w.told.Store(true)
 		p.open.Add(-1) // the log keeps no waiter of a batch that it refused
-		return
+		return true
 	}
 	out.BaseOffset, out.LogStartOffset = placed.BaseOffset, placed.LogStart
+	return true
 }
 
 // admitVersion refuses what the version of the request could not have meant.

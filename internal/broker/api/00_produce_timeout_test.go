@@ -27,6 +27,8 @@ func TestProduceTimeout(t *testing.T) {
 		want       *kerr.Error // of partition 0, whose disk hangs
 	}{
 		{"acks=-1", -1, 2, 2000, 2 * time.Second, kerr.RequestTimedOut},
+		{"acks=-1, alone on its connection", -1, 1, 2000, 2 * time.Second, kerr.RequestTimedOut},
+		{"no time at all, alone", -1, 1, 0, 0, kerr.RequestTimedOut},
 		{"no time at all", -1, 2, 0, 0, kerr.RequestTimedOut},
 		{"acks=1", 1, 2, 2000, 10 * time.Second, nil},
 	} {

@@ -13,6 +13,7 @@ import (
 	"chronik/internal/model"
 	"chronik/internal/record"
 	"chronik/internal/replica"
+	"chronik/internal/wal"
 	"chronik/internal/wire"
 )
 
@@ -31,10 +32,18 @@ type producing struct {
 	open     atomic.Int32
 	inline   bool // the commit may be done here: one partition, and the client sends nothing before the answer
 
+	caller atomic.Int32 // where whoever handles the request is, while it has a deadline
+
 	deadlines *replica.Deadlines // that end it; nil: none
 	deadline  replica.Deadline
 	expired   bool // waiters may still be told, for nothing: the memory is not used again
 }
+
+const (
+	callerHere   = iota // it goes on with the request
+	callerHeldUp        // it is in the log, and perhaps waits for the disk
+	callerGone          // the request's time was over before it came back: it does not go on
+)
 
 var producings = sync.Pool{New: func() any { return new(producing) }}
 
@@ -44,6 +53,7 @@ const keepPartitions = 256
 // begin lays the response out: the log will hold pointers into it, so nothing of it grows later.
 func (p *producing) begin(slot *server.Slot) {
 	p.slot = slot
+	p.caller.Store(callerHere)
 	n := 0
 	for i := range p.in.Topics {
 		n += len(p.in.Topics[i].Partitions)
@@ -131,6 +141,17 @@ func (p *producing) limit(d *replica.Deadlines, received time.Time) {
 	d.Add(&p.deadline, received, time.Duration(p.in.TimeoutMs)*time.Millisecond)
 }
 
+// appendInTime appends a batch whose commit may be done here, and may wait for the disk for longer than the request has time. here is false
+// if the request was answered meanwhile: neither it nor p are the caller's any more.
+func (p *producing) appendInTime(r *replica.Replica, a replica.Append, d *replica.Deadlines, received time.Time) (placed wal.Appended, here bool, err error) {
+	a.Owner.Retain() // the end of the request lets go of it
+	defer a.Owner.Release()
+	p.caller.Store(callerHeldUp)
+	p.limit(d, received)
+	placed, err = r.Append(a)
+	return placed, p.caller.CompareAndSwap(callerHeldUp, callerHere), err
+}
+
 // expire answers for the partitions whose time is over. What is in the log stays there, and may be acknowledged to a retry.
 func (p *producing) expire() {
 	p.expired = true
@@ -140,6 +161,10 @@ func (p *producing) expire() {
 			w.out.ErrorCode, w.out.ErrorMessage = Code(errProduceTimeout), message(errProduceTimeout)
 			shares++
 		}
+	}
+	if shares > deadlineShare && p.caller.CompareAndSwap(callerHeldUp, callerGone) {
+		p.slot.Detach()
+		shares++ // its own
 	}
 	if p.open.Add(-shares) == 0 {
 		p.answer()

@@ -84,6 +84,15 @@ func (q *queue) handled() {
 	q.mu.Unlock()
 }
 
+// detach lets a slot whose handler has not returned be written by others.
+func (q *queue) detach(s *Slot) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.inline == s {
+		q.inline = nil
+	}
+}
+
 // abandon completes slot seq, whose handler panicked, if that has not been done.
 func (q *queue) abandon(seq uint64, reason error) {
 	q.mu.Lock()

@@ -95,6 +95,10 @@ func (s *Slot) Close(reason error) {
 	s.complete(reply{reason: reason})
 }
 
+// Detach says that the slot is about to be completed by somebody else than its handler, who is held up and may not return for long:
+// the reply does not wait for that. The handler must not use the request or the slot any more. It is called before the slot is completed.
+func (s *Slot) Detach() { s.conn.queue.detach(s) }
+
 func (s *Slot) complete(r reply) {
 	c := s.conn
 	if c == nil {
