@@ -23,11 +23,17 @@ const secret = "sixteen bytes at least"
 // world is a few brokers on a network in memory.
 type world struct {
 	t       *testing.T
-	net     *memnet.Network
+	net     *network
 	brokers map[model.BrokerID]*broker
 
 	mu     sync.Mutex
 	leader model.BrokerID // as all of them know it
+}
+
+// network is one in memory that can also swallow everything.
+type network struct {
+	*memnet.Network
+	vanishing
 }
 
 // broker is one of them: what it answers with, and its own client.
@@ -45,7 +51,7 @@ type broker struct {
 }
 
 func newWorld(t *testing.T, n int) *world {
-	w := &world{t: t, net: memnet.New(), brokers: make(map[model.BrokerID]*broker), leader: model.NoBroker}
+	w := &world{t: t, net: &network{Network: memnet.New()}, brokers: make(map[model.BrokerID]*broker), leader: model.NoBroker}
 	for i := range n {
 		w.start(model.BrokerID(i+1), config(model.BrokerID(i+1)))
 	}
@@ -94,7 +100,7 @@ func (w *world) start(id model.BrokerID, cfg link.Config) *broker {
 }
 
 func (w *world) dial(from model.BrokerID) func(context.Context, string) (net.Conn, error) {
-	return func(ctx context.Context, to string) (net.Conn, error) { return w.net.Dial(ctx, host(from), to) }
+	return w.net.dial(host(from), func(ctx context.Context, to string) (net.Conn, error) { return w.net.Dial(ctx, host(from), to) })
 }
 
 func (w *world) voters() []model.BrokerID { return []model.BrokerID{3, 1, 2} }

@@ -30,6 +30,7 @@ type cluster struct {
 	followers []*follower
 	stop      context.CancelFunc
 	done      sync.WaitGroup
+	mute      atomic.Bool // the network swallows everything
 }
 
 // follower is a follower broker.
@@ -92,6 +93,10 @@ func (c *cluster) start() {
 		dialer := link.NewDialer(link.DialerOptions{
 			Config: linkConfig(f.id), Role: link.Replication, Node: leaderNode, Address: leaderAddr, Owner: f.receiver, Seed: uint64(f.id),
 			Dial: func(ctx context.Context, address string) (net.Conn, error) {
+				if c.mute.Load() {
+					<-ctx.Done()
+					return nil, context.Cause(ctx)
+				}
 				return c.network.Dial(ctx, host(f.id), address)
 			},
 		})
@@ -122,6 +127,12 @@ func (c *cluster) tick(ctx context.Context) {
 			l.do(func() { l.core.Tick(time.Now()) })
 		}
 	}
+}
+
+// silence has the network swallow everything, without a word, or be there again.
+func (c *cluster) silence(on bool) {
+	c.mute.Store(on)
+	c.network.SetDelay(map[bool]time.Duration{true: time.Hour}[on])
 }
 
 func (c *cluster) close() {

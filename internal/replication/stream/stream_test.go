@@ -87,6 +87,38 @@ func TestLinksAreCut(t *testing.T) {
 	})
 }
 
+// TestSilentNetwork: where everything is swallowed without a word, both ends know within the link's silence, busy or not, and records flow again
+// within a second of the network's return.
+func TestSilentNetwork(t *testing.T) {
+	for name, busy := range map[string]bool{"idle": false, "busy": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCluster(t, 3, 2)
+				c.start()
+				defer c.close()
+				c.settled(time.Second)
+				for round := range 10 {
+					time.Sleep(time.Second + time.Duration(round)*17*time.Millisecond)
+					for range map[bool]int{true: 20}[busy] {
+						c.leads[0].produce(1, 50<<10)
+					}
+					c.silence(true)
+					began := time.Now()
+					for c.leads[1].lostBy(2) == round || c.followers[0].follows[1].history().lost == round {
+						time.Sleep(time.Millisecond)
+					}
+					if took := time.Since(began); took > 600*time.Millisecond {
+						t.Errorf("both knew after %v", took)
+					}
+					time.Sleep(time.Duration(round) * 333 * time.Millisecond)
+					c.silence(false)
+					c.settled(time.Second)
+				}
+			})
+		})
+	}
+}
+
 // TestLinkLostIsToldOnce: to every partition that was subscribed, on both sides, and to no other.
 func TestLinkLostIsToldOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
