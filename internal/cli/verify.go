@@ -143,6 +143,9 @@ func (f *verifyFlags) run(ctx context.Context, s Streams) (*verify.Report, error
 	if err != nil {
 		return nil, err
 	}
+	if err := f.opts.Validate(); err != nil {
+		return nil, usageError{err}
+	}
 	f.opts.Logf = func(format string, args ...any) { _, _ = fmt.Fprintf(s.Err, format+"\n", args...) }
 	spill, err := f.spillFile()
 	if err != nil {

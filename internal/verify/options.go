@@ -56,7 +56,8 @@ type Options struct {
 	Logf        func(format string, args ...any)
 }
 
-func (o *Options) fill() error {
+// Validate sets what is left out, and reports everything that is wrong.
+func (o *Options) Validate() error {
 	o.Partitions = cmp.Or(o.Partitions, 3)
 	o.Replication = cmp.Or(o.Replication, -1)
 	o.Rate = cmp.Or(o.Rate, 1000)
@@ -74,10 +75,10 @@ func (o *Options) fill() error {
 	if o.Logf == nil {
 		o.Logf = func(string, ...any) {}
 	}
-	return o.validate()
+	return o.check()
 }
 
-func (o *Options) validate() error {
+func (o *Options) check() error {
 	var errs []error
 	bad := func(ok bool, format string, args ...any) {
 		if !ok {

@@ -40,7 +40,7 @@ type Run struct {
 
 // Start begins to write and to read. The run goes on until Stop, also if ctx ends.
 func Start(ctx context.Context, o Options) (*Run, error) {
-	if err := o.fill(); err != nil {
+	if err := o.Validate(); err != nil {
 		return nil, err
 	}
 	c, err := connect(&o)

@@ -80,6 +80,9 @@ func NewChecker(o Options) *Checker {
 
 // Add takes the next event. An error is about the history, which cannot have happened, or about the spill; not about what was tested.
 func (c *Checker) Add(e *Event) error {
+	if c.pages.err != nil {
+		return c.pages.err
+	}
 	c.now = e.Time
 	if e.Partition < 0 || e.Offset < -1 {
 		return fmt.Errorf("%s: partition %d, offset %d: neither may be negative", e.Kind, e.Partition, e.Offset)

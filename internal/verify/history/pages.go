@@ -69,6 +69,7 @@ func (p *pages) page(key pageKey, write bool) []byte {
 	}
 	if spilled {
 		if _, err := p.spill.ReadAt(pg.bytes, at); err != nil {
+			clear(pg.bytes)
 			p.fail(err)
 		}
 	} else {
