@@ -19,7 +19,7 @@ func (c *Controller) tick(ctx context.Context) {
 	case err != nil:
 		return
 	case !formed:
-		c.job(ctx, "making the metadata those of a cluster", controller.FormCluster)
+		c.job(ctx, "making the metadata those of a cluster", controller.FormCluster, nil)
 		return
 	}
 	im := c.opts.Log.Images().Load()
@@ -42,7 +42,7 @@ func (c *Controller) tick(ctx context.Context) {
 	}
 	c.mu.Unlock()
 	if len(expired) > 0 {
-		c.job(ctx, "fencing", func(in controller.Inputs) ([]*command.Command, error) { return c.fence(in, expired) })
+		c.fence(ctx, expired)
 	}
 	if elect {
 		c.jobIfAny(ctx, "electing leaders", controller.ElectLeaderless)
@@ -56,17 +56,21 @@ func (c *Controller) tick(ctx context.Context) {
 }
 
 // fence takes those out of service who have not been heard since.
-func (c *Controller) fence(in controller.Inputs, expired []model.BrokerID) ([]*command.Command, error) {
-	silent := slices.DeleteFunc(slices.Clone(expired), c.Live)
-	commands, err := controller.FenceNodes(in, silent...)
-	if len(commands) > 0 {
-		c.opts.Logger.Warn("nodes were not heard of for a session and are fenced: what they led moves to other replicas", "nodes", silent)
+func (c *Controller) fence(ctx context.Context, expired []model.BrokerID) {
+	var silent []model.BrokerID
+	decide := func(in controller.Inputs) ([]*command.Command, error) {
+		silent = slices.DeleteFunc(slices.Clone(expired), c.Live)
+		return controller.FenceNodes(in, silent...)
 	}
-	return commands, err
+	c.job(ctx, "fencing", decide, func() {
+		if len(silent) > 0 {
+			c.opts.Logger.Warn("nodes were not heard of for a session and are fenced: what they led moves to other replicas", "nodes", silent)
+		}
+	})
 }
 
-// job decides something in the background. While it is on its way it is not begun again.
-func (c *Controller) job(ctx context.Context, what string, decide decision) {
+// job decides something in the background, and does then when it is in force, if that is not nil. While it is on its way it is not begun again.
+func (c *Controller) job(ctx context.Context, what string, decide decision, then func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.busy[what] {
@@ -78,6 +82,9 @@ func (c *Controller) job(ctx context.Context, what string, decide decision) {
 		if err != nil && ctx.Err() == nil && !errors.Is(err, quorum.ErrNotController) && !errors.Is(err, quorum.ErrStopped) {
 			c.opts.Logger.Warn("the active controller could not do its duty; it is tried again", "what", what, "error", err)
 		}
+		if err == nil && then != nil {
+			then()
+		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		delete(c.busy, what)
@@ -88,6 +95,6 @@ func (c *Controller) job(ctx context.Context, what string, decide decision) {
 func (c *Controller) jobIfAny(ctx context.Context, what string, decide decision) {
 	commands, err := decide(c.Inputs(c.opts.Log.Images().Load()))
 	if len(commands) > 0 || err != nil {
-		c.job(ctx, what, decide)
+		c.job(ctx, what, decide, nil)
 	}
 }
