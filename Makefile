@@ -4,6 +4,7 @@ BIN := bin
 PACKAGES := ./...
 FUZZTIME ?= 30s
 SEEDS ?= 1000
+FIRST ?= 1
 
 .PHONY: help build test race lint fuzz sim powercut durability scale robustness chaos bench compare conformance cluster proto docs clean
 
@@ -27,8 +28,15 @@ lint: ## layers and house rules, then the linters
 fuzz: ## every fuzz target for FUZZTIME
 	FUZZTIME=$(FUZZTIME) ./test/fuzz.sh
 
-sim: ## crash simulation of the partition log, SEEDS of them; SEED=n replays one exactly
-	$(GO) test ./internal/wal -count=1 -v -timeout 60m -run Metamorphic -args $(if $(SEED),-wal.seed=$(SEED),-wal.seeds=$(SEEDS))
+sim: ## simulation of whole clusters, and of the partition log, SEEDS of each; SEED=n replays one cluster exactly, WALSEED=n one log
+ifdef WALSEED
+	$(GO) test ./internal/wal -count=1 -v -timeout 60m -run Metamorphic -args -wal.seed=$(WALSEED)
+else
+	$(GO) test ./internal/sim -count=1 -v -timeout 0 -run 'TestSim$$' -args $(if $(SEED),-sim.seed=$(SEED),-sim.seeds=$(SEEDS) -sim.first=$(FIRST))
+ifndef SEED
+	$(GO) test ./internal/wal -count=1 -v -timeout 60m -run Metamorphic -args -wal.seeds=$(SEEDS)
+endif
+endif
 
 powercut: ## power cuts of a whole node under real clients, SEEDS of them; SEED=n tells one story again
 	$(GO) test ./test/powercut -count=1 -v -timeout 60m -run TestPowerCut -args $(if $(SEED),-powercut.seed=$(SEED),-powercut.seeds=$(SEEDS))

@@ -108,9 +108,9 @@ func (a *authority) serve(req any, reply func(controlAnswer)) {
 	case heartbeatRequest:
 		a.heartbeat(m.heartbeat, reply)
 	case alterRequest:
-		m = a.w.bugs.change(a.image(), m)
 		var out controlAnswer
 		a.ask(func(in controller.Inputs) ([]*command.Command, error) {
+			m := a.w.bugs.change(in.Image, m)
 			commands, answers, err := controller.AlterPartition(in, m.leader, m.epoch, []controller.ISRChange{m.change})
 			if err == nil {
 				out.altered = answers[0]

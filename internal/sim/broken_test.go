@@ -10,31 +10,38 @@ import (
 // broken are rules that are broken on purpose. A simulator that finds nothing proves nothing: each must be found, and soon.
 var broken = []struct {
 	name  string
+	seed  uint64 // of a schedule that finds it
 	plant func(*bugs)
 }{
-	{"R2 a diverged follower is not cut", func(b *bugs) { b.skipTruncation = true }},
-	{"D1 the watermark is taken from the log ends", func(b *bugs) { b.watermarkFromEnd = true }},
-	{"D1 a follower acknowledges before its sync", func(b *bugs) { b.ackBeforeSync = true }},
-	{"R4 the eligible leader replicas are dropped", func(b *bugs) { b.dropELR = true }},
-	{"R3 there is no maximal ISR", func(b *bugs) { b.noMaximalISR = true }},
-	{"R1 an epoch is used again after a restart", func(b *bugs) { b.epochReuse = true }},
-	{"T1 a retry is answered before its original is committed", func(b *bugs) { b.earlyDuplicate = true }},
-	{"D5 an acknowledgement is bound to its offset only", func(b *bugs) { b.ackByOffset = true }},
-	{"R3 no leader epoch is fenced", func(b *bugs) { b.noEpochFence = true }},
-	{"L1 recovery syncs nothing", func(b *bugs) { b.noResync = true }},
-	{"L3 a stale tail stays in the file", func(b *bugs) { b.staleTail = true }},
-	{"M1 votes and acknowledgements leave before the sync", func(b *bugs) { b.quorum = quorum.Broken{SendBeforeSync: true} }},
-	{"M1 a leader speaks in a term that its disk does not know", func(b *bugs) { b.quorum = quorum.Broken{SendBeforeTerm: true} }},
+	{"R2 a diverged follower is not cut", 1, func(b *bugs) { b.skipTruncation = true }},
+	{"D1 the watermark is taken from the log ends", 1, func(b *bugs) { b.watermarkFromEnd = true }},
+	{"D1 a follower acknowledges before its sync", 1, func(b *bugs) { b.ackBeforeSync = true }},
+	{"R4 the eligible leader replicas are dropped", 1, func(b *bugs) { b.dropELR = true }},
+	{"R3 there is no maximal ISR", 1, func(b *bugs) { b.noMaximalISR = true }},
+	{"R1 an epoch is used again after a restart", 1, func(b *bugs) { b.epochReuse = true }},
+	{"T1 a retry is answered before its original is committed", 1, func(b *bugs) { b.earlyDuplicate = true }},
+	{"D5 an acknowledgement is bound to its offset only", 800, func(b *bugs) { b.ackByOffset = true }},
+	{"R3 no leader epoch is fenced", 88, func(b *bugs) { b.noEpochFence = true }},
+	{"L1 recovery syncs nothing", 17, func(b *bugs) { b.noResync = true }},
+	{"L3 a stale tail stays in the file", 10, func(b *bugs) { b.staleTail = true }},
+	{"M1 votes and acknowledgements leave before the sync", 4, func(b *bugs) { b.quorum = quorum.Broken{SendBeforeSync: true} }},
+	{"M1 a leader speaks in a term that its disk does not know", 164, func(b *bugs) { b.quorum = quorum.Broken{SendBeforeTerm: true} }},
 }
 
-// TestBrokenIsFound breaks one rule after the other.
+// TestBrokenIsFound breaks one rule after the other. The seed that is known to find it comes first; where the schedules have changed since, others are
+// tried. Found is a rule by which records would be lost or parted, not that the cluster stands still; and the same schedule must hold
+// without the bug.
 func TestBrokenIsFound(t *testing.T) {
 	const most = 1000
 	for _, b := range broken {
 		t.Run(strings.ReplaceAll(b.name, " ", "_"), func(t *testing.T) {
-			for seed := uint64(1); seed <= most; seed++ {
+			for n := range uint64(most + 1) {
+				seed := n
+				if n == 0 {
+					seed = b.seed
+				}
 				w := run(t, seed, func(w *world) { b.plant(&w.bugs) })
-				if w.failed == nil {
+				if w.failed == nil || w.failed.name == "progress" || w.failed.name == "end" {
 					continue
 				}
 				if right := run(t, seed, nil); right.failed != nil {

@@ -21,7 +21,7 @@ const office nodeID = 90
 func (w *world) cluster(size int) {
 	w.net.calm = weather{delay: 200 * time.Microsecond, jitter: time.Duration(1+w.rng.IntN(5)) * time.Millisecond / 2}
 	if w.one(2) {
-		w.net.calm.duplicate = 0.03
+		w.net.calm.duplicate, w.net.echo = 0.03, 0.3
 	}
 	w.logConfig = wal.DefaultConfig()
 	w.logConfig.SegmentBytes = int64(12<<10 + w.rng.IntN(32<<10))

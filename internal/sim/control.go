@@ -99,6 +99,11 @@ func (n *node) register() {
 			delete(n.disk.untold, partitionKey{c.Topic, c.Partition})
 		}
 		n.w.note(n.id, "is registered with epoch %d", int64(n.epoch))
+		for _, r := range n.replicas {
+			if r.follower != nil {
+				r.follower.Registered(n.epoch, n.now())
+			}
+		}
 		n.heartbeat()
 	})
 }

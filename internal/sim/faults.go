@@ -225,8 +225,14 @@ func (w *world) spared(n *node) bool {
 		p, other := t.Partitions[l.key.num], false
 		for _, id := range slices.Concat(p.ISR, p.ELR) {
 			o := w.nodes[id]
+			if o == n {
+				continue
+			}
+			if l.excused(id) {
+				return false // another loss that is not known yet
+			}
 			s := o.disk.shadow(l.key.id, l.key.num)
-			other = other || o != n && !l.excused(id) && !s.flipped && l.holds(s)
+			other = other || !s.flipped && l.holds(s)
 		}
 		if !other {
 			return false

@@ -38,15 +38,12 @@ func (w *world) quorumOK(n *node) bool {
 	if !w.quorate {
 		return true
 	}
-	if w.headedAt <= w.changedAt {
-		return false // a change of the quorum is sure to outlast a restart only when there was an election since
-	}
 	for _, o := range w.nodes[1:] {
 		if o.voter == nil || o.voter.acting == nil || o == n {
 			continue
 		}
 		s := o.voter.member.Status()
-		whole := len(s.Voters) == min(voters, len(w.nodes)-1) && len(s.Observers) == max(0, len(w.nodes)-1-voters)
+		whole := s.Settled && len(s.Voters) == min(voters, len(w.nodes)-1) && len(s.Observers) == max(0, len(w.nodes)-1-voters)
 		for _, r := range slices.Concat(s.Voters, s.Observers) {
 			whole = whole && r.CaughtUpEnough && r.Replica.Directory == w.nodes[r.Node].disk.id
 		}
@@ -63,5 +60,4 @@ func (w *world) heads(n *node, term uint64) {
 	}
 	w.terms[term] = who
 	w.stats[controllers]++
-	w.headedAt = w.now
 }

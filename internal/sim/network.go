@@ -37,7 +37,8 @@ type network struct {
 	w       *world
 	calm    weather // of directions without their own
 	special map[direction]weather
-	lost    int // messages
+	echo    float64 // probability that a call comes once more, much later
+	lost    int     // messages
 	twice   int
 	conns   []*conn
 }
@@ -142,7 +143,7 @@ func (c *conn) send(from nodeID, msg any) {
 	_, between := msg.(streamed)
 	if between && wt.duplicate > 0 && n.w.rng.Float64() < wt.duplicate { // an echo: late, and even from a connection that is no more
 		n.twice++
-		n.w.after(n.w.between(0, time.Second), func() {
+		n.w.after(n.w.between(0, 3*time.Second), func() {
 			if !n.weather(d).cut {
 				c.received(to, msg)
 			}

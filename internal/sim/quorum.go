@@ -250,7 +250,6 @@ func (v *voter) changeMembers() {
 		if _, _, err := v.member.ProposeChange(c); err == nil {
 			v.n.w.note(v.n.id, "changes the quorum for node %d: %d go, %d learn, %d vote", int64(n.id), int64(len(c.Remove)), int64(len(c.Learn)), int64(len(c.Promote)))
 			v.n.w.stats[memberships]++
-			v.n.w.changedAt = v.n.w.now
 		}
 		v.took()
 		return

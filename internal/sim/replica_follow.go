@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"time"
+
 	"chronik/internal/model"
 	"chronik/internal/record"
 	"chronik/internal/replication"
@@ -53,7 +55,11 @@ func (r *replica) follow() bool {
 	if a, ok := f.Ack(); ok {
 		did = true
 		if c := n.links[nodeID(leader)]; c != nil {
-			r.send(c, r.n.w.bugs.ack(a))
+			a = r.n.w.bugs.ack(a)
+			r.send(c, a)
+			if a.Own.Synced > r.book.end() {
+				r.daring, r.daringTo = a, nodeID(leader)
+			}
 		}
 	}
 	if c, ok := f.Credit(); ok {
@@ -68,6 +74,19 @@ func (r *replica) follow() bool {
 
 func (r *replica) send(c *conn, msg any) { c.send(r.n.id, streamed{r.id, r.num, msg}) }
 
+// echo has the last acknowledgement of what was not committed come to its leader again, some times, when it is not true any more (D5).
+func (r *replica) echo(cut model.Offset) {
+	a, to, w := r.daring, r.n.w.nodes[r.daringTo], r.n.w
+	if r.daringTo == 0 || a.Own.Synced <= cut || w.net.echo == 0 {
+		return
+	}
+	for range 60 {
+		w.after(w.between(0, 4*time.Second), func() {
+			to.guard(func() { to.fromFollower(r.n.id, streamed{r.id, r.num, a}) })()
+		})
+	}
+}
+
 // truncate cuts the log to where it parts from the leader's.
 func (r *replica) truncate(t replication.Truncate) {
 	n := r.n
@@ -76,6 +95,7 @@ func (r *replica) truncate(t replication.Truncate) {
 	if t.Committed && !n.w.unclean {
 		n.w.fail("R2", "%v is to cut committed records, from %d on, of %d", r, t.To, r.log.End())
 	}
+	r.echo(t.To)
 	if !r.n.w.bugs.skipTruncation {
 		cut := r.log.Truncate
 		if t.All {

@@ -19,11 +19,15 @@ func (w *world) call(from, to nodeID, req any, patience time.Duration, done func
 		}
 	}
 	w.after(patience, func() { finish(nil) })
-	w.net.send(from, to, func() {
+	ask := func() {
 		if e := w.endpoint(to); e != nil {
 			e.serve(from, req, func(answer any) {
 				w.net.send(to, from, func() { finish(answer) })
 			})
 		}
-	})
+	}
+	w.net.send(from, to, ask)
+	if w.net.echo > 0 && w.chance(w.net.echo) { // it lay about somewhere, and is heard when its time is over
+		w.after(w.between(0, 3*time.Second), func() { w.net.send(from, to, ask) })
+	}
 }

@@ -33,7 +33,7 @@ func TestSim(t *testing.T) {
 		}
 		return
 	}
-	budget := 40 * time.Second
+	budget := 25 * time.Second
 	if testing.Short() {
 		budget = 5 * time.Second
 	}

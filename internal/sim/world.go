@@ -31,8 +31,6 @@ type world struct {
 	office    *endpointFunc     // the controller, where there is no quorum
 	images    map[uint64]uint64 // index of the metadata -> hash of the image
 	terms     map[uint64]writer // term -> active controller
-	headedAt  time.Duration     // when the last one began
-	changedAt time.Duration     // when the last change of the quorum was proposed
 	static    map[string]string // broker keys
 	ledgers   map[partitionKey]*ledger
 	order     []*ledger // as they were made
