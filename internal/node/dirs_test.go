@@ -154,3 +154,48 @@ func TestADirectoryOfAnotherNode(t *testing.T) {
 		}
 	}
 }
+
+// TestADirectoryThatIsGone: its partitions are not begun anew, empty: they are offline until it is back, or somebody accepts the loss.
+func TestADirectoryThatIsGone(t *testing.T) {
+	fs := crashfs.New(1)
+	b := nodetest.Start(t, nodetest.Options{FS: fs, Dirs: "/a,/b"})
+	c := b.Client()
+	createFour(t, c)
+	for n := range int32(4) {
+		if _, err := write(t, c, n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.Stop()
+	if err := fs.Rename("/b", "/unmounted"); err != nil {
+		t.Fatal(err)
+	}
+	want := func(what, dirs string, offsets ...int64) {
+		t.Helper()
+		b := nodetest.Start(t, nodetest.Options{FS: fs, Dirs: dirs})
+		defer b.Stop()
+		c := b.Client()
+		for n, offset := range offsets {
+			at, err := write(t, c, int32(n))
+			if offset < 0 && err != kerr.KafkaStorageError || offset >= 0 && (err != nil || at != offset) {
+				t.Errorf("%s: partition %d: %d, %v, want %d", what, n, at, err, offset)
+			}
+		}
+	}
+	want("an empty one in its place", "/a,/b", 1, -1, 1, -1)
+	want("without it", "/a", 2, -1, 2, -1)
+	if err := fs.RemoveAll("/b"); err != nil {
+		t.Fatal(err)
+	}
+	if err := fs.Rename("/unmounted", "/b"); err != nil {
+		t.Fatal(err)
+	}
+	want("it is back", "/a,/b", 3, 1, 3, 1)
+	if err := fs.RemoveAll("/b"); err != nil {
+		t.Fatal(err)
+	}
+	if err := fs.RemoveAll("/a/wal/data_dirs"); err != nil {
+		t.Fatal(err)
+	}
+	want("the loss is accepted", "/a,/b", 4, 0, 4, 0)
+}

@@ -50,8 +50,10 @@ type Node struct {
 
 	locks    []io.Closer
 	identity quorum.Identity
-	disks    []replica.Disk // of the partitions
-	meta     *wal.Committer // of the metadata log: its own I/O lane (R8)
+	disks    []replica.Disk  // of the partitions
+	known    map[string]bool // IDs of the data directories beside the first
+	diskGone bool            // there was one more
+	meta     *wal.Committer  // of the metadata log: its own I/O lane (R8)
 	quorum   metadataLog
 	local    *quorum.Local // the same, of a node alone; else nil
 	cluster  *cluster      // nil: the node is alone
@@ -78,7 +80,7 @@ type metadataLog interface {
 // New starts a node. When it returns without an error the node serves; Stop must follow. Until then the end of ctx ends the start: a node of a cluster
 // may have to wait for others.
 func New(ctx context.Context, settings *config.Server, env Env) (*Node, error) {
-	n := &Node{settings: settings, env: env, failed: make(chan struct{})}
+	n := &Node{settings: settings, env: env, known: make(map[string]bool), failed: make(chan struct{})}
 	background, stop := context.WithCancel(context.Background())
 	n.stop = stop
 	defer context.AfterFunc(ctx, stop)()

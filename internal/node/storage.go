@@ -68,6 +68,9 @@ func (n *Node) identifyOther(dir string) (fatal bool, err error) {
 	if err == nil && id.Directory == n.identity.Directory {
 		return true, fmt.Errorf("%s is a copy of %s, or the same directory: remove one of them from --data-dir", dir, n.settings.DataDir)
 	}
+	if err == nil {
+		n.known[id.Directory.String()] = true
+	}
 	return errors.Is(err, quorum.ErrOtherNode), err
 }
 
@@ -99,7 +102,7 @@ func (n *Node) openDisk(context.Context) (err error) {
 		}
 		d.Committer = wal.NewCommitter(wal.CommitterOptions{FS: n.env.FS, Tick: n.env.Tick, Now: n.env.Now, Journal: journal})
 	}
-	return nil
+	return n.noteDirs()
 }
 
 // openFiles is how many files of logs are open.
@@ -169,7 +172,7 @@ func (n *Node) newFollower() *follower {
 
 // openReplicas prepares for partitions. The environment may have what partitions with several replicas need.
 func (n *Node) openReplicas(env replica.Env) (err error) {
-	env.FS, env.Disks, env.Now, env.Log, env.Node = n.env.FS, n.disks, n.env.Now, n.env.Log, n.settings.NodeID
+	env.FS, env.Disks, env.Now, env.Log, env.Node, env.DiskGone = n.env.FS, n.disks, n.env.Now, n.env.Log, n.settings.NodeID, n.diskGone
 	n.replicas, err = replica.NewSet(env)
 	n.follower.replicas = n.replicas
 	return err

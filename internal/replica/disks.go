@@ -46,6 +46,7 @@ func (d *disk) failure() error {
 type disks struct {
 	all   []*disk
 	notes failedDirs
+	gone  bool // there was one more
 
 	mu      sync.Mutex
 	placed  map[model.TopicPartition]*disk
@@ -55,6 +56,7 @@ type disks struct {
 
 // find looks through the directories. One that cannot be looked through has failed, unless it is the first.
 func (ds *disks) find(env *Env) error {
+	ds.gone = env.DiskGone
 	ds.placed, ds.wanted = make(map[model.TopicPartition]*disk), make(map[model.TopicPartition]*disk)
 	for i, o := range env.Disks {
 		d := &disk{layout: layout{fs: env.FS, root: o.Dir}, commit: o.Committer, first: i == 0, noted: make(chan struct{})}
@@ -164,12 +166,15 @@ func (ds *disks) moved(tp model.TopicPartition, from, to *disk) {
 }
 
 // place finds the directory of a partition, or chooses one for a new partition: the one that was asked for, or else the one with the fewest. It
-// is nil if the partition may lie in a directory that cannot be used.
-func (ds *disks) place(tp model.TopicPartition) *disk {
+// is nil if the partition may lie in a directory that cannot be used; or in one that is gone, unless there are others to restore it from.
+func (ds *disks) place(tp model.TopicPartition, alone bool) *disk {
 	ds.mu.Lock()
 	defer ds.mu.Unlock()
 	if d := ds.placed[tp]; d != nil {
 		return d
+	}
+	if ds.gone && alone && !ds.started {
+		return nil
 	}
 	var best *disk
 	for _, d := range ds.all {

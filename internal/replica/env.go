@@ -15,9 +15,11 @@ import (
 type Env struct {
 	FS    vfs.FS
 	Disks []Disk // the first holds the metadata too
-	Now   func() time.Time
-	Log   *slog.Logger
-	Node  model.BrokerID // this broker
+	// DiskGone: the broker had a data directory that is not among Disks any more. What is in no directory now may have been in that one.
+	DiskGone bool
+	Now      func() time.Time
+	Log      *slog.Logger
+	Node     model.BrokerID // this broker
 
 	// Of partitions with more than one replica. A broker alone needs none of it.
 	Controller  Controller

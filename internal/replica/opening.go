@@ -21,7 +21,8 @@ func (s *Set) openLog(r *Replica) (*wal.Log, error) {
 	}
 	d := r.disk.Load()
 	if d == nil {
-		err := errors.New("it may lie in a data directory that cannot be used: see to that, and start the server again")
+		err := errors.New("it lies in a data directory that cannot be used or is gone: bring that back and start the server again, or delete the topic. " +
+			"To have it begin anew, empty, delete the notes in wal/data_dirs of the first data directory")
 		return nil, errors.Join(err, s.noteCut(r, model.NoOffset))
 	}
 	if err := d.failure(); err != nil {

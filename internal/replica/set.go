@@ -99,7 +99,7 @@ func (s *Set) Ensure(a Assignment) {
 	}
 	if r == nil {
 		r = &Replica{partition: a.Partition, topicID: a.TopicID, after: s.leaving.before(a.Partition), set: s}
-		r.disk.Store(s.disks.place(a.Partition))
+		r.disk.Store(s.disks.place(a.Partition, a.alone(s.env.Node)))
 	}
 	r.configure(a.Settings)
 	r.follow(&a, s)
