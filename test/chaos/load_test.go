@@ -3,6 +3,7 @@ package chaos
 import (
 	"context"
 	"flag"
+	"slices"
 	"testing"
 	"time"
 
@@ -117,6 +118,20 @@ func (l *load) led(ctx context.Context, t *testing.T, n *rig.Node) []int32 {
 	return out
 }
 
+// every lists all partitions.
+func (l *load) every() []int32 { return l.but(nil) }
+
+// but lists all partitions except some.
+func (l *load) but(some []int32) []int32 {
+	var out []int32
+	for p := range int32(l.Partitions()) {
+		if !slices.Contains(some, p) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
 // carriedOn returns how long after a fault all of the partitions had taken a write again.
 func (l *load) carriedOn(ctx context.Context, t *testing.T, parts []int32, fault time.Time) time.Duration {
 	t.Helper()
@@ -127,6 +142,21 @@ func (l *load) carriedOn(ctx context.Context, t *testing.T, parts []int32, fault
 			t.Fatal(err)
 		}
 		longest = max(longest, g.To.Sub(fault))
+	}
+	return longest
+}
+
+// longest returns the longest time without an acknowledged write in any partition, from a moment until now.
+func (l *load) longest(t *testing.T, since time.Time) time.Duration {
+	t.Helper()
+	const step = 50 * time.Millisecond // less than what a question covers
+	longest := time.Duration(0)
+	for at := since; at.Before(time.Now()); at = at.Add(step) {
+		g, err := l.Gap(verify.AnyPartition, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		longest = max(longest, g.To.Sub(g.From))
 	}
 	return longest
 }

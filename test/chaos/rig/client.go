@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -35,12 +34,15 @@ type dialer struct {
 	silent map[string]time.Time // address -> since when
 }
 
+var errSilent = errors.New("no answer a moment ago")
+
 func (d *dialer) dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	d.mu.Lock()
 	silent := time.Since(d.silent[addr]) < dialAgain
 	d.mu.Unlock()
 	if silent {
-		return nil, fmt.Errorf("%s did not answer a moment ago", addr)
+		// An error of the network: franz-go tries again.
+		return nil, &net.OpError{Op: "dial", Net: network, Err: errSilent}
 	}
 	raw := net.Dialer{Timeout: dialTime, Control: giveUpSilent}
 	conn, err := raw.DialContext(ctx, network, addr)
@@ -92,9 +94,10 @@ func (c *Cluster) Client(opts ...kgo.Opt) *kgo.Client {
 
 // Partition is what the cluster says of one.
 type Partition struct {
-	Leader int // -1 without one
-	Epoch  int
-	ISR    []int
+	Leader   int // -1 without one
+	Epoch    int
+	Replicas []int
+	ISR      []int
 }
 
 // Partitions asks the cluster for the partitions of a topic, by their numbers.
@@ -108,14 +111,17 @@ func Partitions(ctx context.Context, cl *kgo.Client, topic string) ([]Partition,
 	}
 	var out []Partition
 	for _, p := range topics[topic].Partitions.Sorted() {
-		isr := make([]int, 0, len(p.ISR))
-		for _, id := range p.ISR {
-			isr = append(isr, int(id))
-		}
-		slices.Sort(isr)
-		out = append(out, Partition{Leader: int(p.Leader), Epoch: int(p.LeaderEpoch), ISR: isr})
+		out = append(out, Partition{Leader: int(p.Leader), Epoch: int(p.LeaderEpoch), Replicas: numbers(p.Replicas), ISR: numbers(p.ISR)})
 	}
 	return out, nil
+}
+
+func numbers(ids []int32) []int {
+	out := make([]int, 0, len(ids))
+	for _, id := range ids {
+		out = append(out, int(id))
+	}
+	return out
 }
 
 // AwaitISR returns when all partitions of a topic have a leader and that many members in their ISR.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,6 +16,8 @@ import (
 // startTime is how long a cluster may take to be whole, on a machine that does much else.
 const startTime = time.Minute
 
+var keep = flag.Bool("chaos.keep", false, "keep the data and the logs of the nodes also where a test passes")
+
 // Options say what a cluster is made of.
 type Options struct {
 	Nodes    int               // 3 if zero
@@ -23,7 +26,6 @@ type Options struct {
 	Args     []string          // more flags for every node
 	LogLevel string            // info if empty
 	Bin      string            // the server; if empty, Build's
-	KeepLogs bool              // also if the test passes
 }
 
 // Cluster is nodes 1 to n over a network.
@@ -142,7 +144,7 @@ func (c *Cluster) close() {
 		c.report()
 	}
 	errs = append(errs, unmountBelow(c.Dir)) // the images stay, and can be mounted again
-	if c.T.Failed() || c.opts.KeepLogs {
+	if c.T.Failed() || *keep {
 		kept := strings.Replace(c.Dir, directories, "chronik-kept-", 1) // a name that the sweep passes over
 		errs = append(errs, os.Rename(c.Dir, kept))
 		c.T.Logf("data and logs are kept in %s", kept)

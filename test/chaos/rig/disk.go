@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -39,6 +40,25 @@ func (d *disk) thaw() error {
 	_, err := run("fsfreeze", "-u", d.dir)
 	return err
 }
+
+// fill takes all space: in smaller and smaller pieces.
+func (d *disk) fill() error {
+	f, err := os.Create(d.ballast())
+	if err != nil {
+		return err
+	}
+	for size := 1 << 20; size >= 1<<10 && err == nil; {
+		_, err = f.Write(make([]byte, size))
+		if errors.Is(err, syscall.ENOSPC) {
+			size, err = size/4, nil
+		}
+	}
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+func (d *disk) free() error { return os.Remove(d.ballast()) }
+
+func (d *disk) ballast() string { return filepath.Join(d.dir, "ballast") }
 
 // unmountBelow thaws and unmounts all file systems below a directory. A frozen one would keep its server from dying.
 func unmountBelow(dir string) error {

@@ -122,9 +122,12 @@ func (n *Node) Kill() error {
 	if err := n.Signal(syscall.SIGKILL); err != nil {
 		return err
 	}
-	<-n.ended
+	n.AwaitEnd()
 	return nil
 }
+
+// AwaitEnd returns when the server that was launched last is gone.
+func (n *Node) AwaitEnd() { <-n.ended }
 
 // Stop ends the server with SIGTERM, and returns how it ended.
 func (n *Node) Stop(ctx context.Context) error {
@@ -146,6 +149,7 @@ func (n *Node) Wipe() error {
 }
 
 // Freeze lets no write of the node's disk return until Thaw.
+// A process that writes then cannot even be killed.
 func (n *Node) Freeze() error { n.note("the disk stands still"); return n.disk.freeze() }
 
 // Thaw undoes Freeze.
@@ -157,8 +161,11 @@ func (n *Node) Isolate() error { n.note("the link is cut"); return n.c.Net.Isola
 // Heal takes all faults of the network away, of every node.
 func (n *Node) Heal() error { n.note("the links are healed"); return n.c.Net.Heal() }
 
-// Home is a directory beside the node's data, on the same file system.
-func (n *Node) Home() string { return n.home }
+// Fill leaves no space on the node's disk.
+func (n *Node) Fill() error { n.note("the disk is full"); return n.disk.fill() }
+
+// Free undoes Fill.
+func (n *Node) Free() error { n.note("the disk has space again"); return n.disk.free() }
 
 func (n *Node) dataDir() string { return filepath.Join(n.home, "data") }
 
