@@ -74,7 +74,8 @@ func control(ctx context.Context, c Controller, from Caller, m Method, body []by
 		var q peerpb.JoinRequest
 		return decide(body, &q, func() (JoinRequest, error) {
 			var r reader
-			return JoinRequest{Directory: r.id(q.DirectoryId, "the directory"), Address: q.Address, Vote: q.Vote}, r.err
+			j := JoinRequest{Directory: r.id(q.DirectoryId, "the directory"), Address: q.Address, Vote: q.Vote}
+			return j, r.err
 		}, func(j JoinRequest) (proto.Message, error) { return &peerpb.JoinReply{}, c.Join(ctx, from, j) })
 	case Register:
 		var q peerpb.RegisterRequest

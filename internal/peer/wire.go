@@ -97,29 +97,44 @@ func getRegistration(from Caller, q *peerpb.RegisterRequest) (controller.Registr
 	return out, r.err
 }
 
-func putChanges(epoch model.BrokerEpoch, changes []controller.ISRChange) *peerpb.AlterPartitionsRequest {
-	q := &peerpb.AlterPartitionsRequest{BrokerEpoch: int64(epoch), Changes: make([]*peerpb.IsrChange, len(changes))}
-	for i := range changes {
-		c := &changes[i]
-		w := &peerpb.IsrChange{TopicId: c.Topic[:], Partition: c.Partition, LeaderEpoch: int32(c.LeaderEpoch), PartitionEpoch: c.PartitionEpoch}
-		for _, m := range c.ISR {
-			w.Isr = append(w.Isr, &peerpb.IsrMember{NodeId: int32(m.ID), BrokerEpoch: m.Epoch})
-		}
-		q.Changes[i] = w
+// put makes the messages for a list, and get reads them.
+func put[A, B any](list []A, one func(*A) *B) []*B {
+	out := make([]*B, len(list))
+	for i := range list {
+		out[i] = one(&list[i])
 	}
-	return q
+	return out
+}
+
+func get[A, B any](list []*A, one func(*A) B) []B {
+	if len(list) == 0 {
+		return nil
+	}
+	out := make([]B, len(list))
+	for i, a := range list {
+		out[i] = one(a)
+	}
+	return out
+}
+
+func putChanges(epoch model.BrokerEpoch, changes []controller.ISRChange) *peerpb.AlterPartitionsRequest {
+	return &peerpb.AlterPartitionsRequest{BrokerEpoch: int64(epoch), Changes: put(changes, func(c *controller.ISRChange) *peerpb.IsrChange {
+		return &peerpb.IsrChange{TopicId: c.Topic[:], Partition: c.Partition, LeaderEpoch: int32(c.LeaderEpoch), PartitionEpoch: c.PartitionEpoch,
+			Isr: put(c.ISR, func(m *controller.Member) *peerpb.IsrMember {
+				return &peerpb.IsrMember{NodeId: int32(m.ID), BrokerEpoch: m.Epoch}
+			})}
+	})}
 }
 
 func getChanges(q *peerpb.AlterPartitionsRequest) ([]controller.ISRChange, error) {
 	var r reader
-	out := make([]controller.ISRChange, len(q.Changes))
-	for i, c := range q.Changes {
-		out[i] = controller.ISRChange{Topic: r.id(c.TopicId, "a topic's ID"), Partition: c.Partition,
-			LeaderEpoch: model.LeaderEpoch(c.LeaderEpoch), PartitionEpoch: c.PartitionEpoch}
-		for _, m := range c.Isr {
-			out[i].ISR = append(out[i].ISR, controller.Member{ID: r.broker(m.NodeId), Epoch: m.BrokerEpoch})
-		}
-	}
+	out := get(q.Changes, func(c *peerpb.IsrChange) controller.ISRChange {
+		return controller.ISRChange{Topic: r.id(c.TopicId, "a topic's ID"), Partition: c.Partition,
+			LeaderEpoch: model.LeaderEpoch(c.LeaderEpoch), PartitionEpoch: c.PartitionEpoch,
+			ISR: get(c.Isr, func(m *peerpb.IsrMember) controller.Member {
+				return controller.Member{ID: r.broker(m.NodeId), Epoch: m.BrokerEpoch}
+			})}
+	})
 	return out, r.err
 }
 
@@ -181,21 +196,17 @@ func (r *reader) partition(s *peerpb.PartitionState) image.Partition {
 }
 
 func putResignations(epoch model.BrokerEpoch, items []controller.Resignation) *peerpb.ResignRequest {
-	q := &peerpb.ResignRequest{BrokerEpoch: int64(epoch), Resignations: make([]*peerpb.Resignation, len(items))}
-	for i := range items {
-		it := &items[i]
-		q.Resignations[i] = &peerpb.Resignation{TopicId: it.Topic[:], Partition: it.Partition, LeaderEpoch: int32(it.LeaderEpoch), Failed: it.Failed}
-	}
-	return q
+	return &peerpb.ResignRequest{BrokerEpoch: int64(epoch), Resignations: put(items, func(it *controller.Resignation) *peerpb.Resignation {
+		return &peerpb.Resignation{TopicId: it.Topic[:], Partition: it.Partition, LeaderEpoch: int32(it.LeaderEpoch), Failed: it.Failed}
+	})}
 }
 
 func getResignations(q *peerpb.ResignRequest) ([]controller.Resignation, error) {
 	var r reader
-	out := make([]controller.Resignation, len(q.Resignations))
-	for i, it := range q.Resignations {
-		out[i] = controller.Resignation{Topic: r.id(it.TopicId, "a topic's ID"), Partition: it.Partition,
+	out := get(q.Resignations, func(it *peerpb.Resignation) controller.Resignation {
+		return controller.Resignation{Topic: r.id(it.TopicId, "a topic's ID"), Partition: it.Partition,
 			LeaderEpoch: model.LeaderEpoch(it.LeaderEpoch), Failed: it.Failed}
-	}
+	})
 	return out, r.err
 }
 

@@ -39,22 +39,28 @@ func (d *decoder) more() bool { return len(d.b) > 0 }
 
 func (d *decoder) uvarint(field string) uint64 {
 	v, n := binary.Uvarint(d.b)
-	if n <= 0 {
-		d.fail(field)
+	if !d.took(n, field) {
 		return 0
 	}
-	d.b = d.b[n:]
 	return v
 }
 
 func (d *decoder) varint(field string) int64 {
 	v, n := binary.Varint(d.b)
-	if n <= 0 {
-		d.fail(field)
+	if !d.took(n, field) {
 		return 0
 	}
-	d.b = d.b[n:]
 	return v
+}
+
+// took moves on by the bytes of a field; none or fewer: it was not there.
+func (d *decoder) took(n int, field string) bool {
+	if n <= 0 {
+		d.fail(field)
+		return false
+	}
+	d.b = d.b[n:]
+	return true
 }
 
 func (d *decoder) byte(field string) byte {

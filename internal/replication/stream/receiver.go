@@ -117,8 +117,7 @@ type receiving struct {
 	receiver *Receiver
 
 	// The writer's own.
-	serving  []*Route
-	next     int
+	turns    turns[Route]
 	asks     []byte
 	progress []byte
 	report   Report
@@ -177,7 +176,7 @@ func (s *receiving) route(n replication.Subscription) *Route {
 func (s *receiving) Fill(out *link.Batch) (more bool) {
 	r := s.receiver
 	for !out.Full() {
-		o := s.pop()
+		o := s.turns.pop(&r.mu, &r.ready)
 		if o == nil {
 			break
 		}
@@ -197,7 +196,7 @@ func (s *receiving) Fill(out *link.Batch) (more bool) {
 	_ = s.flush(out, 1)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.ready) > 0 || s.next < len(s.serving)
+	return len(r.ready) > 0 || !s.turns.empty()
 }
 
 // subscribe takes the question that a route has, if it has one. From here on it counts as sent. It is false if the route is closed.
@@ -224,24 +223,6 @@ func (s *receiving) flush(out *link.Batch, least int) (err error) {
 	return err
 }
 
-// pop takes the next route that was woken; nil if there is none.
-func (s *receiving) pop() *Route {
-	if s.next == len(s.serving) {
-		r := s.receiver
-		r.mu.Lock()
-		s.serving, r.ready = r.ready, s.serving[:0]
-		r.mu.Unlock()
-		s.next = 0
-		if len(s.serving) == 0 {
-			return nil
-		}
-	}
-	o := s.serving[s.next]
-	s.serving[s.next] = nil
-	s.next++
-	return o
-}
-
 // Closed tells all partitions that have subscribed over the link that it is lost. What they want to ask next is for the next link, unless it was
 // asked before they knew: the core will ask again.
 func (s *receiving) Closed(error) {
@@ -249,7 +230,7 @@ func (s *receiving) Closed(error) {
 	var lost []*Route
 	r.mu.Lock()
 	r.link = nil
-	r.ready = append(r.ready, s.serving[s.next:]...) // their turn is on the next link
+	r.ready = append(r.ready, s.turns.rest()...) // their turn is on the next link
 	clear(r.byNum)
 	for o := range r.routes {
 		if o.over {

@@ -36,8 +36,7 @@ type Sender struct {
 	closed bool
 
 	// The writer's own.
-	serving  []*Lane // taken from ready, and not served yet
-	next     int     // the first of them
+	turns    turns[Lane]
 	wantCold []*coldRead
 	cold     int // reads that were submitted and not sent yet
 	answers  []byte
@@ -136,7 +135,7 @@ func (s *Sender) Fill(out *link.Batch) (more bool) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.asks) > 0 || len(s.ready) > 0 || s.next < len(s.serving)
+	return len(s.asks) > 0 || len(s.ready) > 0 || !s.turns.empty()
 }
 
 func (s *Sender) fill(out *link.Batch) error {
@@ -144,7 +143,7 @@ func (s *Sender) fill(out *link.Batch) error {
 		return err
 	}
 	for !out.Full() {
-		lane := s.pop()
+		lane := s.turns.pop(&s.mu, &s.ready)
 		if lane == nil {
 			break
 		}
@@ -301,23 +300,6 @@ func (s *Sender) push(lane *Lane) {
 	if !s.closed {
 		s.ready = append(s.ready, lane)
 	}
-}
-
-// pop takes the lane whose turn it is; nil if none is ready.
-func (s *Sender) pop() *Lane {
-	if s.next == len(s.serving) {
-		s.mu.Lock()
-		s.serving, s.ready = s.ready, s.serving[:0]
-		s.mu.Unlock()
-		s.next = 0
-		if len(s.serving) == 0 {
-			return nil
-		}
-	}
-	lane := s.serving[s.next]
-	s.serving[s.next] = nil
-	s.next++
-	return lane
 }
 
 // Closed tells all partitions that the link is lost.
