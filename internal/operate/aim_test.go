@@ -100,11 +100,11 @@ func TestJudge(t *testing.T) {
 			v.Partitions[0].Adding, v.Partitions[0].Removing, v.Partitions[0].ISR = on(4), on(3), on(1, 2, 3)
 			return v
 		}, "", "", ""},
-		{"a node is gone", func() *operate.View { v := twelve(); fence(v, 2); return v }, "voter-silent node-out-of-service",
-			"node 2, a metadata voter, was not heard of for 1m0s: if one more fails", "chronik cluster remove-node 2"},
+		{"a node is gone", func() *operate.View { v := twelve(); fence(v, 2); return v }, "node-out-of-service",
+			"node 2 (h2:9092) is out of service; it holds 9 replicas and a vote on the metadata: if one more voter fails", "chronik cluster remove-node 2"},
 		{"two nodes are gone", func() *operate.View { v := view(5, on(1, 2, 3)); fence(v, 2); fence(v, 3); return v },
-			"under-min-isr voter-silent voter-silent node-out-of-service node-out-of-service", "1 partition (t-0): fewer replicas", "bring back node 2, node 3"},
-		{"the last member is gone", func() *operate.View { v := view(4, on(2)); fence(v, 2); return v }, "offline-partitions voter-silent node-out-of-service",
+			"under-min-isr node-out-of-service node-out-of-service", "1 partition (t-0): fewer replicas", "bring back node 2, node 3"},
+		{"the last member is gone", func() *operate.View { v := view(4, on(2)); fence(v, 2); return v }, "offline-partitions node-out-of-service",
 			"1 partition (t-0): no leader", "start node 2: there is all that was acknowledged"},
 		{"an eligible one is gone", func() *operate.View {
 			v := view(3, on(2, 3))

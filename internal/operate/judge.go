@@ -68,19 +68,14 @@ func judgeMinISR(v *View) []Problem {
 	})
 }
 
+// judgeVoters finds voters that are silent although their nodes are not known to be out of service.
 func judgeVoters(v *View) []Problem {
 	var out []Problem
-	need := len(v.Quorum.Voters)/2 + 1
-	spare := v.Quorum.answering(model.NoBroker) - need
 	for _, f := range v.Quorum.Voters {
-		if v.Quorum.heard(f) {
+		if n := v.Node(f.Node); v.Quorum.heard(f) || n != nil && n.Fenced {
 			continue
 		}
-		reserve := fmt.Sprintf("%d more may fail before the cluster cannot change", max(spare, 0))
-		if spare <= 0 {
-			reserve = "if one more fails, the cluster can elect no leaders and change nothing"
-		}
-		out = append(out, Problem{SilentVoter, fmt.Sprintf("%s, a metadata voter, %s: %s", one(f.Node), unheard(v, f), reserve),
+		out = append(out, Problem{SilentVoter, fmt.Sprintf("%s, a metadata voter, %s: %s", one(f.Node), unheard(v, f), reserve(v)),
 			fmt.Sprintf("start it, or if it is gone for good: chronik cluster remove-node %d", f.Node)})
 	}
 	return out
@@ -93,13 +88,26 @@ func unheard(v *View, f Follower) string {
 	return fmt.Sprintf("was not heard of for %s", v.Quorum.now().Sub(f.Heard).Round(time.Second))
 }
 
+// reserve says how many voters may still fail.
+func reserve(v *View) string {
+	spare := v.Quorum.answering(model.NoBroker) - (len(v.Quorum.Voters)/2 + 1)
+	if spare > 0 {
+		return fmt.Sprintf("%s may fail and the cluster can still elect leaders", count(spare, "more voter"))
+	}
+	return "if one more voter fails, the cluster can elect no leaders and change nothing"
+}
+
 func judgeNodes(v *View) []Problem {
 	var out []Problem
 	for _, n := range v.Nodes {
-		if n.Fenced {
-			out = append(out, Problem{NodeOut, fmt.Sprintf("%s (%s) is out of service; it holds %s", one(n.ID), n.address(), count(v.holds(n.ID), "replica")),
-				fmt.Sprintf("start it, or if it is gone for good: chronik cluster remove-node %d", n.ID)})
+		if !n.Fenced {
+			continue
 		}
+		what := fmt.Sprintf("%s (%s) is out of service; it holds %s", one(n.ID), n.address(), count(v.holds(n.ID), "replica"))
+		if f, votes := v.Quorum.voter(n.ID); votes && !v.Quorum.heard(f) {
+			what += " and a vote on the metadata: " + reserve(v)
+		}
+		out = append(out, Problem{NodeOut, what, fmt.Sprintf("start it, or if it is gone for good: chronik cluster remove-node %d", n.ID)})
 	}
 	unknown := map[model.BrokerID]int{}
 	for i := range v.Partitions {

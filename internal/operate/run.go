@@ -34,9 +34,13 @@ type Run struct {
 	Report   func(line string) // progress; each line only when it differs from the one before
 }
 
-// Do takes step after step until the aim is reached or cannot be. Errors of the cluster are tried again until the patience ends.
+// Do takes step after step until the aim is reached or cannot be. Errors are tried again until the patience ends, but not before the
+// cluster was seen once: then it is more likely that somebody looks for it in the wrong place.
 // When ctx ends the cluster goes on with what it was told; Do can be called again for the rest, by another process too.
 func (r *Run) Do(ctx context.Context) error {
+	if _, err := r.Cluster.View(ctx); err != nil {
+		return err
+	}
 	last := time.Now() // when something succeeded
 	said := ""
 	say := func(text string) {

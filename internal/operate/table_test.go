@@ -24,8 +24,7 @@ func TestReportText(t *testing.T) {
 	got := strings.Split(b.String(), "\n")
 	for i, want := range []string{
 		"Cluster c is DEGRADED:",
-		"  ! node 2, a metadata voter, was not heard of for 1m0s: if one more fails, the cluster can elect no leaders and change nothing. To do: start it, or if it is gone for good: chronik cluster remove-node 2",
-		"  ! node 2 (h2:9092) is out of service; it holds 2 replicas. To do: start it, or if it is gone for good: chronik cluster remove-node 2",
+		"  ! node 2 (h2:9092) is out of service; it holds 2 replicas and a vote on the metadata: if one more voter fails, the cluster can elect no leaders and change nothing. To do: start it, or if it is gone for good: chronik cluster remove-node 2",
 		"",
 		"NODE  ADDRESS  RACK  STATE           LEADERS  REPLICAS  METADATA",
 		"1     h1:9092  a     active          1        2         controller",
