@@ -56,13 +56,14 @@ func (f *Follower) diverged(m Diverged, now time.Time) {
 	f.cut(Truncate{To: to, Committed: to < f.Watermark()})
 }
 
-// restart drops the log, all of which lies below the leader's start. What the leader has deleted was committed.
+// restart drops the log, all of which lies below the leader's start. What the leader has deleted was committed. An empty log may
+// have to begin a little lower, where a batch does.
 func (f *Follower) restart(m Restart, now time.Time) {
 	if m.LogStart < 0 {
 		f.later(now)
 		return
 	}
-	f.cut(Truncate{To: m.LogStart, All: true, Committed: m.LogStart < f.Watermark()})
+	f.cut(Truncate{To: m.LogStart, All: true, Committed: f.own.Start < f.own.End && m.LogStart < f.Watermark()})
 }
 
 func (f *Follower) cut(t Truncate) {

@@ -70,6 +70,8 @@ type Leader struct {
 	watermark model.Offset
 	shared    model.Offset // the furthest that any follower has, or was sent, in this epoch
 
+	straddling extent // a batch that the log start was found to lie inside of
+
 	ended    bool // another leader epoch has begun
 	lost     Resignation
 	session  bool // the controller is in reach (R6)

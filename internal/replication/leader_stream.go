@@ -5,6 +5,7 @@ import (
 
 	"chronik/internal/invariant"
 	"chronik/internal/model"
+	"chronik/internal/record"
 )
 
 // stream is what flows to one follower.
@@ -13,6 +14,9 @@ type stream struct {
 	open   bool
 	next   model.Offset // the first offset that was not sent yet
 	credit int          // bytes that may be sent; the last message may overdraw it
+	empty  bool         // the follower held nothing when it asked
+
+	anew, straddles model.Offset // the batch that holds next begins at anew, below next; straddles is next then, else 0
 
 	toldWatermark, toldStart model.Offset
 }
@@ -33,7 +37,10 @@ func (l *Leader) Subscribe(m Subscribe, now time.Time) Answer {
 	if _, ok := answer.(Accepted); !ok {
 		return answer
 	}
-	p.stream = stream{number: m.Subscription, open: true, next: m.Own.End, credit: m.Credit, toldWatermark: l.watermark, toldStart: l.own.Start}
+	p.stream = stream{
+		number: m.Subscription, open: true, next: m.Own.End, credit: m.Credit, empty: m.LastEpoch == model.NoEpoch,
+		toldWatermark: l.watermark, toldStart: l.own.Start,
+	}
 	p.own.End, l.shared = m.Own.End, max(l.shared, m.Own.End)
 	l.progress(p, m.Own) // its log agrees with ours up to its end, so what it has synced counts
 	return Accepted{Reply: about, From: m.Own.End, HighWatermark: l.watermark, LogStart: l.own.Start}
@@ -62,15 +69,15 @@ func (l *Leader) refusal(p *peer, m *Subscribe) Refusal {
 
 // compare finds where the follower's log and the leader's part (R2).
 func (l *Leader) compare(about Reply, m *Subscribe) Answer {
-	end := m.Own.End
+	end, first := m.Own.End, l.first()
 	if m.LastEpoch == model.NoEpoch { // it holds nothing, so nothing can differ
-		if end < l.own.Start || end > l.own.End {
-			return Restart{about, l.own.Start}
+		if end < first || end > l.own.End {
+			return Restart{about, first}
 		}
 		return Accepted{Reply: about}
 	}
 	if end <= l.own.Start { // all that it holds is deleted here, and cannot be compared
-		return Restart{about, l.own.Start}
+		return Restart{about, first}
 	}
 	epoch, until := l.history.EpochEnd(m.LastEpoch)
 	until = min(until, l.own.End)
@@ -80,23 +87,32 @@ func (l *Leader) compare(about Reply, m *Subscribe) Answer {
 	case epoch == m.LastEpoch && until >= end:
 		return Accepted{Reply: about}
 	case epoch == model.NoEpoch || until <= l.own.Start:
-		return Restart{about, l.own.Start}
+		return Restart{about, first}
 	}
 	return Diverged{about, epoch, until}
 }
 
+// first is where a follower begins that holds nothing: at the log start, or, if records were deleted up to an offset inside of a batch,
+// at that batch's base offset as soon as that is known. The batch is kept as long as any of it is, and a log takes whole ones only.
+func (l *Leader) first() model.Offset {
+	if b := l.straddling; b.base < l.own.Start && l.own.Start < b.end {
+		return b.base
+	}
+	return l.own.Start
+}
+
 // Next tells what a follower is to be sent: batches from that offset on, if there is credit left. It is false for a follower
-// without a stream, for one that was sent everything, and for one that retention has overtaken.
+// without a stream, for one that was sent everything, and for one that Overtaken has something for.
 func (l *Leader) Next(to model.BrokerID) (from model.Offset, credit int, ok bool) {
 	p := l.peer(to)
-	if p == nil || l.ended || !p.stream.open || p.stream.next >= l.own.End || p.stream.next < l.own.Start || p.stream.credit <= 0 {
+	if p == nil || l.ended || !p.stream.open || p.stream.next >= l.own.End || p.stream.credit <= 0 || l.restarts(p) {
 		return 0, 0, false
 	}
 	return p.stream.next, p.stream.credit, true
 }
 
 // Send makes the message that carries batches from Next's offset to end, and counts them as sent. OwnMoved must have told of them. The
-// answer is false if the follower is not to be sent them any more.
+// answer is false if the follower is not to be sent them any more, or has to begin anew first: Overtaken tells.
 func (l *Leader) Send(to model.BrokerID, from, end model.Offset, batches []byte) (Batches, bool) {
 	if end > l.own.End {
 		invariant.Failf("D5: offsets up to %d are sent, the log ends at %d", end, l.own.End)
@@ -106,7 +122,10 @@ func (l *Leader) Send(to model.BrokerID, from, end model.Offset, batches []byte)
 		return Batches{}, false
 	}
 	p := l.peer(to)
-	p.stream.next, p.stream.credit = end, p.stream.credit-len(batches)
+	if p.stream.empty && l.straddle(p, batches) {
+		return Batches{}, false
+	}
+	p.stream.next, p.stream.credit, p.stream.empty = end, p.stream.credit-len(batches), false
 	p.stream.toldWatermark, p.stream.toldStart = l.watermark, l.own.Start
 	l.shared = max(l.shared, end)
 	return Batches{
@@ -114,6 +133,28 @@ func (l *Leader) Send(to model.BrokerID, from, end model.Offset, batches []byte)
 		HighWatermark: l.watermark, LogStart: l.own.Start,
 	}, true
 }
+
+// straddle tells whether the first batch that an empty follower is to be sent begins below the follower's end, which the follower's log
+// would refuse for ever. Either the log start lies inside of that batch, or the follower's did when its last batch was cut off. It begins anew
+// at the batch's base offset then.
+func (l *Leader) straddle(p *peer, batches []byte) bool {
+	b, _, err := record.Next(batches)
+	if err != nil {
+		return false
+	}
+	at, next := extent{b.BaseOffset(), b.LastOffset() + 1}, p.stream.next
+	if at.base >= next || at.end <= next || at.base < 0 {
+		return false
+	}
+	if at.base < l.own.Start {
+		l.straddling = at
+	}
+	p.stream.anew, p.stream.straddles = at.base, next
+	return true
+}
+
+// extent is from where to where a batch goes.
+type extent struct{ base, end model.Offset }
 
 // Watermark makes the message that tells a follower of the watermark and the log start, if it has not heard of them.
 func (l *Leader) Watermark(to model.BrokerID) (Watermark, bool) {
@@ -125,15 +166,22 @@ func (l *Leader) Watermark(to model.BrokerID) (Watermark, bool) {
 	return Watermark{Subscription: p.stream.number, LeaderEpoch: l.epoch, HighWatermark: l.watermark, LogStart: l.own.Start}, true
 }
 
-// Overtaken makes the message to a follower whose next batch has been deleted, and ends its stream.
+// Overtaken makes the message to a follower whose next batch has been deleted, or begins below where it is, and ends its stream.
 func (l *Leader) Overtaken(by model.BrokerID) (Restart, bool) {
 	p := l.peer(by)
-	if p == nil || l.ended || !p.stream.open || p.stream.next >= l.own.Start {
+	if p == nil || l.ended || !p.stream.open || !l.restarts(p) {
 		return Restart{}, false
 	}
+	to := l.first()
+	if p.stream.straddles > 0 {
+		to = max(p.stream.anew, to)
+	}
 	p.stream.open = false
-	return Restart{Reply{p.stream.number, l.epoch, p.epoch}, l.own.Start}, true
+	return Restart{Reply{p.stream.number, l.epoch, p.epoch}, to}, true
 }
+
+// restarts tells whether a follower cannot go on where it is.
+func (l *Leader) restarts(p *peer) bool { return p.stream.straddles > 0 || p.stream.next < l.first() }
 
 // Grant gives a stream more credit.
 func (l *Leader) Grant(from model.BrokerID, m Credit) {

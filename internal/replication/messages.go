@@ -57,7 +57,8 @@ type Diverged struct {
 }
 
 // Restart: nothing that the follower holds is of use, it all lies below the leader's log start. The follower drops it and begins,
-// empty, at LogStart. The leader may also say so in the middle of a stream, if retention has overtaken it.
+// empty, at LogStart. The leader may also say so in the middle of a stream, if retention has overtaken it, or if an empty follower began inside of
+// a batch: LogStart is the batch's base offset then, and below the log start if that lies inside of it.
 type Restart struct {
 	Reply
 	LogStart model.Offset

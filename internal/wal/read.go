@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -49,7 +50,8 @@ const (
 //
 // Only what is durable is returned, whatever the limit. Bytes that were not written since the log was
 // opened are held against their checksums once before they are returned; damage is reported as ErrCorrupt
-// and never served (L2). An offset outside of the log is ErrOutOfRange.
+// and never served (L2). An offset outside of the log is ErrOutOfRange, but for one below the log start in the same batch: a
+// replica takes batches whole.
 func (l *Log) Read(from, limit model.Offset, maxBytes int, minOne bool) (*Region, error) {
 	l.mu.Lock()
 	if l.closed {
@@ -57,9 +59,11 @@ func (l *Log) Read(from, limit model.Offset, maxBytes int, minOne bool) (*Region
 		return nil, fmt.Errorf("%s: %w", l.tp, ErrClosed)
 	}
 	c := &l.core
-	if from < c.start || from > c.end {
-		start, end := c.start, c.end
+	if start, end := c.start, c.end; from < start || from > end {
 		l.mu.Unlock()
+		if from < start && start < limit {
+			return l.readBelow(from, start, limit, maxBytes, minOne)
+		}
 		return nil, fmt.Errorf("%s: %w: %d, it holds %d to %d", l.tp, ErrOutOfRange, from, start, end)
 	}
 	if limit = min(limit, c.visible); from >= limit {
@@ -88,6 +92,26 @@ func (l *Log) Read(from, limit model.Offset, maxBytes int, minOne bool) (*Region
 		return nil, fmt.Errorf("%s: %w", l.tp, err)
 	}
 	return region, nil
+}
+
+// readBelow is Read from an offset below the log start, which is there if the batch that holds the start holds it too.
+func (l *Log) readBelow(from, start, limit model.Offset, maxBytes int, minOne bool) (*Region, error) {
+	region, err := l.Read(start, limit, maxBytes, minOne)
+	if err != nil {
+		return nil, err
+	}
+	if region.n > 0 {
+		var base [8]byte // begins a batch
+		if err := region.readAt(base[:], region.pos); err != nil {
+			region.Release()
+			return nil, err
+		}
+		if model.Offset(binary.BigEndian.Uint64(base[:])) <= from {
+			return region, nil
+		}
+	}
+	region.Release()
+	return nil, fmt.Errorf("%s: %w: %d, it holds %d on", l.tp, ErrOutOfRange, from, start)
 }
 
 // hinted finds where a read that began at an offset would begin, if one ended there.
