@@ -2,6 +2,7 @@ package wal
 
 import (
 	"errors"
+	"path"
 	"testing"
 
 	"chronik/internal/model"
@@ -56,4 +57,52 @@ func TestL2CutIsAnnounced(t *testing.T) {
 func (e *env) options(before func(model.Offset) error) Options {
 	return Options{FS: e.fs, Dir: e.dir, Partition: model.TopicPartition{Topic: "t", Partition: 7}, TopicID: e.id,
 		Config: e.cfg, Committer: e.com, BeforeCut: before}
+}
+
+// TestL2JournalRotIsAnnounced: that durable records are missing from the journal is told while it still holds the others, and the journal stays until whoever is told
+// has remembered it.
+func TestL2JournalRotIsAnnounced(t *testing.T) {
+	disk := crashfs.New(1)
+	c, _ := openSharers(t, disk, 10, 1<<20)
+	for range 6 {
+		c.mustRound(300)
+	}
+	found := disk.CrashClone(crashfs.Lose)
+	c.abandon()
+	name := path.Join(sharersRoot, journalDir, "journal_1")
+	info, err := found.Stat(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rots := 0
+	for at := int64(0); at < min(info.Size, 40_000); at += 511 {
+		rotten := found.CrashClone(crashfs.Keep)
+		if err := rotten.BitFlip(name, at, 1); err != nil {
+			t.Fatal(err)
+		}
+		refused := errors.New("not now")
+		var told error
+		_, _, err := OpenJournal(JournalOptions{FS: rotten, Root: sharersRoot, HalfBytes: 1 << 20, Rotten: func(rot error) error { told = rot; return refused }})
+		if told == nil {
+			continue
+		}
+		rots++
+		if !errors.Is(err, refused) {
+			t.Errorf("byte %d: %v, want the refusal", at, err)
+		}
+		told = nil
+		j, replay, err := OpenJournal(JournalOptions{FS: rotten, Root: sharersRoot, HalfBytes: 1 << 20, Rotten: func(rot error) error { told = rot; return nil }})
+		if told == nil || err == nil && (j == nil || replay.Rot == nil) {
+			t.Errorf("byte %d: told once more: %v, %+v, %v", at, told, replay, err)
+		}
+		told = nil
+		if err == nil {
+			if _, _, err = OpenJournal(JournalOptions{FS: rotten, Root: sharersRoot, HalfBytes: 1 << 20, Rotten: func(rot error) error { told = rot; return nil }}); err != nil || told != nil {
+				t.Errorf("byte %d: when it was remembered: %v, %v", at, told, err)
+			}
+		}
+	}
+	if rots == 0 {
+		t.Error("no flipped bit was rot")
+	}
 }
