@@ -32,13 +32,14 @@ func TestVerifyHistory(t *testing.T) {
 	}
 	code, out, _ = command(t, Chronik, "verify", "--history", bad, "--output", "json")
 	var report struct {
+		OK       *bool
 		Findings []struct {
 			Kind  string
 			Count int
 			First []struct{ Offset int }
 		}
 	}
-	if err := json.Unmarshal([]byte(out), &report); err != nil || code != ExitFail {
+	if err := json.Unmarshal([]byte(out), &report); err != nil || code != ExitFail || report.OK == nil || *report.OK {
 		t.Fatalf("exit code %d, %v\n%s", code, err, out)
 	}
 	if f := report.Findings; len(f) != 1 || f[0].Kind != "lost-write" || f[0].Count != 1 || len(f[0].First) != 1 {

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -17,14 +18,27 @@ const Printed = 5
 type Report struct {
 	history.Verdict
 	Topic    string           `json:"topic,omitempty"`
+	Began    time.Time        `json:"began,omitzero"`     // all times in the report count from it; unknown of a history from a file
 	Took     time.Duration    `json:"took_ns"`            // of the writing
 	Troubles map[string]int64 `json:"troubles,omitempty"` // errors that clients met, and how often: no violations
+}
+
+// MarshalJSON adds ok, which is what OK says.
+func (r *Report) MarshalJSON() ([]byte, error) {
+	type fields Report // without this method
+	return json.Marshal(struct {
+		OK bool `json:"ok"`
+		*fields
+	}{r.OK(), (*fields)(r)})
 }
 
 // String is for people.
 func (r *Report) String() string {
 	var b strings.Builder
 	n := r.Counts
+	if !r.Began.IsZero() {
+		fmt.Fprintf(&b, "began %s; times below count from then\n", r.Began.Format("15:04:05.000"))
+	}
 	fmt.Fprintf(&b, "%s: %d records sent, %d acknowledged, %d failed for certain, %d of unknown outcome; %d shown to consumers, %d read at the end\n",
 		r.Took.Round(time.Millisecond), n.Invoked, n.Acked, n.Failed, n.Unknown, n.Polled, n.Read)
 	if n.Foreign > 0 {

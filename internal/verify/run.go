@@ -192,7 +192,7 @@ func (r *Run) judge(took time.Duration, unfinished []string) (*Report, error) {
 		return nil, err
 	}
 	verdict.Unfinished = append(verdict.Unfinished, unfinished...)
-	return &Report{Verdict: *verdict, Topic: r.cluster.topic, Took: took, Troubles: r.troubles}, nil
+	return &Report{Verdict: *verdict, Topic: r.cluster.topic, Began: r.began, Took: took, Troubles: r.troubles}, nil
 }
 
 // remove deletes a topic of the run's own.

@@ -189,7 +189,7 @@ func (c *Checker) settle(p *partition, e *Event) error {
 	case Acked:
 		w.outcome, w.offset = acked, e.Offset
 		c.counts.Acked++
-		c.gaps[p.number].ack(e.Time)
+		c.gaps[p.number].ack(p.number, e.Time)
 	case Failed:
 		w.outcome = failed
 		c.counts.Failed++
@@ -247,7 +247,7 @@ type Verdict struct {
 	Counts     Counts      `json:"counts"`
 	Findings   []*Findings `json:"findings"`             // by kind, violations before notes
 	Unfinished []string    `json:"unfinished,omitempty"` // why it cannot be said that nothing is lost
-	Gaps       []Gap       `json:"gaps"`                 // the longest of each partition
+	Gaps       []Gap       `json:"gaps"`                 // of each partition the ten longest, longest first
 }
 
 // OK tells whether everything was looked at and nothing was violated.
@@ -275,7 +275,7 @@ func (c *Checker) Finish() (*Verdict, error) {
 		}
 		c.skipped(p)
 		c.sweep(p)
-		v.Gaps = append(v.Gaps, c.gaps[n].longest(n)...)
+		v.Gaps = append(v.Gaps, c.gaps[n].longest...)
 	}
 	for _, n := range slices.Sorted(maps.Keys(c.producers)) {
 		c.kept(n)

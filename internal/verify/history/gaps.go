@@ -9,8 +9,8 @@ import (
 const (
 	// Resolution is the shortest time between two acknowledgements of a partition that is kept as a gap.
 	Resolution = 10 * time.Millisecond
-	maxGaps    = 100_000 // of one partition, the last ones
-	mostGaps   = 10      // of one partition in a verdict
+	maxGaps    = 10_000 // of one partition, the last ones
+	mostGaps   = 10     // of one partition, the longest ones
 )
 
 // Gap is a time in which no write to a partition was acknowledged, from the acknowledgement before it to the one after it.
@@ -24,18 +24,25 @@ type Gap struct {
 // Length is how long it lasted.
 func (g Gap) Length() time.Duration { return g.To - g.From }
 
+// gaps is those of one partition. Gap is told of the last maxGaps, the verdict of the longest.
 type gaps struct {
-	last time.Duration
-	any  bool
-	list []Gap
+	last    time.Duration
+	any     bool
+	list    []Gap
+	longest []Gap
 }
 
-func (g *gaps) ack(at time.Duration) {
+func (g *gaps) ack(number int32, at time.Duration) {
 	if g.any && at-g.last >= Resolution {
+		gap := Gap{Partition: number, From: g.last, To: at}
 		if len(g.list) == maxGaps {
 			g.list = slices.Delete(g.list, 0, maxGaps/2)
 		}
-		g.list = append(g.list, Gap{From: g.last, To: at})
+		g.list = append(g.list, gap)
+		if n := len(g.longest); n < mostGaps || gap.Length() > g.longest[n-1].Length() {
+			g.longest = append(g.longest[:min(n, mostGaps-1)], gap)
+			slices.SortFunc(g.longest, func(a, b Gap) int { return cmp.Or(-cmp.Compare(a.Length(), b.Length()), cmp.Compare(a.From, b.From)) })
+		}
 	}
 	g.last, g.any = at, true
 }
@@ -49,7 +56,7 @@ func (c *Checker) Gap(number int32, since, within, now time.Duration) (gap Gap, 
 		return Gap{}, 0, false
 	}
 	best := Gap{Partition: number, From: since, To: since}
-	if open := (Gap{From: g.last, To: now, Open: true}); g.last <= since+within && now-g.last >= Resolution {
+	if open := (Gap{Partition: number, From: g.last, To: now, Open: true}); g.last <= since+within && now-g.last >= Resolution {
 		best = open
 	}
 	for i := len(g.list) - 1; i >= 0 && g.list[i].To > since; i-- {
@@ -57,17 +64,5 @@ func (c *Checker) Gap(number int32, since, within, now time.Duration) (gap Gap, 
 			best = g.list[i]
 		}
 	}
-	best.Partition = number
 	return best, g.last, true
-}
-
-// longest returns a partition's longest gaps, longest first.
-func (g *gaps) longest(number int32) []Gap {
-	all := slices.Clone(g.list)
-	slices.SortFunc(all, func(a, b Gap) int { return cmp.Or(-cmp.Compare(a.Length(), b.Length()), cmp.Compare(a.From, b.From)) })
-	all = all[:min(len(all), mostGaps)]
-	for i := range all {
-		all[i].Partition = number
-	}
-	return all
 }
