@@ -185,7 +185,7 @@ func (c *cluster) Forward(ctx context.Context, _ peer.Caller, q peer.ClientReque
 	if b == nil {
 		return nil, &quorum.NotControllerError{Leader: model.NoBroker}
 	}
-	f := api.Forwarded{Key: q.APIKey, Version: q.APIVersion, Listener: q.Listener, Body: q.Body}
+	f := api.Forwarded{Key: q.APIKey, Version: q.APIVersion, Listener: q.Origin.Listener, Body: q.Body}
 	if q.ClientID != nil {
 		f.ClientID = *q.ClientID
 	}
@@ -197,7 +197,7 @@ type forwarder struct{ client *peer.Client }
 
 // Forward implements api.Forwarder.
 func (f forwarder) Forward(ctx context.Context, q api.Forwarded) ([]byte, error) {
-	body, err := f.client.Forward(ctx, peer.ClientRequest{APIKey: q.Key, APIVersion: q.Version, ClientID: &q.ClientID, Body: q.Body, Listener: q.Listener})
+	body, err := f.client.Forward(ctx, peer.ClientRequest{APIKey: q.Key, APIVersion: q.Version, ClientID: &q.ClientID, Body: q.Body, Origin: peer.Origin{Listener: q.Listener}})
 	if errors.Is(err, peer.ErrUnavailable) {
 		err = errors.Join(&quorum.NotControllerError{Leader: model.NoBroker}, err)
 	}

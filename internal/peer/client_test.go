@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"chronik/internal/metadata/controller"
 	"chronik/internal/metadata/image"
 	"chronik/internal/model"
+	"chronik/internal/peer/peerpb"
 	"chronik/internal/quorum"
 )
 
@@ -41,7 +43,8 @@ func TestEveryCallArrives(t *testing.T) {
 				PartitionEpoch: 7, Adding: []model.BrokerID{3}, Removing: []model.BrokerID{1}, LastKnownLeader: 2, Cut: []image.CutLog{{Node: 2, End: model.NoOffset}}}
 			fenced := &controller.Refusal{Reason: controller.FencedLeaderEpoch, Message: "no"}
 			name := "client"
-			request := ClientRequest{APIKey: 19, APIVersion: 7, ClientID: &name, Body: []byte("create"), Principal: "p", ClientHost: "c", Listener: "l"}
+			request := ClientRequest{APIKey: 19, APIVersion: 7, ClientID: &name, Body: []byte("create"), Origin: Origin{
+				Principal: Principal{Type: "User", Name: "alice", ByToken: true}, Address: netip.MustParseAddrPort("[fe80::1]:50123"), Listener: "CLIENTS"}}
 			same := func(what string, got, want any) {
 				t.Helper()
 				if !reflect.DeepEqual(got, want) {
@@ -88,6 +91,20 @@ func TestEveryCallArrives(t *testing.T) {
 			info, err := w.brokers[3].pool.FindController(ctx, 2)
 			same("controller", []any{info, err}, []any{ControllerInfo{Leader: leader, Term: 5, Active: leader == 2, Address: address(leader)}, error(nil)})
 		})
+	}
+}
+
+// TestImpossibleClients: what no broker would say of a client is refused, and so cannot be taken for another one, or for nobody.
+func TestImpossibleClients(t *testing.T) {
+	for _, q := range []*peerpb.ForwardRequest{
+		{PrincipalName: "alice"}, {PrincipalType: "User"}, {ByToken: true}, {ClientAddress: "10.0.0.1"}, {ClientAddress: "alice:1"}, {ApiKey: 1 << 20},
+	} {
+		if got, err := getClientRequest(q); !errors.Is(err, ErrInvalid) {
+			t.Errorf("%v was read as %+v, %v", q, got, err)
+		}
+	}
+	if got, err := getClientRequest(&peerpb.ForwardRequest{Listener: "l"}); err != nil || got.Origin != (Origin{Listener: "l"}) {
+		t.Errorf("nobody in particular: %+v, %v", got, err)
 	}
 }
 

@@ -2,6 +2,7 @@ package peer
 
 import (
 	"context"
+	"net/netip"
 
 	"chronik/internal/link"
 	"chronik/internal/metadata/controller"
@@ -69,9 +70,20 @@ type ClientRequest struct {
 	APIVersion int16
 	ClientID   *string
 	Body       []byte // what follows the header; may be used until Forward returns
-	Principal  string // as whom the broker that was asked has authenticated the client; empty: nobody in particular
-	ClientHost string
-	Listener   string // that the client came in by
+	Origin     Origin
+}
+
+// Origin is who has made a request, as the broker knows that was asked. It is believed: a broker that has proved itself speaks for its clients.
+type Origin struct {
+	Principal Principal
+	Address   netip.AddrPort // not valid: it has none, as within a process
+	Listener  string         // that it came in by
+}
+
+// Principal is as whom a client was authenticated. The zero value is nobody.
+type Principal struct {
+	Type, Name string // both or none, as "User" and "alice"
+	ByToken    bool   // by a delegation token, which is good for no further one (KIP-48)
 }
 
 // Possession is what a broker has (M5).

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/netip"
 
 	"chronik/internal/metadata/controller"
 	"chronik/internal/metadata/image"
@@ -253,12 +254,33 @@ func getPossession(a *peerpb.ProbeReply) (Possession, error) {
 }
 
 func putClientRequest(q ClientRequest) *peerpb.ForwardRequest {
-	return &peerpb.ForwardRequest{ApiKey: int32(q.APIKey), ApiVersion: int32(q.APIVersion), ClientId: q.ClientID, Body: q.Body,
-		Principal: q.Principal, ClientHost: q.ClientHost, Listener: q.Listener}
+	from := &q.Origin
+	out := &peerpb.ForwardRequest{ApiKey: int32(q.APIKey), ApiVersion: int32(q.APIVersion), ClientId: q.ClientID, Body: q.Body, Listener: from.Listener,
+		PrincipalType: from.Principal.Type, PrincipalName: from.Principal.Name, ByToken: from.Principal.ByToken}
+	if from.Address.IsValid() {
+		out.ClientAddress = from.Address.String()
+	}
+	return out
 }
 
 func getClientRequest(q *peerpb.ForwardRequest) (ClientRequest, error) {
 	var r reader
-	return ClientRequest{APIKey: r.level(q.ApiKey, "the API key"), APIVersion: r.level(q.ApiVersion, "the API version"), ClientID: q.ClientId, Body: q.Body,
-		Principal: q.Principal, ClientHost: q.ClientHost, Listener: q.Listener}, r.err
+	out := ClientRequest{APIKey: r.level(q.ApiKey, "the API key"), APIVersion: r.level(q.ApiVersion, "the API version"), ClientID: q.ClientId, Body: q.Body,
+		Origin: Origin{Principal: Principal{Type: q.PrincipalType, Name: q.PrincipalName, ByToken: q.ByToken}, Address: r.address(q.ClientAddress), Listener: q.Listener}}
+	if p := out.Origin.Principal; (p.Type == "") != (p.Name == "") || p.ByToken && p.Name == "" {
+		r.fail("the principal is %+v", p)
+	}
+	return out, r.err
+}
+
+// address reads where a client is; none is not valid.
+func (r *reader) address(s string) (out netip.AddrPort) {
+	if s == "" {
+		return out
+	}
+	out, err := netip.ParseAddrPort(s)
+	if err != nil {
+		r.fail("the client's address is %q", s)
+	}
+	return out
 }

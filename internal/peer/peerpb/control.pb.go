@@ -1767,16 +1767,19 @@ func (x *AllocateProducerIdsReply) GetCount() int64 {
 	return 0
 }
 
-// ForwardRequest is a request of a client, as it came.
+// ForwardRequest is a request of a client, as it came, and who the client is: as the broker says that it asked, which has authenticated the client, and
+// which the link has proved to be a broker. Whoever answers decides by that what the client may do.
 type ForwardRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	ApiKey        int32                  `protobuf:"varint,1,opt,name=api_key,json=apiKey,proto3" json:"api_key,omitempty"`
 	ApiVersion    int32                  `protobuf:"varint,2,opt,name=api_version,json=apiVersion,proto3" json:"api_version,omitempty"`
 	ClientId      *string                `protobuf:"bytes,3,opt,name=client_id,json=clientId,proto3,oneof" json:"client_id,omitempty"`
-	Body          []byte                 `protobuf:"bytes,4,opt,name=body,proto3" json:"body,omitempty"` // what follows the header
-	Principal     string                 `protobuf:"bytes,5,opt,name=principal,proto3" json:"principal,omitempty"`
-	ClientHost    string                 `protobuf:"bytes,6,opt,name=client_host,json=clientHost,proto3" json:"client_host,omitempty"`
-	Listener      string                 `protobuf:"bytes,7,opt,name=listener,proto3" json:"listener,omitempty"`
+	Body          []byte                 `protobuf:"bytes,4,opt,name=body,proto3" json:"body,omitempty"`                                        // what follows the header
+	PrincipalName string                 `protobuf:"bytes,5,opt,name=principal_name,json=principalName,proto3" json:"principal_name,omitempty"` // empty, like the type: nobody was authenticated
+	ClientAddress string                 `protobuf:"bytes,6,opt,name=client_address,json=clientAddress,proto3" json:"client_address,omitempty"` // host:port; empty: it has none
+	Listener      string                 `protobuf:"bytes,7,opt,name=listener,proto3" json:"listener,omitempty"`                                // of the broker that was asked
+	PrincipalType string                 `protobuf:"bytes,8,opt,name=principal_type,json=principalType,proto3" json:"principal_type,omitempty"` // User, or what else there may be
+	ByToken       bool                   `protobuf:"varint,9,opt,name=by_token,json=byToken,proto3" json:"by_token,omitempty"`                  // a delegation token has authenticated the client: it can get no further token (KIP-48)
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1839,16 +1842,16 @@ func (x *ForwardRequest) GetBody() []byte {
 	return nil
 }
 
-func (x *ForwardRequest) GetPrincipal() string {
+func (x *ForwardRequest) GetPrincipalName() string {
 	if x != nil {
-		return x.Principal
+		return x.PrincipalName
 	}
 	return ""
 }
 
-func (x *ForwardRequest) GetClientHost() string {
+func (x *ForwardRequest) GetClientAddress() string {
 	if x != nil {
-		return x.ClientHost
+		return x.ClientAddress
 	}
 	return ""
 }
@@ -1858,6 +1861,20 @@ func (x *ForwardRequest) GetListener() string {
 		return x.Listener
 	}
 	return ""
+}
+
+func (x *ForwardRequest) GetPrincipalType() string {
+	if x != nil {
+		return x.PrincipalType
+	}
+	return ""
+}
+
+func (x *ForwardRequest) GetByToken() bool {
+	if x != nil {
+		return x.ByToken
+	}
+	return false
 }
 
 type ForwardReply struct {
@@ -2031,17 +2048,18 @@ const file_internal_peer_peerpb_control_proto_rawDesc = "" +
 	"\fbroker_epoch\x18\x01 \x01(\x03R\vbrokerEpoch\"F\n" +
 	"\x18AllocateProducerIdsReply\x12\x14\n" +
 	"\x05first\x18\x01 \x01(\x03R\x05first\x12\x14\n" +
-	"\x05count\x18\x02 \x01(\x03R\x05count\"\xe9\x01\n" +
+	"\x05count\x18\x02 \x01(\x03R\x05count\"\xba\x02\n" +
 	"\x0eForwardRequest\x12\x17\n" +
 	"\aapi_key\x18\x01 \x01(\x05R\x06apiKey\x12\x1f\n" +
 	"\vapi_version\x18\x02 \x01(\x05R\n" +
 	"apiVersion\x12 \n" +
 	"\tclient_id\x18\x03 \x01(\tH\x00R\bclientId\x88\x01\x01\x12\x12\n" +
-	"\x04body\x18\x04 \x01(\fR\x04body\x12\x1c\n" +
-	"\tprincipal\x18\x05 \x01(\tR\tprincipal\x12\x1f\n" +
-	"\vclient_host\x18\x06 \x01(\tR\n" +
-	"clientHost\x12\x1a\n" +
-	"\blistener\x18\a \x01(\tR\blistenerB\f\n" +
+	"\x04body\x18\x04 \x01(\fR\x04body\x12%\n" +
+	"\x0eprincipal_name\x18\x05 \x01(\tR\rprincipalName\x12%\n" +
+	"\x0eclient_address\x18\x06 \x01(\tR\rclientAddress\x12\x1a\n" +
+	"\blistener\x18\a \x01(\tR\blistener\x12%\n" +
+	"\x0eprincipal_type\x18\b \x01(\tR\rprincipalType\x12\x19\n" +
+	"\bby_token\x18\t \x01(\bR\abyTokenB\f\n" +
 	"\n" +
 	"_client_id\"\"\n" +
 	"\fForwardReply\x12\x12\n" +
