@@ -216,16 +216,7 @@ func (c *Committer) tick(every time.Duration) {
 			return
 		case <-t.C:
 		}
-		c.clockMs.Store(c.now().UnixMilli())
-		c.files.sweep(sweepTicks)
-		if c.wanted.Load() && !c.shareable.Load() {
-			c.wakeSettler()
-		}
-		c.mu.Lock()
-		logs := c.listed
-		c.listed = nil
-		c.mu.Unlock()
-		for _, l := range logs {
+		for _, l := range c.second() {
 			select {
 			case c.upkeep <- l:
 			case <-c.done:
@@ -233,6 +224,19 @@ func (c *Committer) tick(every time.Duration) {
 			}
 		}
 	}
+}
+
+// second is what a tick does, but for handing the logs that it returns to the upkeep.
+func (c *Committer) second() (listed []*Log) {
+	c.clockMs.Store(c.now().UnixMilli())
+	c.files.sweep(sweepTicks)
+	if c.wanted.Load() && !c.shareable.Load() {
+		c.wakeSettler()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	listed, c.listed = c.listed, nil
+	return listed
 }
 
 func (c *Committer) keepUp() {

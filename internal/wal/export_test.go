@@ -70,16 +70,7 @@ func (c *Committer) StepUpkeep() bool {
 
 // StepTick is what happens each second: the listed logs are sent to upkeep.
 func (c *Committer) StepTick() {
-	c.clockMs.Store(c.now().UnixMilli())
-	c.files.sweep(sweepTicks)
-	if c.wanted.Load() && !c.shareable.Load() {
-		c.wakeSettler()
-	}
-	c.mu.Lock()
-	logs := c.listed
-	c.listed = nil
-	c.mu.Unlock()
-	for _, l := range logs {
+	for _, l := range c.second() {
 		c.upkeep <- l
 	}
 }

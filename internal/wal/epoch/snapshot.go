@@ -13,19 +13,14 @@ const FileName = "leader_epochs"
 
 var kind = snapshot.Kind{Magic: [4]byte{'C', 'K', 'L', 'E'}, Version: 1}
 
-const (
-	fixedBytes = 12 // end offset, number of entries
-	entryBytes = 12
-)
+const entryBytes = 12
 
 // AppendSnapshot appends the cache as the file docs/format/leader_epochs.md describes. The cache must
 // hold all batches below end. The bytes may reach the disk only once the log is durable up to end: else
 // a crash could leave epochs of batches that are gone.
 func (c *Cache) AppendSnapshot(dst []byte, end model.Offset) []byte {
 	start := len(dst)
-	dst = kind.Begin(dst)
-	dst = binary.BigEndian.AppendUint64(dst, uint64(end))
-	dst = binary.BigEndian.AppendUint32(dst, uint32(len(c.entries)))
+	dst = kind.BeginList(dst, end, len(c.entries))
 	for _, e := range c.entries {
 		dst = binary.BigEndian.AppendUint32(dst, uint32(e.Epoch))
 		dst = binary.BigEndian.AppendUint64(dst, uint64(e.Start))
@@ -36,21 +31,16 @@ func (c *Cache) AppendSnapshot(dst []byte, end model.Offset) []byte {
 // LoadSnapshot reads what AppendSnapshot wrote: the cache and the offset up to which it holds. Errors
 // match snapshot.ErrCorrupt or snapshot.ErrVersion.
 func LoadSnapshot(b []byte) (Cache, model.Offset, error) {
-	body, err := kind.Open(b)
+	list, end, err := kind.OpenList(b, entryBytes)
 	if err != nil {
 		return Cache{}, 0, fmt.Errorf("leader epochs: %w", err)
 	}
-	if len(body) < fixedBytes || (len(body)-fixedBytes)%entryBytes != 0 ||
-		uint64(binary.BigEndian.Uint32(body[8:])) != uint64(len(body)-fixedBytes)/entryBytes {
-		return Cache{}, 0, fmt.Errorf("leader epochs: %w: %d bytes of entries", snapshot.ErrCorrupt, len(body))
-	}
-	end := model.Offset(binary.BigEndian.Uint64(body))
 	var c Cache
-	if n := (len(body) - fixedBytes) / entryBytes; n > 0 {
+	if n := len(list) / entryBytes; n > 0 {
 		c.entries = make([]Entry, 0, n)
 	}
 	last := Entry{Epoch: -1, Start: -1}
-	for p := body[fixedBytes:]; len(p) > 0; p = p[entryBytes:] {
+	for p := list; len(p) > 0; p = p[entryBytes:] {
 		e := Entry{
 			Epoch: model.LeaderEpoch(binary.BigEndian.Uint32(p)),
 			Start: model.Offset(binary.BigEndian.Uint64(p[4:])),
@@ -59,9 +49,6 @@ func LoadSnapshot(b []byte) (Cache, model.Offset, error) {
 			return Cache{}, 0, fmt.Errorf("leader epochs: %w: %v after %v with end %d", snapshot.ErrCorrupt, e, last, end)
 		}
 		c.entries, last = append(c.entries, e), e
-	}
-	if end < 0 {
-		return Cache{}, 0, fmt.Errorf("leader epochs: %w: end offset %d", snapshot.ErrCorrupt, end)
 	}
 	return c, end, nil
 }

@@ -13,19 +13,14 @@ const FileName = "transaction_index"
 
 var kind = snapshot.Kind{Magic: [4]byte{'C', 'K', 'T', 'X'}, Version: 1}
 
-const (
-	fixedBytes = 12 // end offset, number of entries
-	entryBytes = 32
-)
+const entryBytes = 32
 
 // AppendSnapshot appends the index as the file docs/format/transaction_index.md describes. The index
 // must hold all markers below end. The bytes may reach the disk only once the log is durable up to end:
 // else a crash could leave transactions whose marker is gone.
 func (x *Index) AppendSnapshot(dst []byte, end model.Offset) []byte {
 	start := len(dst)
-	dst = kind.Begin(dst)
-	dst = binary.BigEndian.AppendUint64(dst, uint64(end))
-	dst = binary.BigEndian.AppendUint32(dst, uint32(len(x.txns)))
+	dst = kind.BeginList(dst, end, len(x.txns))
 	for _, t := range x.txns {
 		dst = binary.BigEndian.AppendUint64(dst, uint64(t.Producer))
 		dst = binary.BigEndian.AppendUint64(dst, uint64(t.FirstOffset))
@@ -38,20 +33,15 @@ func (x *Index) AppendSnapshot(dst []byte, end model.Offset) []byte {
 // LoadSnapshot reads what AppendSnapshot wrote: the index and the offset up to which it holds. Errors
 // match snapshot.ErrCorrupt or snapshot.ErrVersion.
 func LoadSnapshot(b []byte) (Index, model.Offset, error) {
-	body, err := kind.Open(b)
+	list, end, err := kind.OpenList(b, entryBytes)
 	if err != nil {
 		return Index{}, 0, fmt.Errorf("transaction index: %w", err)
 	}
-	if len(body) < fixedBytes || (len(body)-fixedBytes)%entryBytes != 0 ||
-		uint64(binary.BigEndian.Uint32(body[8:])) != uint64(len(body)-fixedBytes)/entryBytes {
-		return Index{}, 0, fmt.Errorf("transaction index: %w: %d bytes of entries", snapshot.ErrCorrupt, len(body))
-	}
-	end := model.Offset(binary.BigEndian.Uint64(body))
 	var x Index
-	if n := (len(body) - fixedBytes) / entryBytes; n > 0 {
+	if n := len(list) / entryBytes; n > 0 {
 		x.txns = make([]AbortedTxn, 0, n)
 	}
-	for p := body[fixedBytes:]; len(p) > 0; p = p[entryBytes:] {
+	for p := list; len(p) > 0; p = p[entryBytes:] {
 		t := AbortedTxn{
 			Producer:    model.ProducerID(binary.BigEndian.Uint64(p)),
 			FirstOffset: model.Offset(binary.BigEndian.Uint64(p[8:])),
@@ -64,9 +54,6 @@ func LoadSnapshot(b []byte) (Index, model.Offset, error) {
 		if err := x.Append(t); err != nil {
 			return Index{}, 0, fmt.Errorf("transaction index: %w: %v", snapshot.ErrCorrupt, err)
 		}
-	}
-	if end < 0 {
-		return Index{}, 0, fmt.Errorf("transaction index: %w: end offset %d", snapshot.ErrCorrupt, end)
 	}
 	return x, end, nil
 }
