@@ -17,12 +17,12 @@ const AnyPartition = -1
 // Gap is a time without an acknowledged write.
 type Gap struct {
 	Partition int32
-	From, To  time.Time // the acknowledgement before it and the one after it
+	From, To  time.Time // the acknowledgement before it, or the first record sent, and the one after it
 	Open      bool      // none has come after it yet; To is when that was asked
 }
 
 // Gap returns the gap in a partition that contains since: the longest that touches the 100 ms from since on, because a reply that a dead leader had
-// sent may arrive after its death. If there was none of history.Resolution, From and To are since. It fails if nothing was ever acknowledged there.
+// sent may arrive after its death. If there was none of history.Resolution, From and To are since. It fails if nothing was sent there yet.
 func (r *Run) Gap(partition int32, since time.Time) (Gap, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -63,7 +63,7 @@ func (r *Run) gap(partition int32, since time.Time) (Gap, bool, error) {
 	for p := from; p < to; p++ {
 		g, last, ok := r.checker.Gap(p, at, underWay, now)
 		if !ok {
-			return Gap{}, false, fmt.Errorf("partition %d: no write was acknowledged yet", p)
+			return Gap{}, false, fmt.Errorf("partition %d: nothing was sent there yet", p)
 		}
 		settled = settled && last > at+underWay
 		if p == from || g.Length() > best.Length() {

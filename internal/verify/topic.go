@@ -52,7 +52,7 @@ func (c *cluster) open(ctx context.Context) error {
 	_, err := kadm.NewClient(c.cl).CreateTopic(ctx, int32(c.opts.Partitions), int16(c.opts.Replication), nil, c.topic)
 	c.ours = err == nil
 	if err != nil && !(errors.Is(err, kerr.TopicAlreadyExists) && c.opts.Topic != "") {
-		return fmt.Errorf("creating topic %s at %s: %w", c.topic, strings.Join(c.opts.Brokers, ","), err)
+		return fmt.Errorf("creating topic %s at %s: %w\n  is a broker there, and are there enough for the replication factor?", c.topic, strings.Join(c.opts.Brokers, ","), err)
 	}
 	for {
 		err := c.look(ctx)

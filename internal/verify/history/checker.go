@@ -186,6 +186,7 @@ func (c *Checker) settle(p *partition, e *Event) error {
 		w = write{outcome: open, partition: e.Partition, invoked: e.Time}
 		pr.last = max(pr.last, e.Value.Seq)
 		c.counts.Invoked++
+		c.gaps[p.number].begin(e.Time)
 	case Acked:
 		w.outcome, w.offset = acked, e.Offset
 		c.counts.Acked++

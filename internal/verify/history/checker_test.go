@@ -351,10 +351,15 @@ func TestGap(t *testing.T) {
 			t.Errorf("since %v: %+v, last %v, %v; want %v to %v", q.since, g, last, ok, q.from, q.to)
 		}
 	}
+	add(history.Event{Time: 1200 * ms, Kind: history.Invoked, Partition: 1, Value: history.Value{Seq: 7}})
+	add(history.Event{Time: 1500 * ms, Kind: history.Acked, Partition: 1, Value: history.Value{Seq: 7}})
+	if g, _, ok := c.Gap(1, 1300*ms, 50*ms, 1504*ms); !ok || g.From != 1200*ms || g.To != 1500*ms {
+		t.Errorf("before the first acknowledgement: %+v, %v", g, ok)
+	}
 	if g, _, ok := c.Gap(0, 1101*ms, 50*ms, 1104*ms); !ok || g.Length() != 0 {
 		t.Errorf("where acknowledgements are close together: %+v, %v", g, ok)
 	}
-	if _, _, ok := c.Gap(1, 0, 0, 0); ok {
-		t.Error("a gap where nothing was ever acknowledged")
+	if _, _, ok := c.Gap(2, 0, 0, 0); ok {
+		t.Error("a gap where nothing was ever sent")
 	}
 }

@@ -13,7 +13,8 @@ const (
 	mostGaps   = 10     // of one partition, the longest ones
 )
 
-// Gap is a time in which no write to a partition was acknowledged, from the acknowledgement before it to the one after it.
+// Gap is a time in which no write to a partition was acknowledged, from the acknowledgement before it, or the first
+// invocation, to the one after it.
 type Gap struct {
 	Partition int32         `json:"partition"`
 	From      time.Duration `json:"from_ns"` // since the history began
@@ -26,14 +27,21 @@ func (g Gap) Length() time.Duration { return g.To - g.From }
 
 // gaps is those of one partition. Gap is told of the last maxGaps, the verdict of the longest.
 type gaps struct {
-	last    time.Duration
-	any     bool
+	last    time.Duration // acknowledgement, or the first invocation
+	any     bool          // something was sent
 	list    []Gap
 	longest []Gap
 }
 
+// begin is the first invocation: what comes before the first acknowledgement is a gap too.
+func (g *gaps) begin(at time.Duration) {
+	if !g.any {
+		g.last, g.any = at, true
+	}
+}
+
 func (g *gaps) ack(number int32, at time.Duration) {
-	if g.any && at-g.last >= Resolution {
+	if at-g.last >= Resolution {
 		gap := Gap{Partition: number, From: g.last, To: at}
 		if len(g.list) == maxGaps {
 			g.list = slices.Delete(g.list, 0, maxGaps/2)
@@ -44,12 +52,12 @@ func (g *gaps) ack(number int32, at time.Duration) {
 			slices.SortFunc(g.longest, func(a, b Gap) int { return cmp.Or(-cmp.Compare(a.Length(), b.Length()), cmp.Compare(a.From, b.From)) })
 		}
 	}
-	g.last, g.any = at, true
+	g.last = at
 }
 
 // Gap returns the longest gap of a partition that overlaps the time from since to since+within; zero length if there was none of Resolution. A
 // reply that is already on its way when a leader dies would else end the gap that is meant. now is the time at which it is asked; last is the
-// latest acknowledgement. It is false if there was none yet.
+// latest acknowledgement, or the first invocation. It is false if nothing was sent there yet.
 func (c *Checker) Gap(number int32, since, within, now time.Duration) (gap Gap, last time.Duration, ok bool) {
 	g := c.gaps[number]
 	if g == nil || !g.any {
