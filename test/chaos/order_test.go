@@ -10,7 +10,7 @@ import (
 	"chronik/test/chaos/rig"
 )
 
-var older = flag.String("chaos.older", "HEAD~10", "the commit or tag whose server TestRollingUpgrade begins with")
+var older = flag.String("chaos.older", "", "the commit or tag whose server TestRollingUpgrade begins with; empty: the last release")
 
 // rollGoal is how long a partition may be without writes while its leader stops in order.
 const rollGoal = time.Second

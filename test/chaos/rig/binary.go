@@ -19,6 +19,13 @@ var binDir = sync.OnceValues(func() (string, error) {
 	return os.MkdirTemp("", fmt.Sprintf("%s%d-bin-", directories, os.Getpid()))
 })
 
+// RemoveBinaries takes away what was built. It is for the end of the test's process.
+func RemoveBinaries() {
+	if dir, err := binDir(); err == nil {
+		_ = os.RemoveAll(dir)
+	}
+}
+
 // Build makes the server from this tree, once.
 var Build = sync.OnceValues(func() (string, error) {
 	if *given != "" {
@@ -35,7 +42,10 @@ var Build = sync.OnceValues(func() (string, error) {
 	return bin, nil
 })
 
-// BuildAt makes the server as it was at a commit or tag. It skips the test where git does not know that one: an archive, a shallow clone.
+// commitsBack is which commit is the older version as long as there is no release.
+const commitsBack = "HEAD~20"
+
+// BuildAt makes the server as it was at a commit or tag; of an empty ref, at the last release. It skips the test where git does not know that one: an archive, a shallow clone.
 func BuildAt(t testing.TB, ref string) string {
 	t.Helper()
 	dir, err := binDir()
@@ -46,11 +56,18 @@ func BuildAt(t testing.TB, ref string) string {
 	if err != nil {
 		t.Skipf("an older version cannot be had: %v", err)
 	}
+	if ref == "" {
+		if ref, err = run("git", "describe", "--tags", "--abbrev=0", "HEAD^"); err != nil {
+			ref = commitsBack
+		}
+		ref = strings.TrimSpace(ref)
+	}
 	commit, err := run("git", "rev-parse", "--short", ref+"^{commit}")
 	if err != nil {
 		t.Skipf("version %s cannot be had: %v", ref, err)
 	}
 	commit = strings.TrimSpace(commit)
+	t.Logf("the older version is %s (%s)", ref, commit)
 	tree, bin := filepath.Join(dir, commit), filepath.Join(dir, "chronik-server-"+commit)
 	tar := tree + ".tar"
 	_, err = run("git", "-C", strings.TrimSpace(top), "archive", "-o", tar, commit)
