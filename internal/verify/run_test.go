@@ -23,7 +23,7 @@ func TestLeaderDies(t *testing.T) {
 			Brokers: []string{"n1:9092", "n2:9092", "n3:9092"}, Client: []kgo.Opt{kgo.Dialer(dialer(c))},
 			Partitions: 2, Replication: 3, Rate: 200,
 			Producers: []verify.Producer{verify.Idempotent, verify.OneByOne, verify.Plain, verify.LeaderOnly},
-			Consumers: []verify.Consumer{{}, {Restart: 3 * time.Second}},
+			Consumers: []verify.Consumer{{}, {Restart: 3 * time.Second}, {Rack: "a"}, {Rack: "b", Restart: 4 * time.Second}}, // no node is in a rack: from the leader
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -53,7 +53,7 @@ func TestLeaderDies(t *testing.T) {
 			t.Error("a promise was broken")
 		}
 		n := report.Counts
-		if n.Acked < 1000 || n.Read < n.Acked-report.Count(history.LostByLeader) || n.Polled < 2*n.Acked-report.Count(history.LostByLeader)*2 {
+		if n.Acked < 1000 || n.Read < n.Acked-report.Count(history.LostByLeader) || n.Polled < 4*(n.Acked-report.Count(history.LostByLeader)) {
 			t.Errorf("too little was looked at: %+v", n)
 		}
 	})
