@@ -81,10 +81,7 @@ func (l *load) settle(ctx context.Context, t *testing.T) {
 	if err := rig.AwaitVoters(ctx, l.admin, len(l.c.Nodes)); err != nil {
 		t.Fatal(err)
 	}
-	if err := rig.AwaitISR(ctx, l.admin, l.Topic(), 3); err != nil {
-		t.Fatal(err)
-	}
-	if err := rig.AwaitPreferred(ctx, l.admin, l.Topic()); err != nil {
+	if err := l.c.AwaitWhole(ctx, l.admin, l.Topic()); err != nil {
 		t.Fatal(err)
 	}
 }

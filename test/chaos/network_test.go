@@ -61,7 +61,7 @@ func TestCutFromController(t *testing.T) {
 	for range *rounds {
 		ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
 		l.settle(ctx, t)
-		if err := rig.AwaitISR(ctx, l.admin, topic, 3); err != nil {
+		if err := c.AwaitWhole(ctx, l.admin, topic); err != nil {
 			t.Fatal(err)
 		}
 		active := l.quorum(ctx, t).Leader

@@ -9,10 +9,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 	"golang.org/x/sys/unix"
 )
 
@@ -90,107 +87,4 @@ func (c *Cluster) Client(opts ...kgo.Opt) *kgo.Client {
 	}
 	c.T.Cleanup(cl.Close)
 	return cl
-}
-
-// Partition is what the cluster says of one.
-type Partition struct {
-	Leader   int // -1 without one
-	Epoch    int
-	Replicas []int
-	ISR      []int
-}
-
-// Partitions asks the cluster for the partitions of a topic, by their numbers.
-func Partitions(ctx context.Context, cl *kgo.Client, topic string) ([]Partition, error) {
-	topics, err := kadm.NewClient(cl).ListTopics(ctx, topic)
-	if err != nil {
-		return nil, err
-	}
-	if err := topics.Error(); err != nil {
-		return nil, err
-	}
-	var out []Partition
-	for _, p := range topics[topic].Partitions.Sorted() {
-		out = append(out, Partition{Leader: int(p.Leader), Epoch: int(p.LeaderEpoch), Replicas: numbers(p.Replicas), ISR: numbers(p.ISR)})
-	}
-	return out, nil
-}
-
-func numbers(ids []int32) []int {
-	out := make([]int, 0, len(ids))
-	for _, id := range ids {
-		out = append(out, int(id))
-	}
-	return out
-}
-
-// AwaitISR returns when all partitions of a topic have a leader and that many members in their ISR.
-func AwaitISR(ctx context.Context, cl *kgo.Client, topic string, members int) error {
-	return await(ctx, "the replicas do not catch up", 50*time.Millisecond, func(ctx context.Context) error {
-		parts, err := Partitions(ctx, cl, topic)
-		if err != nil {
-			return err
-		}
-		for i, p := range parts {
-			if p.Leader < 0 || len(p.ISR) < members {
-				return fmt.Errorf("partition %d of %s is %+v", i, topic, p)
-			}
-		}
-		return nil
-	})
-}
-
-// Quorum is who leads the metadata, in which term, and how many voters there are.
-type Quorum struct{ Leader, Term, Voters int }
-
-// AskQuorum asks the cluster for the state of its metadata quorum.
-func AskQuorum(ctx context.Context, cl *kgo.Client) (Quorum, error) {
-	part := kmsg.NewDescribeQuorumRequestTopicPartition()
-	topic := kmsg.NewDescribeQuorumRequestTopic()
-	topic.Topic, topic.Partitions = "__cluster_metadata", append(topic.Partitions, part)
-	req := kmsg.NewPtrDescribeQuorumRequest()
-	req.Topics = append(req.Topics, topic)
-	resp, err := req.RequestWith(ctx, cl)
-	if err != nil {
-		return Quorum{}, err
-	}
-	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
-		return Quorum{}, err
-	}
-	p := resp.Topics[0].Partitions[0]
-	if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
-		return Quorum{}, err
-	}
-	if p.LeaderID < 1 {
-		return Quorum{}, errors.New("nobody leads the metadata")
-	}
-	return Quorum{Leader: int(p.LeaderID), Term: int(p.LeaderEpoch), Voters: len(p.CurrentVoters)}, nil
-}
-
-// AwaitVoters returns when the metadata has a leader and that many voters.
-func AwaitVoters(ctx context.Context, cl *kgo.Client, voters int) error {
-	return await(ctx, "the metadata quorum is not whole", 50*time.Millisecond, func(ctx context.Context) error {
-		q, err := AskQuorum(ctx, cl)
-		if err == nil && q.Voters < voters {
-			err = fmt.Errorf("only %d of %d vote", q.Voters, voters)
-		}
-		return err
-	})
-}
-
-// AwaitPreferred returns when each partition of a topic is led by its first replica. It asks for that as often as needed: replicas that have just come back may
-// fall out of sync once more.
-func AwaitPreferred(ctx context.Context, cl *kgo.Client, topic string) error {
-	return await(ctx, "leadership does not move back", 50*time.Millisecond, func(ctx context.Context) error {
-		results, err := kadm.NewClient(cl).ElectLeaders(ctx, kadm.ElectPreferredReplica, nil)
-		if err != nil {
-			return err
-		}
-		for _, r := range results[topic] {
-			if r.Err != nil && !errors.Is(r.Err, kerr.ElectionNotNeeded) {
-				return fmt.Errorf("electing the preferred leader of %s/%d: %w", topic, r.Partition, r.Err)
-			}
-		}
-		return nil
-	})
 }
