@@ -162,7 +162,7 @@ var mutations = []struct {
 		return true
 	}},
 	{history.Inconsistent, func(d *damage) bool {
-		e := d.pick(func(e *history.Event) bool { return d.stands(e) && modelProducers[e.Value.Producer].Acks == -1 })
+		e := d.pick(func(e *history.Event) bool { return d.stands(e) && modelProducers[e.Value.Producer].Idempotent })
 		bounds := d.pick(func(b *history.Event) bool {
 			return e != nil && b.Kind == history.FinalBounds && b.Partition == e.Partition
 		})
