@@ -88,5 +88,8 @@ func (c *Committer) FreeUnsynced() {
 	}
 }
 
+// TrustMark is a bug: the mark that was found when the log was opened is taken for durable.
+func (l *Log) TrustMark() { l.core.marks.unsure = false }
+
 // HideFromJournal is a bug while it is on: the log does not tell the journal what becomes of its files.
 func (l *Log) HideFromJournal(on bool) { l.shared = !on && l.committer.journal != nil }

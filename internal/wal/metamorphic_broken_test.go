@@ -50,6 +50,12 @@ var bugs = []struct {
 	{"L3 the journal holds what was cut off", func(h *harness) {
 		h.stale = true
 	}},
+	{"L2 the mark that was found is taken for durable", func(h *harness) { h.trusts = true }},
+	{"T1 a deletion leaves no floor", func(h *harness) {
+		h.pretend = func(op crashfs.Kind, name string, _ int64) bool {
+			return op == crashfs.OpRename && strings.HasPrefix(path.Base(name), "producer_snapshot_")
+		}
+	}},
 	{"T1 a retry is answered before its original is durable", func(h *harness) { h.early = true }},
 }
 

@@ -2,9 +2,11 @@ package wal_test
 
 import (
 	"bytes"
+	"syscall"
 
 	"chronik/internal/model"
 	"chronik/internal/vfs/crashfs"
+	"chronik/internal/vfs/faultfs"
 	"chronik/internal/wal"
 )
 
@@ -58,17 +60,39 @@ func (h *harness) replaceDisk() {
 // log.
 func (h *harness) crash() {
 	if h.found == nil {
-		h.crashMode = crashfs.Mode(h.rng.IntN(3))
-		if h.one(3) {
-			h.crashMode = processDies
-		}
-		h.note("  mode %d", h.crashMode)
-		h.cutOff()
+		h.die()
 	}
 	h.abandon(h.log, h.committer)
 	h.checkClones()
 	h.replaceDisk()
 	h.open()
+}
+
+// die ends the process, with or without the power.
+func (h *harness) die() {
+	h.crashMode = crashfs.Mode(h.rng.IntN(3))
+	if h.one(3) {
+		h.crashMode = processDies
+	}
+	h.note("  mode %d", h.crashMode)
+	h.cutOff()
+}
+
+// troubleAtOpen lets a call fail here and there while the log is opened, or has the disk be full then, which opening does not
+// mind (L1).
+func (h *harness) troubleAtOpen() *faultfs.Fault {
+	rule := faultfs.Rule{Times: 1, Err: syscall.EIO, Partial: int64(h.rng.IntN(3000))}
+	if h.one(5) {
+		kinds := []faultfs.Op{
+			faultfs.OpRead, faultfs.OpWrite, faultfs.OpSync, faultfs.OpTruncate, faultfs.OpOpen, faultfs.OpReadDir, faultfs.OpStat,
+			faultfs.OpSyncDir, faultfs.OpRemove,
+		}
+		rule.Ops, rule.Skip = kinds[h.rng.IntN(len(kinds))], h.rng.IntN(1+h.rng.IntN(12))
+	}
+	if h.one(5) {
+		h.faults.LimitSpace(0, syscall.ENOSPC)
+	}
+	return h.faults.Inject(rule)
 }
 
 // abandon drops a log whose process has died.

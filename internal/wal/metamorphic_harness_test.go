@@ -2,6 +2,7 @@ package wal_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -68,6 +69,7 @@ type harness struct {
 	forgets bool                                                // the journal is not replayed
 	hasty   bool                                                // the journal's laps are freed unsynced
 	stale   bool                                                // the journal keeps what is cut off
+	trusts  bool                                                // see TrustMark
 
 	steps   []string // what was done, for the report of a failure
 	verbose bool     // print steps as they are done
@@ -149,6 +151,7 @@ func (h *harness) open() {
 		if h.verbose {
 			h.gate.trace = h.note
 		}
+		trouble := h.troubleAtOpen()
 		h.opening = true
 		journal, err := h.openJournal(h.gate)
 		h.committer = wal.NewSteppedCommitter(wal.CommitterOptions{FS: h.gate, OpenFiles: 1 + h.rng.IntN(8), Now: h.now, Journal: journal})
@@ -158,8 +161,14 @@ func (h *harness) open() {
 			log, rec, err = h.openLog(h.committer, h.gate, observer{h})
 		}
 		h.opening = false
+		// The journal's replay needs the blocks again that the power has taken from segments, and says so if others have them.
+		refused := journal == nil && errors.Is(err, vfs.ErrNoSpace)
+		if err != nil && h.found == nil && (refused || trouble.Hits() > 0) {
+			h.note("  met trouble while opening: %v", err)
+			h.die()
+		}
 		if h.found != nil {
-			h.note("  power failed while opening")
+			h.note("  failed while opening")
 			if err == nil {
 				h.abandon(log, h.committer)
 			}
@@ -167,8 +176,13 @@ func (h *harness) open() {
 			h.replaceDisk()
 			continue
 		}
+		trouble.Stop()
+		h.faults.UnlimitSpace()
 		if err != nil {
 			h.Fatalf("opening: %v\n%s", err, strings.Join(h.steps, "\n"))
+		}
+		if h.trusts {
+			log.TrustMark()
 		}
 		h.log, h.fenced, h.lastAck, h.observed, h.waiting = log, false, -1, 0, 0
 		h.note("  opened: %d to %d, %+v", log.Start(), log.End(), rec)

@@ -35,6 +35,7 @@ var ops = []struct {
 	{2, "new epoch", (*harness).newEpoch},
 	{2, "configure", (*harness).configure},
 	{2, "close and open", (*harness).closeAndOpen},
+	{1, "stop badly", (*harness).stopBadly},
 	{4, "crash", (*harness).crash},
 	{3, "crash soon", func(h *harness) { h.armCrash(20) }},
 	{3, "clone at the next ack", func(h *harness) { h.cloneAck = true }},
@@ -125,6 +126,19 @@ func (h *harness) closeAndOpen() {
 	h.checkClones()
 	h.clearFaults()
 	h.open()
+}
+
+// stopBadly is a stop whose last sync fails, or is cut short, and a crash soon after the next start.
+func (h *harness) stopBadly() {
+	if h.settle(); h.found != nil {
+		return
+	}
+	h.faulty = true
+	h.faults.Inject(faultfs.Rule{Ops: faultfs.OpSync, Skip: h.rng.IntN(2), Times: 1, Err: syscall.EIO})
+	h.closeAndOpen()
+	if h.found == nil {
+		h.armCrash(12)
+	}
 }
 
 // fullDisk lets the disk run full soon, or gives the space back.

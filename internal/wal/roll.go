@@ -40,9 +40,6 @@ func (l *Log) roll(g *group) error {
 // seal cuts the active segment to its data and syncs it with its last mark (L3). From then on the file
 // does not change.
 func (l *Log) seal(m *mark) error {
-	if err := l.syncWritten(); err != nil { // the mark and what it claims must not race to the disk
-		return err
-	}
 	l.mu.Lock()
 	seg := l.core.active()
 	seq := l.core.marks.seq
@@ -52,6 +49,9 @@ func (l *Log) seal(m *mark) error {
 	l.mu.Unlock()
 	if seg == nil {
 		return nil
+	}
+	if err := l.syncWritten(); err != nil { // the mark and what it claims must not race to the disk
+		return err
 	}
 	f, err := l.segmentFile(seg.number)
 	if err != nil {
