@@ -2,115 +2,112 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
-	"syscall"
+	"strings"
 	"time"
 )
 
-const (
-	startLimit = 60 * time.Second
-	stopLimit  = 30 * time.Second
-)
-
-// A broker is what the drivers talk to: one that was started here, or somebody else's.
+// A broker is what the drivers talk to: one or several nodes that were started here, or somebody else's.
 type broker struct {
-	addr    string
-	tag     string // not empty if the broker may know topics of an earlier run
-	logPath string
-	name    string
-
-	cmd   *exec.Cmd // nil: not ours
-	ended chan struct{}
-	err   error // of the process; valid once ended is closed
+	addr  string
+	tag   string // not empty if the broker may know topics of an earlier run
+	nodes []*node
 	dir   string
 }
 
 func startBroker(ctx context.Context, o options, in *installer) (*broker, error) {
 	if o.bootstrap != "" {
-		return &broker{addr: o.bootstrap, name: o.bootstrap, tag: "." + strconv.FormatInt(time.Now().Unix(), 36)}, nil
+		return &broker{addr: o.bootstrap, tag: "." + strconv.FormatInt(time.Now().Unix(), 36)}, nil
 	}
 	dir, err := os.MkdirTemp("", "conformance-")
 	if err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(2)
-	if err != nil {
-		return nil, err
-	}
-	b := &broker{
-		addr: "127.0.0.1:" + ports[0], dir: dir, ended: make(chan struct{}),
-		logPath: filepath.Join(in.cache, "broker.log"),
-	}
-	if o.kafka {
-		b.name = "Apache Kafka"
-		b.cmd, err = kafkaCommand(ctx, in, dir, ports)
-	} else {
-		b.name = o.server
-		b.cmd = exec.Command(o.server, "standalone", "--kafka-port", ports[0], "--http-port", ports[1],
-			"--data-dir", filepath.Join(dir, "data"))
+	b := &broker{dir: dir}
+	switch {
+	case o.kafka:
+		err = b.addKafka(ctx, in)
+	case o.nodes > 1:
+		err = b.addCluster(o, in)
+	default:
+		err = b.addAlone(o, in)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return b, b.start(ctx)
+	b.addr = b.nodes[0].addr
+	for _, n := range b.nodes { // the nodes of a cluster listen for clients when they have found each other
+		if err := n.start(); err != nil {
+			b.kill()
+			return nil, err
+		}
+	}
+	for _, n := range b.nodes {
+		if err := n.await(ctx); err != nil {
+			b.kill()
+			return nil, err
+		}
+	}
+	return b, nil
 }
 
-func (b *broker) start(ctx context.Context) error {
-	log, err := os.Create(b.logPath)
+func (b *broker) addKafka(ctx context.Context, in *installer) error {
+	ports, err := freePorts(2)
 	if err != nil {
 		return err
 	}
-	defer log.Close()
-	b.cmd.Stdout, b.cmd.Stderr = log, log
-	b.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt at the terminal ends the drivers first
-	if err := b.cmd.Start(); err != nil {
-		return fmt.Errorf("%w; `make build` makes bin/chronik-server", err)
+	cmd, err := kafkaCommand(ctx, in, b.dir, ports)
+	if err != nil {
+		return err
 	}
-	go func() {
-		b.err = b.cmd.Wait()
-		close(b.ended)
-	}()
-	ctx, cancel := context.WithTimeout(ctx, startLimit)
-	defer cancel()
-	retry := time.NewTicker(50 * time.Millisecond)
-	defer retry.Stop()
-	for {
-		if c, err := net.Dial("tcp", b.addr); err == nil {
-			return c.Close()
-		}
-		select {
-		case <-retry.C:
-		case <-b.ended:
-			return fmt.Errorf("%s ended at once: %v; see %s", b.name, b.err, b.logPath)
-		case <-ctx.Done():
-			_ = b.cmd.Process.Kill()
-			return fmt.Errorf("%s does not listen on %s after %v; see %s", b.name, b.addr, startLimit, b.logPath)
-		}
-	}
+	b.nodes = append(b.nodes, newNode("Apache Kafka", cmd, ports[0], filepath.Join(in.cache, "broker.log")))
+	return nil
 }
 
-func (b *broker) alive() bool {
-	select {
-	case <-b.ended:
-		return false
-	default:
-		return true // also somebody else's: ended is nil
+func (b *broker) addAlone(o options, in *installer) error {
+	ports, err := freePorts(2)
+	if err != nil {
+		return err
 	}
+	cmd := exec.Command(o.server, "standalone", "--kafka-port", ports[0], "--http-port", ports[1], "--data-dir", filepath.Join(b.dir, "data"))
+	b.nodes = append(b.nodes, newNode(o.server, cmd, ports[0], filepath.Join(in.cache, "broker.log")))
+	return nil
 }
 
-// whileAlive is ctx until the broker ends on its own: without one, every driver would wait for its time limit.
+// addCluster adds nodes that keep three replicas of each topic, if there are as many.
+func (b *broker) addCluster(o options, in *installer) error {
+	const each = 4 // ports
+	ports, err := freePorts(each * o.nodes)
+	if err != nil {
+		return err
+	}
+	var peers []string
+	for i := range o.nodes {
+		peers = append(peers, fmt.Sprintf("%d@127.0.0.1:%s", i+1, ports[each*i]))
+	}
+	for i := range o.nodes {
+		id, own := strconv.Itoa(i+1), ports[each*i:]
+		cmd := exec.Command(o.server, "standalone", "--node-id", id, "--raft-addr", "127.0.0.1:"+own[0], "--peers", strings.Join(peers, ","),
+			"--kafka-port", own[1], "--http-port", own[2], "--replication-port", own[3], "--data-dir", filepath.Join(b.dir, id))
+		cmd.Env = append(os.Environ(), fmt.Sprintf("CHRONIK_KAFKA_DEFAULT_REPLICATION_FACTOR=%d", min(o.nodes, 3)))
+		b.nodes = append(b.nodes, newNode("node "+id, cmd, own[1], filepath.Join(in.cache, "broker-"+id+".log")))
+	}
+	return nil
+}
+
+// whileAlive is ctx until a node ends on its own: without one, every driver would wait for its time limit.
 func (b *broker) whileAlive(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
-	if b.ended != nil {
+	for _, n := range b.nodes {
 		go func() {
 			select {
-			case <-b.ended:
+			case <-n.ended:
 				cancel()
 			case <-ctx.Done():
 			}
@@ -119,32 +116,21 @@ func (b *broker) whileAlive(ctx context.Context) (context.Context, context.Cance
 	return ctx, cancel
 }
 
-// stop asks the broker to end, and counts it as a check that it does so in time and says success.
+// stop asks the nodes to end, one after the other, and counts it as a check that each does so in time and says success.
 func (b *broker) stop(t *tally) {
-	if b.cmd == nil {
-		return
+	for _, n := range slices.Backward(b.nodes) {
+		n.stop(t)
 	}
-	defer os.RemoveAll(b.dir)
-	if !b.alive() {
-		t.fail("broker/alive", fmt.Sprintf("ended on its own: %v; see %s", b.err, b.logPath))
-		return
+	if b.dir != "" {
+		_ = os.RemoveAll(b.dir)
 	}
-	_ = b.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-b.ended:
-	case <-time.After(stopLimit):
-		_ = b.cmd.Process.Kill()
-		<-b.ended
-		t.fail("broker/stop", fmt.Sprintf("still there %v after SIGTERM", stopLimit))
-		return
+}
+
+func (b *broker) kill() {
+	for _, n := range b.nodes {
+		n.kill()
 	}
-	var exit *exec.ExitError
-	const jvmTerminated = 128 + int(syscall.SIGTERM)
-	if b.err != nil && !(errors.As(b.err, &exit) && exit.ExitCode() == jvmTerminated) {
-		t.fail("broker/stop", fmt.Sprintf("%v; see %s", b.err, b.logPath))
-		return
-	}
-	t.pass()
+	_ = os.RemoveAll(b.dir)
 }
 
 func freePorts(n int) ([]string, error) {

@@ -8,6 +8,7 @@ type driver struct {
 	needs   []string // tool chains, by their name in installer.steps
 	command []string
 	noCross bool // it cannot read assigned partitions, or reads no data sets
+	oneNode bool // it talks to one broker only, and that has to lead everything
 }
 
 // allDrivers lists the clients, slow ones first so that two workers end together.
@@ -30,6 +31,6 @@ func allDrivers(in *installer) []driver {
 		{name: "segmentio", needs: []string{"go"}, command: goTool("segmentio")},
 		{name: "sarama", needs: []string{"go"}, command: goTool("sarama")},
 		{name: "kgo", needs: []string{"go"}, command: goTool("franzgo")},
-		{name: "protocol", needs: []string{"go"}, command: goTool("protocol"), noCross: true},
+		{name: "protocol", needs: []string{"go"}, command: goTool("protocol"), noCross: true, oneNode: true},
 	}
 }

@@ -2,6 +2,7 @@
 // administer, then lets each client read what every other one wrote, and ends with the line "N passed, N failed".
 //
 //	go run ./test/conformance/run                              Chronik, from bin/chronik-server
+//	go run ./test/conformance/run --nodes 3                    a cluster of Chronik: all but the raw requests, which ask one broker
 //	go run ./test/conformance/run --kafka                      Apache Kafka 4.3.1, fetched through Maven: the reference
 //	go run ./test/conformance/run --bootstrap-servers host:9092
 //	go run ./test/conformance/run --only kgo,java
@@ -14,6 +15,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -23,6 +25,7 @@ type options struct {
 	server    string
 	bootstrap string
 	kafka     bool
+	nodes     int
 	only      string
 	records   int
 	cache     string
@@ -34,6 +37,7 @@ func main() {
 	flag.StringVar(&o.server, "server", "bin/chronik-server", "the Chronik `binary` to start")
 	flag.StringVar(&o.bootstrap, "bootstrap-servers", "", "test the broker at this `host:port` and start none")
 	flag.BoolVar(&o.kafka, "kafka", false, "start and test Apache Kafka instead of Chronik")
+	flag.IntVar(&o.nodes, "nodes", 1, "start a cluster of so many nodes of Chronik")
 	flag.StringVar(&o.only, "only", "", "only these clients, separated by commas")
 	flag.IntVar(&o.records, "records", 10_000, "records in each data set")
 	flag.StringVar(&o.cache, "cache", ".cache/conformance", "a `directory` for what is installed and for logs")
@@ -75,6 +79,9 @@ func conform(ctx context.Context, o options, t *tally) error {
 	}
 	in := &installer{source: source, cache: cache}
 	drivers := chosen(allDrivers(in), o.only)
+	if o.nodes > 1 {
+		drivers = slices.DeleteFunc(drivers, func(d driver) bool { return d.oneNode })
+	}
 	if len(drivers) == 0 {
 		return fmt.Errorf("--only %s names no client; there are %s", o.only, names(allDrivers(in)))
 	}

@@ -39,6 +39,7 @@ func own(e *driver.Env) {
 		{"topics", topics}, {"topics-errors", topicErrors}, {"configs", configs}, {"broker-configs", brokerConfigs},
 		{"get-offsets", getOffsets}, {"delete-records", deleteRecords}, {"log-dirs", logDirs}, {"cluster-id", clusterID},
 		{"broker-api-versions", apiVersions}, {"features", features}, {"producer-perf", producerPerf},
+		{"quorum", quorum}, {"endpoints", endpoints}, {"reassign", reassign}, {"broker-defaults", brokerDefaults},
 		{"verifiable-producer", verifiableProducer}, {"describe-producers", describeProducers}, {"consumer-offset", consumerOffset},
 	} {
 		e.Check(c.name, func(ctx context.Context) error { return c.run(ctx, e) })

@@ -135,8 +135,8 @@ func apiVersions(ctx context.Context, e *driver.Env) error {
 }
 
 func features(ctx context.Context, e *driver.Env) error {
-	_, err := tool(ctx, e, nil, "org.apache.kafka.tools.FeatureCommand", withServer(e, "describe")...)
-	return err
+	out, err := tool(ctx, e, nil, "org.apache.kafka.tools.FeatureCommand", withServer(e, "describe")...)
+	return wantMatch(out, err, `metadata.version\s.*FinalizedVersionLevel: 4.3-IV0`, `eligible.leader.replicas.version\s.*FinalizedVersionLevel: 1`)
 }
 
 func perf(ctx context.Context, e *driver.Env, topic string, n int) error {

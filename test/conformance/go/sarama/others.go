@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/IBM/sarama"
 
@@ -204,13 +205,13 @@ func logDirs(_ context.Context, e *driver.Env) error {
 		if err != nil {
 			return err
 		}
-		got, err := a.DescribeLogDirs([]int32{brokers[0].ID()})
-		if err != nil {
-			return err
-		}
-		for _, dir := range got[brokers[0].ID()] {
-			for _, t := range dir.Topics {
-				if t.Topic == topic {
+		for _, b := range brokers {
+			got, err := a.DescribeLogDirs([]int32{b.ID()})
+			if err != nil {
+				return err
+			}
+			for _, dir := range got[b.ID()] {
+				if slices.ContainsFunc(dir.Topics, func(t sarama.DescribeLogDirsResponseTopic) bool { return t.Topic == topic }) {
 					return nil
 				}
 			}
