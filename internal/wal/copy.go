@@ -206,3 +206,13 @@ func copyBytes(ctx context.Context, dst, src vfs.File, from, to int64) (copied i
 	}
 	return copied, nil
 }
+
+// Arrive comes before a copied log gets a directory of the device: a log that was there before, and whose last records may still be in
+// the journal, must not come back into it (L3).
+func (c *Committer) Arrive(dir string, tp model.TopicPartition, topic model.TopicID) error {
+	key, shared := c.journal.key(&Log{dir: dir, tp: tp, topicID: topic})
+	if !shared {
+		return nil
+	}
+	return c.journal.files.Void(key)
+}
