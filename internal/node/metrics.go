@@ -22,6 +22,7 @@ func collectors(n *Node) []prometheus.Collector {
 		gauge("requests_in_flight", "Requests received whose reply is not written yet.", func() float64 { return float64(m.InFlight.Load()) }),
 		gauge("partitions", "Partitions held by this broker.", func() float64 { return float64(n.replicas.Len()) }),
 		gauge("open_log_files", "Log files open now.", func() float64 { return float64(n.openFiles()) }),
+		gauge("data_directories_offline", "Data directories that cannot be used; their partitions are offline.", func() float64 { return float64(n.offlineDirs()) }),
 		gauge("metadata_index", "Index of the newest applied metadata entry.", func() float64 { return float64(n.quorum.Images().Load().Index()) }),
 		counter("connections_opened_total", "Client connections accepted.", &m.ConnectionsOpened),
 		counter("connections_failed_total", "Connections closed because of what the client sent.", &m.ConnectionsFailed),

@@ -105,6 +105,16 @@ func (n *Node) openDisk(context.Context) (err error) {
 	return n.noteDirs()
 }
 
+// offlineDirs is how many data directories cannot be used.
+func (n *Node) offlineDirs() (sum int) {
+	for _, d := range n.replicas.Dirs() {
+		if d.Err != nil {
+			sum++
+		}
+	}
+	return sum
+}
+
 // openFiles is how many files of logs are open.
 func (n *Node) openFiles() (sum int) {
 	for _, d := range n.disks {

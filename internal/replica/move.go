@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path"
 	"sync"
+	"time"
 
 	"chronik/internal/model"
 	"chronik/internal/wal"
@@ -49,6 +50,7 @@ const (
 	// nearlyBytes is how much may be missing when the log is closed for the last step; moveRounds how often it is tried to get there.
 	nearlyBytes = 1 << 20
 	moveRounds  = 64
+	movePause   = 50 * time.Millisecond // while the log is being cut
 	// parallelMoves is few: the disks have other work.
 	parallelMoves = 2
 )
@@ -157,22 +159,46 @@ func (m *move) run(ctx context.Context, s *Set) error {
 		return err
 	}
 	c := l.CopyTo(m.path())
+	for {
+		if err := m.catchUp(ctx, c); err != nil {
+			return err
+		}
+		err := m.r.suspend()
+		if err == nil {
+			return m.swap(s, l, c)
+		}
+		if !errors.Is(err, errBusy) {
+			return err
+		}
+		if err := pause(ctx, movePause); err != nil {
+			return err
+		}
+	}
+}
+
+// catchUp copies until little is missing.
+func (m *move) catchUp(ctx context.Context, c *wal.Copy) error {
 	for range moveRounds {
 		n, err := c.CatchUp(ctx)
 		m.mu.Lock()
 		m.bytes, m.next = c.Bytes(), c.Next()
 		m.mu.Unlock()
-		if err != nil {
+		if err != nil || n <= nearlyBytes {
 			return err
 		}
-		if n <= nearlyBytes {
-			break
-		}
 	}
-	if err := m.r.suspend(); err != nil {
-		return err
+	return nil
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
-	return m.swap(s, l, c)
 }
 
 // swap lets the copy take the log's place. It is not cancelled: what has begun is completed, or the partition is out of use until the next start.
@@ -184,6 +210,9 @@ func (m *move) swap(s *Set, l *wal.Log, c *wal.Copy) error {
 	}
 	if err == nil {
 		err = s.unmark(from, r.partition)
+	}
+	if err == nil {
+		err = m.to.commit.Arrive(m.to.partition(r.partition), r.partition, r.topicID)
 	}
 	if err == nil {
 		err = s.mark(m.path())

@@ -7,7 +7,10 @@ import (
 	"chronik/internal/wal"
 )
 
-var errSuspended = errors.New("the partition is busy with something else, or out of use: try again")
+var (
+	errBusy     = errors.New("the log is being cut")
+	errOutOfUse = errors.New("the partition is out of use here")
+)
 
 // suspend keeps the role from using the log until resume. What is appended meanwhile is refused by the log, which the caller closes.
 func (r *Replica) suspend() error {
@@ -17,8 +20,11 @@ func (r *Replica) suspend() error {
 	}
 	m.mu.Lock()
 	defer m.unlock()
-	if m.cutting || m.gone || m.failed != nil {
-		return errSuspended
+	switch {
+	case m.gone || m.failed != nil:
+		return errOutOfUse
+	case m.cutting:
+		return errBusy
 	}
 	m.cutting = true
 	return nil
