@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -38,10 +39,10 @@ func (c *control) dismiss(ctx context.Context, who quorum.Replica) error {
 			heir = v.Node
 		}
 	}
-	for _, o := range s.Observers {
-		named = named || o.Replica == who
-	}
+	follows := slices.ContainsFunc(s.Observers, func(o quorum.ReplicaStatus) bool { return o.Replica == who })
 	switch {
+	case follows:
+		err = c.Cluster.Quorum.Remove(ctx, who)
 	case !named:
 		return fmt.Errorf("%w: %s", errNoVoter, who)
 	case heir == model.NoBroker:

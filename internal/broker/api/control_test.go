@@ -194,7 +194,8 @@ func TestRaftVoters(t *testing.T) {
 		{"add a node that does not follow", 9, 9, true, errInvalidRequest, nil},
 		{"remove a voter", 2, 2, false, nil, []string{"remove 2"}},
 		{"remove a voter by another directory", 2, 7, false, errNoVoter, nil},
-		{"remove an observer", 3, 3, false, errNoVoter, nil},
+		{"remove an observer", 3, 3, false, nil, []string{"remove 3"}},
+		{"remove an observer by another directory", 3, 7, false, errNoVoter, nil},
 		{"remove the controller", 1, 1, false, quorum.ErrNotController, []string{"transfer to 2"}},
 	} {
 		q.calls = nil
