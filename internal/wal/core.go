@@ -171,7 +171,7 @@ func (c *core) groupFor(b record.Batch, base model.Offset) *group {
 	c.marks.clean = false
 	if roll {
 		g.roll = true
-		g.seal = c.capture()
+		g.seal, g.floor = c.capture(), c.takeFloor()
 		g.seal.flags = markSealed
 		c.plan = plan{used: c.plan.used + 1, pos: headerBytes, stats: noStats(), gaps: gap || c.plan.gaps}
 	}

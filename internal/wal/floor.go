@@ -18,6 +18,9 @@ import (
 // batches below a segment are deleted, of which it could be rebuilt until then, that segment gets its floor: a
 // producer outlives its batches (T1).
 //
+// Where the producers do not fit into a mark, floors are also taken when segments begin, and written by the upkeep. Else what is
+// deleted would have to be read once more for it.
+//
 // A floor stays true as long as its segment exists, because what lies below is never changed, and segment numbers are
 // given once. A leftover means nothing.
 
@@ -38,10 +41,44 @@ func parseFloorName(name string) (number int64, ok bool) {
 	return number, err == nil && number >= 0 && floorName(number) == name
 }
 
+// floor is one that was taken and is not written yet.
+type floor struct {
+	number int64
+	body   []byte
+}
+
+// A floor is taken when a segment begins only if the one before it is so many times larger.
+const (
+	floorShare      = 8
+	floorPerTracked = 160 // bytes of a snapshot per producer, at most
+)
+
+// takeFloor encodes the state as the log ends now, where the next segment begins; nil if that is not worth it.
+func (c *core) takeFloor() []byte {
+	if n := c.producers.Len(); n <= maxInlineProducers || int64(n)*floorPerTracked*floorShare > c.plan.pos {
+		return nil
+	}
+	return c.snapshotOf(stateProducers)
+}
+
+// writeFloorDue writes the floor that was taken last. The roll has made durable all that it tells of. An error is no loss: it is
+// made anew when it is needed. The caller has the upkeep.
+func (l *Log) writeFloorDue() {
+	l.mu.Lock()
+	due := l.floorDue
+	l.floorDue = floor{}
+	idle := due.body == nil || l.fenced
+	l.mu.Unlock()
+	if !idle {
+		_ = l.writeFloor(due.number, due.body)
+	}
+}
+
 // keepFloor gives the first segment that a deletion up to an offset leaves its floor, and returns it; nil if no segment goes.
 // It reads what is about to go, if it must, and therefore needs the upkeep only: appends go on. What it finds out late,
 // namely that more segments lie below that offset by now, waits for the next deletion.
 func (l *Log) keepFloor(to model.Offset) (first *segment, err error) {
+	l.writeFloorDue()
 	l.mu.Lock()
 	c := &l.core
 	n := c.below(to)
@@ -88,14 +125,19 @@ func (l *Log) writeFloor(number int64, body []byte) error {
 func (l *Log) dropFloors() {
 	l.mu.Lock()
 	c := &l.core
+	stands := func(number int64) bool {
+		return slices.ContainsFunc(c.segs, func(s *segment) bool { return s.number == number })
+	}
 	var stray []int64
-	c.floors = slices.DeleteFunc(c.floors, func(number int64) bool {
-		gone := !slices.ContainsFunc(c.segs, func(s *segment) bool { return s.number == number })
-		if gone {
+	for _, number := range c.floors {
+		if !stands(number) {
 			stray = append(stray, number)
 		}
-		return gone
-	})
+	}
+	c.floors = slices.DeleteFunc(c.floors, func(number int64) bool { return !stands(number) })
+	if !stands(l.floorDue.number) {
+		l.floorDue = floor{}
+	}
 	l.mu.Unlock()
 	for _, number := range stray {
 		_ = l.fs.RemoveAll(l.path(floorName(number)))

@@ -8,6 +8,7 @@ import (
 	"chronik/internal/model"
 	"chronik/internal/record"
 	"chronik/internal/vfs/crashfs"
+	"chronik/internal/vfs/faultfs"
 )
 
 // TestT1TruncationRemembersTheDeleted: a truncation goes back behind all that the log has told its marks and its snapshot
@@ -118,6 +119,41 @@ func TestT1FloorsGoWithTheirSegments(t *testing.T) {
 	if n := count(l); n != 0 {
 		t.Errorf("%d floors of a log that has begun anew", n)
 	}
+	l.Abandon(nil)
+}
+
+// TestFloorsAreTakenAsSegmentsBegin: where many producers write much, a deletion does not read what it deletes.
+func TestFloorsAreTakenAsSegmentsBegin(t *testing.T) {
+	e, disk, faults, _ := onDisks(t)
+	e.cfg.SegmentBytes = 100_000
+	l, _ := e.open()
+	var sent []record.Batch
+	for id := range model.ProducerID(crowd) {
+		b := batch(1, 500, 1, &record.Producer{ID: id})
+		sent = append(sent, bytes.Clone(b))
+		must(t, l, b)
+	}
+	for range 3 {
+		must(t, l, batch(1, 60_000, 1, nil))
+		l.keepUp()
+	}
+	unread := faults.Inject(faultfs.Rule{Ops: faultfs.OpRead, Match: faultfs.Base("segment_000.wal"), Err: syscall.EIO})
+	end := l.core.segs[1].base
+	if _, err := l.DeleteBefore(end); err != nil {
+		t.Fatal(err)
+	}
+	unread.Stop()
+	if err := l.Truncate(end); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range []crashfs.Mode{crashfs.Lose, crashfs.Keep} {
+		again := newEnv(t, disk.CrashClone(m), e.dir)
+		again.cfg = e.cfg
+		l2, _ := again.open()
+		checkRetries(t, l2, sent)
+		l2.Abandon(nil)
+	}
+	checkRetries(t, l, sent)
 	l.Abandon(nil)
 }
 

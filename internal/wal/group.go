@@ -24,15 +24,16 @@ type group struct {
 	pos     int64 // in the segment's file
 	base    model.Offset
 	end     model.Offset
-	roll    bool  // it begins a new segment
-	first   bool  // with roll: the log begins with it
-	gaps    bool  // the segment may miss offsets
-	seal    *mark //  with roll: the state up to base, the last mark of the segment before
-	stats   stats // of the segment with the group, once that is written
-	before  plan  // of the core, to go back to if the group fails
-	mark    *mark // a mark that goes to disk with the group
-	relaxed bool  // it is complete when it is written (D1)
-	unclean bool  // it takes the clean flag back, and must be synced for that also where flushing is relaxed
+	roll    bool   // it begins a new segment
+	first   bool   // with roll: the log begins with it
+	gaps    bool   // the segment may miss offsets
+	seal    *mark  //  with roll: the state up to base, the last mark of the segment before
+	floor   []byte // with roll: the new segment's floor, if one is due
+	stats   stats  // of the segment with the group, once that is written
+	before  plan   // of the core, to go back to if the group fails
+	mark    *mark  // a mark that goes to disk with the group
+	relaxed bool   // it is complete when it is written (D1)
+	unclean bool   // it takes the clean flag back, and must be synced for that also where flushing is relaxed
 	next    *group
 }
 

@@ -103,6 +103,7 @@ type Log struct {
 	nextHint uint8 // the one to be replaced next, modulo their number
 
 	spilling *snapshots // taken, and to be written once the log is durable up to it
+	floorDue floor      // taken, and to be written; without a body: none
 
 	key    journal.Key // names the log in the device's journal
 	shared bool        // it may use it

@@ -169,7 +169,7 @@ func (c *core) emptyRoll(end model.Offset) *group {
 	}
 	g := newGroup()
 	g.roll, g.base, g.end, g.before, g.gaps = true, end, end, c.plan, c.plan.gaps
-	g.seal = c.capture()
+	g.seal, g.floor = c.capture(), c.takeFloor()
 	g.seal.flags = markSealed
 	c.marks.pending = nil
 	c.plan = plan{used: c.plan.used + 1, pos: headerBytes, stats: noStats(), gaps: g.gaps}

@@ -29,6 +29,9 @@ func (l *Log) roll(g *group) error {
 	}
 	l.mu.Lock()
 	l.core.beginSegment(g)
+	if g.floor != nil {
+		l.floorDue, g.floor = floor{id.number, g.floor}, nil
+	}
 	l.core.marks.seq, l.core.marks.onDisk, l.core.marks.lean, l.core.marks.unsure = 1, g.base, false, false
 	l.markSeed = identitySum(page)
 	l.space = space{frontier: headerBytes, ahead: l.space.ahead, begun: l.space.begun, groups: l.space.groups}

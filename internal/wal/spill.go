@@ -34,6 +34,7 @@ func (c *core) spillDue() bool {
 //
 // An error is no loss yet: recovery walks a longer way, and the next tick tries again.
 func (l *Log) spill(last bool) error {
+	l.writeFloorDue()
 	l.mu.Lock()
 	c := &l.core
 	if (l.spilling == nil || last) && (c.spillDue() || last && c.marks.spillAt > 0) {
