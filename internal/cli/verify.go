@@ -80,7 +80,7 @@ func (f *verifyFlags) bind(cmd *cobra.Command) {
 	fl.BoolVar(&o.KeepTopic, "keep-topic", false, "keep the unique topic")
 	fl.IntVar(&o.Partitions, "partitions", 3, "partitions of a topic that is created")
 	fl.IntVar(&o.Replication, "replication-factor", 0, "replicas of a topic that is created (default: the cluster's)")
-	fl.StringVar(&f.producers, "producers", "idempotent=2,plain=1", "how many of each kind: idempotent, plain (acks=all), one-by-one (plain, one request in flight), acks1 (plain, acks=1)")
+	fl.StringVar(&f.producers, "producers", "idempotent=2,plain=1,once=1", "how many of each kind: idempotent, plain (acks=all), one-by-one (plain, one request in flight), once (plain, never tried again), acks1 (plain, acks=1)")
 	fl.StringVar(&f.consumer, "consumers", "steady=1,restarting=1", "how many of each kind: steady, restarting")
 	fl.DurationVar(&f.restart, "restart-every", 10*time.Second, "how often a restarting consumer leaves and comes back")
 	fl.StringSliceVar(&f.racks, "racks", nil, "one more consumer for each, reading from replicas in that rack (the brokers need a rack-aware replica selector)")
@@ -125,7 +125,7 @@ func (f *verifyFlags) resolve() (time.Duration, error) {
 	}
 	f.opts.Brokers = bench.ParseBrokers(f.brokers)
 	f.opts.Producers, err = kinds("--producers", f.producers, map[string]verify.Producer{
-		"idempotent": verify.Idempotent, "plain": verify.Plain, "one-by-one": verify.OneByOne, "acks1": verify.LeaderOnly,
+		"idempotent": verify.Idempotent, "plain": verify.Plain, "one-by-one": verify.OneByOne, "once": verify.Once, "acks1": verify.LeaderOnly,
 	})
 	if err != nil {
 		return 0, err

@@ -23,12 +23,13 @@ type consumer struct {
 
 	mu   sync.Mutex
 	next []int64 // positions
+	last []int32 // leader epochs of the records before them, -1: not known
 	want []int64 // set at the end: where to get to
 	done chan struct{}
 }
 
 func (r *Run) newConsumer(number int32, how Consumer) *consumer {
-	return &consumer{run: r, number: number, how: how, next: slices.Clone(r.base), done: make(chan struct{})}
+	return &consumer{run: r, number: number, how: how, next: slices.Clone(r.base), last: slices.Repeat([]int32{-1}, len(r.base)), done: make(chan struct{})}
 }
 
 // read polls until ctx ends, with one client after the other.
@@ -52,7 +53,9 @@ func (c *consumer) live(ctx context.Context) error {
 	at := make(map[int32]kgo.Offset)
 	c.mu.Lock()
 	for p, offset := range c.next {
-		at[int32(p)] = kgo.NewOffset().At(offset)
+		// With the epoch the client asks whether the log was cut meanwhile (KIP-320). Without one it would ask a broker that says
+		// FENCED_LEADER_EPOCH again and again without a pause, as long as the partition has no leader.
+		at[int32(p)] = kgo.NewOffset().At(offset).WithEpoch(c.last[p])
 		c.run.record(&history.Event{Kind: history.Positioned, Client: c.number, Partition: int32(p), Offset: offset})
 	}
 	c.mu.Unlock()
@@ -89,7 +92,8 @@ func (c *consumer) take(f *kgo.FetchPartition) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e.Offset = c.next[f.Partition]
-	c.next[f.Partition] = f.Records[len(f.Records)-1].Offset + 1
+	last := f.Records[len(f.Records)-1]
+	c.next[f.Partition], c.last[f.Partition] = last.Offset+1, last.LeaderEpoch
 	c.run.record(e)
 	c.arrive()
 }
@@ -104,7 +108,7 @@ func (c *consumer) failed(ctx context.Context, partition int32, f *kgo.FetchPart
 		return nil
 	case errors.As(f.Err, &lost):
 		c.run.record(&history.Event{Kind: history.Truncated, Client: c.number, Partition: partition, Offset: lost.ConsumedTo, End: lost.ResetTo})
-		c.next[partition] = lost.ResetTo
+		c.next[partition], c.last[partition] = lost.ResetTo, lost.ResetToEpoch
 	case errors.Is(f.Err, kerr.OffsetOutOfRange):
 		c.run.record(&history.Event{Kind: history.OutOfRange, Client: c.number, Partition: partition, Offset: c.next[partition], Start: max(f.LogStartOffset, 0)})
 	}

@@ -20,8 +20,9 @@ type Producer = history.Producer
 var (
 	Idempotent = Producer{Acks: -1, Idempotent: true, MaxInFlight: 5}
 	Plain      = Producer{Acks: -1, MaxInFlight: 5}
-	OneByOne   = Producer{Acks: -1, MaxInFlight: 1} // plain, and keeps its order
-	LeaderOnly = Producer{Acks: 1, MaxInFlight: 5}  // acks=1
+	OneByOne   = Producer{Acks: -1, MaxInFlight: 1}                   // plain, and keeps its order
+	LeaderOnly = Producer{Acks: 1, MaxInFlight: 5}                    // acks=1
+	Once       = Producer{Acks: -1, MaxInFlight: 1 << 20, Once: true} // plain, never tried again: some of its records fail for certain
 )
 
 // Consumer is how one consumer reads.
@@ -38,7 +39,7 @@ type Options struct {
 	Partitions  int    // of a topic that is created (3)
 	Replication int    // of a topic that is created (what the cluster's default is)
 
-	Producers   []Producer // (two Idempotent, one Plain)
+	Producers   []Producer // (two Idempotent, one Plain, one Once)
 	Consumers   []Consumer // (one steady, one that restarts each 10 s)
 	Rate        float64    // records per second, all producers together (1,000)
 	Outstanding int        // records of one producer in one partition that wait for an answer, at most (64)
@@ -67,7 +68,7 @@ func (o *Options) Validate() error {
 	o.Settle = cmp.Or(o.Settle, time.Minute)
 	o.Observe = cmp.Or(o.Observe, 250*time.Millisecond)
 	if o.Producers == nil {
-		o.Producers = []Producer{Idempotent, Idempotent, Plain}
+		o.Producers = []Producer{Idempotent, Idempotent, Plain, Once}
 	}
 	if o.Consumers == nil {
 		o.Consumers = []Consumer{{}, {Restart: 10 * time.Second}}
@@ -94,6 +95,7 @@ func (o *Options) check() error {
 	bad(o.RequestTimeout >= minTimeout, "the request timeout must be at least %v", minTimeout)
 	for i, p := range o.Producers {
 		bad(p.Acks == -1 || p.Acks == 1 && !p.Idempotent, "producer %d: acks must be -1, or 1 if it is not idempotent", i)
+		bad(!(p.Once && p.Idempotent), "producer %d: one that never tries again cannot be idempotent", i)
 		bad(p.MaxInFlight >= 1, "producer %d: at least 1 request must be allowed in flight", i)
 	}
 	return errors.Join(errs...)

@@ -21,6 +21,7 @@ type producer struct {
 	cl     *kgo.Client
 	free   []chan struct{} // by partition: room for outstanding records
 	keys   kgo.TopicPartitioner
+	once   bool
 	seq    int64
 	flying sync.WaitGroup
 }
@@ -43,7 +44,7 @@ func (r *Run) newProducer(number int32, p Producer) (*producer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("options that the client refuses: %w", err)
 	}
-	w := &producer{run: r, number: number, cl: cl, keys: kgo.StickyKeyPartitioner(nil).ForTopic(r.cluster.topic)}
+	w := &producer{run: r, number: number, cl: cl, once: p.Once, keys: kgo.StickyKeyPartitioner(nil).ForTopic(r.cluster.topic)}
 	for range r.cluster.parts {
 		w.free = append(w.free, make(chan struct{}, r.opts.Outstanding))
 	}
@@ -85,18 +86,23 @@ func (w *producer) next(partition int32) {
 	r.payloads.Stamp(record.Value, sequence, time.Now())
 	w.flying.Add(1)
 	r.record(&history.Event{Kind: history.Invoked, Partition: partition, Value: value})
-	w.cl.Produce(context.Background(), record, func(record *kgo.Record, err error) {
+	answered := func(record *kgo.Record, err error) {
 		defer w.flying.Done()
 		w.settle(value, partition, record.Offset, err)
 		<-w.free[partition]
-	})
+	}
+	if w.once {
+		go func() { answered(record, w.sendOnce(record)) }()
+		return
+	}
+	w.cl.Produce(context.Background(), record, answered)
 }
 
 func (w *producer) settle(value history.Value, partition int32, offset int64, err error) {
 	e := &history.Event{Kind: history.Acked, Partition: partition, Value: value, Offset: offset}
 	if err != nil {
 		e.Kind, e.Offset, e.Reason = history.Unknown, 0, err.Error()
-		if refused(err) {
+		if refused(err) || w.once && refusedOnce(err) {
 			e.Kind = history.Failed
 		}
 		w.run.trouble(fmt.Sprintf("producer %d", w.number), err)
@@ -120,6 +126,9 @@ func refused(err error) bool {
 
 // drain waits for the outcomes of what was sent. When ctx ends, those that have not come are unknown.
 func (w *producer) drain(ctx context.Context) {
+	if w.once {
+		w.flying.Wait() // each has its own timeout
+	}
 	if err := w.cl.Flush(ctx); err != nil {
 		w.run.trouble(fmt.Sprintf("producer %d", w.number), fmt.Errorf("records without an answer at the end: %w", err))
 	}

@@ -245,7 +245,8 @@ func (r *Run) readPartition(ctx context.Context, partition int32, to *int64) err
 	if err != nil {
 		return err
 	}
-	r.record(&history.Event{Kind: history.Led, Partition: partition, Client: r.cluster.leaders[partition], Offset: int64(r.cluster.epochs[partition])})
+	h := r.cluster.head(partition)
+	r.record(&history.Event{Kind: history.Led, Partition: partition, Client: h.leader, Offset: int64(h.epoch)})
 	*to = end
 	next := max(start, r.base[partition])
 	for next < end && err == nil {

@@ -22,7 +22,7 @@ func TestLeaderDies(t *testing.T) {
 		run, err := verify.Start(t.Context(), verify.Options{
 			Brokers: []string{"n1:9092", "n2:9092", "n3:9092"}, Client: []kgo.Opt{kgo.Dialer(dialer(c))},
 			Partitions: 2, Replication: 3, Rate: 200,
-			Producers: []verify.Producer{verify.Idempotent, verify.OneByOne, verify.Plain, verify.LeaderOnly},
+			Producers: []verify.Producer{verify.Idempotent, verify.OneByOne, verify.Plain, verify.LeaderOnly, verify.Once},
 			Consumers: []verify.Consumer{{}, {Restart: 3 * time.Second}, {Rack: "a"}, {Rack: "b", Restart: 4 * time.Second}}, // no node is in a rack: from the leader
 		})
 		if err != nil {

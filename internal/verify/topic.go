@@ -5,7 +5,9 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -28,9 +30,19 @@ type cluster struct {
 	topic string
 	ours  bool // created by this run
 	parts int
+	id    [16]byte // of the topic; zero: brokers too old to have them
 
-	epochs  []int32 // leader epoch of each partition, the newest heard of
-	leaders []int32 // its leader, -1: none
+	mu    sync.Mutex
+	heads []head // by partition
+}
+
+// head is who leads a partition, by the newest epoch that was heard of.
+type head struct{ leader, epoch int32 } // leader -1: none
+
+func (c *cluster) head(partition int32) head {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.heads[partition]
 }
 
 func connect(o *Options) (*cluster, error) {
@@ -89,21 +101,20 @@ func (c *cluster) look(ctx context.Context) error {
 	if err := kerr.ErrorForCode(resp.Topics[0].ErrorCode); err != nil {
 		return err
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	parts := resp.Topics[0].Partitions
 	if c.parts == 0 && len(parts) > 0 {
-		c.parts = len(parts)
-		c.epochs, c.leaders = make([]int32, c.parts), make([]int32, c.parts)
-		for p := range c.leaders {
-			c.epochs[p], c.leaders[p] = -1, -1
-		}
+		c.parts, c.id = len(parts), resp.Topics[0].TopicID
+		c.heads = slices.Repeat([]head{{-1, -1}}, c.parts)
 	}
 	for _, p := range parts {
-		if int(p.Partition) < c.parts && p.LeaderEpoch >= c.epochs[p.Partition] {
-			c.epochs[p.Partition], c.leaders[p.Partition] = p.LeaderEpoch, p.Leader
+		if int(p.Partition) < c.parts && p.LeaderEpoch >= c.heads[p.Partition].epoch {
+			c.heads[p.Partition] = head{p.Leader, p.LeaderEpoch}
 		}
 	}
-	for p, leader := range c.leaders {
-		if leader < 0 {
+	for p, h := range c.heads {
+		if h.leader < 0 {
 			return fmt.Errorf("partition %d has no leader", p)
 		}
 	}
@@ -118,16 +129,17 @@ const (
 
 // list asks the leader of a partition for an offset. The leader's epoch goes with it, so that a leader of before does not answer.
 func (c *cluster) list(ctx context.Context, partition int32, which int64) (int64, error) {
-	if c.leaders[partition] < 0 {
+	h := c.head(partition)
+	if h.leader < 0 {
 		return 0, kerr.LeaderNotAvailable
 	}
 	p := kmsg.NewListOffsetsRequestTopicPartition()
-	p.Partition, p.CurrentLeaderEpoch, p.Timestamp = partition, c.epochs[partition], which
+	p.Partition, p.CurrentLeaderEpoch, p.Timestamp = partition, h.epoch, which
 	t := kmsg.NewListOffsetsRequestTopic()
 	t.Topic, t.Partitions = c.topic, []kmsg.ListOffsetsRequestTopicPartition{p}
 	req := kmsg.NewPtrListOffsetsRequest()
 	req.ReplicaID, req.Topics = -1, []kmsg.ListOffsetsRequestTopic{t}
-	answer, err := c.cl.Broker(int(c.leaders[partition])).Request(ctx, req)
+	answer, err := c.cl.Broker(int(h.leader)).Request(ctx, req)
 	if err != nil {
 		return 0, err
 	}
@@ -163,7 +175,8 @@ func (c *cluster) observe(ctx context.Context, r *Run) {
 		err := c.look(some)
 		for p := range c.parts {
 			partition := int32(p)
-			r.record(&history.Event{Kind: history.Led, Partition: partition, Client: c.leaders[p], Offset: int64(c.epochs[p])})
+			h := c.head(partition)
+			r.record(&history.Event{Kind: history.Led, Partition: partition, Client: h.leader, Offset: int64(h.epoch)})
 			if end, err := c.list(some, partition, latest); err == nil {
 				r.record(&history.Event{Kind: history.Listed, Partition: partition, Client: client, End: end})
 			}

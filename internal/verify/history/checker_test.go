@@ -52,6 +52,12 @@ var cases = []struct {
 		- {"t":90,"e":"final-read","r":[{"o":0,"v":["0/1","0/1"]}]}
 		+ {"t":90,"e":"final-read","r":[{"o":0,"v":["1/1","1/1"]}]}
 		  {"t":91,"e":"final-bounds","end":2}`},
+	{"sent once, stored twice", history.Duplicated, `
+		  {"t":10,"e":"invoked","v":"4/1"}
+		  {"t":11,"e":"invoked","v":"1/1"}
+		- {"t":90,"e":"final-read","r":[{"o":0,"v":["4/1","4/1"]}]}
+		+ {"t":90,"e":"final-read","r":[{"o":0,"v":["4/1","1/1","1/1"]}]}
+		  {"t":91,"e":"final-bounds","end":3}`},
 	{"two consumers, two records at one offset", history.Inconsistent, `
 		  {"t":10,"e":"invoked","v":"0/1"}
 		  {"t":11,"e":"invoked","v":"1/1"}
@@ -219,11 +225,12 @@ var cases = []struct {
 		  {"t":91,"e":"final-bounds","end":5}`},
 }
 
-// producers are what the cases refer to: 0 idempotent, 1 plain, 2 acks=1, 3 plain with one request in flight.
+// producers are what the cases refer to: 0 idempotent, 1 plain, 2 acks=1, 3 plain with one request in flight, 4 plain without retries.
 const producers = `{"t":0,"e":"producing","c":0,"producer":{"acks":-1,"idempotent":true,"max_in_flight":5}}
 {"t":0,"e":"producing","c":1,"producer":{"acks":-1,"idempotent":false,"max_in_flight":5}}
 {"t":0,"e":"producing","c":2,"producer":{"acks":1,"idempotent":false,"max_in_flight":5}}
 {"t":0,"e":"producing","c":3,"producer":{"acks":-1,"idempotent":false,"max_in_flight":1}}
+{"t":0,"e":"producing","c":4,"producer":{"acks":-1,"idempotent":false,"max_in_flight":5,"once":true}}
 `
 
 // part is one of the two histories of a case.

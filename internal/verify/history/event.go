@@ -45,13 +45,28 @@ type Event struct {
 
 // Producer is how one of the producers writes, and so what it is promised.
 type Producer struct {
-	Acks        int  `json:"acks"`          // 1 or -1
-	Idempotent  bool `json:"idempotent"`    // each record at most once
-	MaxInFlight int  `json:"max_in_flight"` // requests; with 1, plain producers too keep their order
+	Acks        int  `json:"acks"`           // 1 or -1
+	Idempotent  bool `json:"idempotent"`     // each record at most once
+	MaxInFlight int  `json:"max_in_flight"`  // requests; with 1, plain producers too keep their order
+	Once        bool `json:"once,omitempty"` // plain, and never tried again
 }
 
 // ordered tells whether records of a partition stand in the order in which they were given to the client.
 func (p Producer) ordered() bool { return p.Idempotent || p.MaxInFlight == 1 }
+
+// once tells whether a record stands at one offset at most.
+func (p Producer) once() bool { return p.Idempotent || p.Once }
+
+// mode is what a person calls it.
+func (p Producer) mode() string {
+	switch {
+	case p.Idempotent:
+		return "idempotent"
+	case p.Once:
+		return "once"
+	}
+	return "plain"
+}
 
 // Run is records at consecutive offsets.
 type Run struct {

@@ -66,7 +66,7 @@ func (c *Checker) identify(p *partition, offset int64, v Value) {
 		w.seen = offset + 1
 		c.setWrite(v, w)
 	case w.seen == offset+1:
-	case c.rules(v).Idempotent:
+	case c.rules(v).once():
 		c.report(Duplicated, p.number, offset, []Value{v}, "record %s is at offset %d and at offset %d", v, w.seen-1, offset)
 	default:
 		c.report(RetriedTwice, p.number, offset, []Value{v}, "record %s is at offset %d and at offset %d", v, w.seen-1, offset)

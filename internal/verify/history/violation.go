@@ -37,7 +37,7 @@ const (
 var meanings = map[Kind]string{
 	Lost:          "A record was acknowledged and is not in the log: data was lost.",
 	Vanished:      "A consumer was given a record that is not in the log any more: others never see what it acted upon.",
-	Duplicated:    "An idempotent producer's record is stored more than once: it will be processed more than once.",
+	Duplicated:    "A record of an idempotent producer, or one that was sent only once, is stored more than once: it will be processed more than once.",
 	Inconsistent:  "Two clients were told of different records at one offset: replicas differ, or an acknowledgement named the wrong place.",
 	Reordered:     "A producer's records stand in another order than it sent them, although its settings promise the order.",
 	Skipped:       "A consumer was not given records that stand between two that it was given.",
@@ -82,7 +82,7 @@ type Fact struct {
 	Invoked   time.Duration `json:"invoked_ns"`
 	Done      time.Duration `json:"done_ns,omitempty"`
 	Acks      int           `json:"acks"`
-	Mode      string        `json:"mode"` // idempotent or plain
+	Mode      string        `json:"mode"` // idempotent, plain or once
 }
 
 // String is one line, without the kind.
@@ -137,10 +137,7 @@ func (c *Checker) report(kind Kind, p int32, offset int64, values []Value, forma
 
 func (c *Checker) fact(v Value) Fact {
 	w, rules := c.write(v), c.rules(v)
-	f := Fact{Value: v.String(), Partition: w.partition, Outcome: w.outcome.String(), Invoked: w.invoked, Done: w.done, Acks: rules.Acks, Mode: "plain"}
-	if rules.Idempotent {
-		f.Mode = "idempotent"
-	}
+	f := Fact{Value: v.String(), Partition: w.partition, Outcome: w.outcome.String(), Invoked: w.invoked, Done: w.done, Acks: rules.Acks, Mode: rules.mode()}
 	if w.outcome == acked {
 		f.Offset = &w.offset
 	}
