@@ -122,8 +122,8 @@ func (a *authority) serve(req any, reply func(controlAnswer)) {
 			commands, _, err := controller.Resign(in, m.leader, m.epoch, []controller.Resignation{m.item})
 			return commands, err
 		}, func(err error) { a.reply(&controlAnswer{}, err, reply) })
-	case topicRequest:
-		a.topics(m, reply)
+	default:
+		a.administer(req, reply)
 	}
 }
 
@@ -159,27 +159,6 @@ func (a *authority) heartbeat(h controller.Heartbeat, reply func(controlAnswer))
 		}
 		a.reply(&out, err, reply)
 	})
-}
-
-// topicRequest creates and deletes topics.
-type topicRequest struct {
-	create []controller.NewTopic
-	delete []model.TopicID
-}
-
-func (a *authority) topics(m topicRequest, reply func(controlAnswer)) {
-	a.ask(func(in controller.Inputs) ([]*command.Command, error) {
-		commands, answers := controller.CreateTopics(in, m.create, false)
-		for _, id := range m.delete {
-			if in.Image.TopicByID(id) != nil {
-				commands = append(commands, command.Delete(id))
-			}
-		}
-		if len(answers) > 0 && answers[0].Err != nil {
-			return nil, answers[0].Err
-		}
-		return commands, nil
-	}, func(err error) { a.reply(&controlAnswer{}, err, reply) })
 }
 
 // sortedTopics lists the topics of an image in the order of their IDs.

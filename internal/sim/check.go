@@ -174,12 +174,12 @@ func marked(p *image.Partition, id model.BrokerID) bool {
 // kept looks whether those who hold all that is committed remain candidates (R4): while the ISR is below the effective minimum nothing
 // is committed, so whoever leaves it stays eligible.
 func (l *ledger) kept(old, im *image.Image) {
-	before, ok := old.TopicByID(l.key.id), false
-	if ok = before != nil && im.Index() == old.Index()+1; !ok {
+	before := old.TopicByID(l.key.id)
+	if before == nil {
 		return
 	}
 	q, p := before.Partitions[l.key.num], im.TopicByID(l.key.id).Partitions[l.key.num]
-	if len(p.ISR) >= p.EffectiveMinISR(int32(l.w.replication.MinISR)) {
+	if p.PartitionEpoch != q.PartitionEpoch+1 || len(p.ISR) >= p.EffectiveMinISR(int32(l.w.replication.MinISR)) {
 		return
 	}
 	for _, id := range slices.Concat(q.ISR, q.ELR) {

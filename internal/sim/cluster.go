@@ -19,6 +19,14 @@ const office nodeID = 90
 
 // cluster fills a world with nodes, and with one controller that never fails and that all of them can lose sight of.
 func (w *world) cluster(size int) {
+	w.plain = w.one(3) || w.plain
+	w.topics = []string{topicName}
+	if !w.plain {
+		size += max(0, w.rng.IntN(4)-1) // 3, 3, 4 or 5
+		if w.one(3) {
+			w.topics = append(w.topics, "audit")
+		}
+	}
 	w.net.calm = weather{delay: 200 * time.Microsecond, jitter: time.Duration(1+w.rng.IntN(5)) * time.Millisecond / 2}
 	if w.one(2) {
 		w.net.calm.duplicate, w.net.echo = 0.03, 0.3
@@ -26,6 +34,10 @@ func (w *world) cluster(size int) {
 	w.logConfig = wal.DefaultConfig()
 	w.logConfig.SegmentBytes = int64(12<<10 + w.rng.IntN(32<<10))
 	w.logConfig.IndexIntervalBytes = int64(256 + w.rng.IntN(4096))
+	w.logConfig.RetentionBytes = -1
+	if w.one(3) {
+		w.logConfig.RetentionBytes = int64(4<<10 + w.rng.IntN(48<<10))
+	}
 	w.logConfig.RetentionMs, w.logConfig.ProducerExpiryMs = -1, 0
 	minISR := 1 + w.rng.IntN(2)
 	w.replication = replication.Config{MinISR: minISR, LagTime: lagTime, Retry: retryEvery}
@@ -126,30 +138,6 @@ func (w *world) committed(im *image.Image) {
 	}
 }
 
-// createTopic asks for the topic until it is there.
-func (w *world) createTopic(name string) {
-	if w.truth.Topic(name) != nil {
-		return
-	}
-	active := 0
-	for _, n := range w.truth.Nodes() {
-		if n.Active() {
-			active++
-		}
-	}
-	retry := func() { w.after(100*time.Millisecond, func() { w.createTopic(name) }) }
-	if active < min(3, len(w.nodes)-1) {
-		retry()
-		return
-	}
-	req := topicRequest{create: []controller.NewTopic{{Name: name, Partitions: 1, ReplicationFactor: int16(min(3, len(w.nodes)-1))}}}
-	to := office
-	if w.quorate {
-		to = w.someNode()
-	}
-	w.call(firstClient, to, req, callPatience, func(any) { retry() })
-}
-
 // dropGone closes and removes the partitions that an image no longer has on this node.
 func (n *node) dropGone(im *image.Image) {
 	keep := n.replicas[:0]
@@ -172,19 +160,19 @@ func (r *replica) discard() {
 	n := r.n
 	n.free(r.log)
 	r.log.Abandon(nil)
-	if err := n.disk.files.RemoveAll(logDir(r.topic, r.num)); err == nil {
-		_ = n.disk.files.SyncDir(logsDir)
-	}
-	delete(n.disk.shadows, partitionKey{r.id, r.num})
+	n.disk.remove(r.topic, r.num)
+	*r.shadow = shadow{gone: true}
 	r.log = nil
 }
 
 // workload starts clients.
 func (w *world) workload() {
-	w.createTopic(topicName)
-	id := firstClient
+	for _, name := range w.topics {
+		w.createTopic(name)
+	}
+	id := firstClient + 1
 	for i := range 2 + w.rng.IntN(3) {
-		p := &producer{client: client{w: w, id: id, topic: topicName}, idempotent: model.NoProducer,
+		p := &producer{client: client{w: w, id: id, topic: w.topics[i%len(w.topics)]}, idempotent: model.NoProducer,
 			acks: []int8{-1, -1, 1, 0}[w.rng.IntN(4)], window: 1, pause: w.between(2*time.Millisecond, 40*time.Millisecond),
 			patience: w.between(300*time.Millisecond, 2*time.Second), size: 8 + w.rng.IntN(100)}
 		if w.one(2) {
@@ -200,11 +188,14 @@ func (w *world) workload() {
 		w.producers = append(w.producers, p)
 		p.start()
 	}
-	for range 1 + w.rng.IntN(2) {
-		c := &consumer{client: client{w: w, id: id, topic: topicName}, pause: w.between(time.Millisecond, 100*time.Millisecond)}
+	for i := range 1 + w.rng.IntN(2) {
+		c := &consumer{client: client{w: w, id: id, topic: w.topics[i%len(w.topics)]}, near: w.one(2), pause: w.between(time.Millisecond, 100*time.Millisecond)}
 		id++
 		w.consumers = append(w.consumers, c)
 		c.start()
+	}
+	if w.quorate {
+		w.audit()
 	}
 }
 

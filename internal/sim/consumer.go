@@ -12,6 +12,7 @@ type fetchRequest struct {
 	id    model.TopicID
 	epoch model.LeaderEpoch
 	from  model.Offset
+	near  bool // the replica need not lead
 }
 
 type fetchReply struct {
@@ -28,6 +29,7 @@ type latestRequest fetchRequest
 // consumer reads one partition from its start, and looks whether what it is told fits together.
 type consumer struct {
 	client
+	near    bool // it reads from any replica (KIP-392)
 	at      model.Offset
 	hw      model.Offset // the highest watermark it was told of this topic
 	reading model.TopicID
@@ -45,11 +47,16 @@ func (c *consumer) fetch() {
 		c.reading, c.at, c.hw = c.known, 0, 0
 	}
 	id, epoch, at := c.known, c.epoch, c.at
-	var req any = fetchRequest{c.topic, id, epoch, at}
-	if c.w.one(6) {
-		req = latestRequest{c.topic, id, epoch, at}
+	var req any = fetchRequest{topic: c.topic, id: id, epoch: epoch, from: at}
+	from := c.leader
+	switch {
+	case c.w.one(6):
+		req = latestRequest{topic: c.topic, id: id, epoch: epoch, from: at}
+	case c.near && c.w.one(2):
+		from = c.w.someNode()
+		req = fetchRequest{topic: c.topic, id: id, epoch: epoch, from: at, near: true}
 	}
-	c.w.call(c.id, c.leader, req, 500*time.Millisecond, func(answer any) {
+	c.w.call(c.id, from, req, 500*time.Millisecond, func(answer any) {
 		r, ok := answer.(fetchReply)
 		if !ok || r.code != okay {
 			if ok && r.code == outOfRange {

@@ -135,7 +135,13 @@ func (n *node) heartbeat() {
 // refused follows a heartbeat that was: another registration may be in force, so this process registers again.
 func (n *node) refused(err error, epoch model.BrokerEpoch) {
 	var refusal *controller.Refusal
-	if n.epoch == epoch && errors.As(err, &refusal) && refusal.Reason == controller.StaleBrokerEpoch {
+	if n.epoch != epoch || !errors.As(err, &refusal) {
+		return
+	}
+	switch refusal.Reason {
+	case controller.UnknownBroker:
+		n.removed()
+	case controller.StaleBrokerEpoch:
 		n.w.note(n.id, "is not registered any more")
 		n.epoch, n.heard, n.session = 0, n.w.now-sessionTimeout, false
 		n.register()

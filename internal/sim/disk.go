@@ -164,6 +164,14 @@ func logDir(topic string, num int32) string {
 	return logsDir + "/" + model.TopicPartition{Topic: topic, Partition: num}.String()
 }
 
+// remove takes a partition's directory away. It may come back with a crash, or stay where the disk fails: then it is found when the
+// partition is opened again.
+func (d *disk) remove(topic string, num int32) {
+	if err := d.files.RemoveAll(logDir(topic, num)); err == nil {
+		_ = d.files.SyncDir(logsDir)
+	}
+}
+
 // throwAway removes a damaged log, so that the replica begins anew (L2).
 func (d *disk) throwAway(k partitionKey) {
 	if err := d.files.RemoveAll(logDir(d.w.ledgers[k].topic, k.num)); err != nil {

@@ -13,27 +13,32 @@ type fault struct {
 	name   string
 	weight int
 	strike func(w *world)
+	admin  bool // somebody's will
 }
 
 var faults = []fault{
-	{"crash", 10, (*world).crashOne},
-	{"crash in flight", 25, func(w *world) { w.draw().armed = true }},
-	{"kill", 6, func(w *world) { w.down(w.draw(), crashfs.Keep) }},
-	{"all lose power", 4, (*world).crashAll},
-	{"clean stop", 5, (*world).stopOne},
-	{"pause", 8, func(w *world) { w.draw().pause(w.between(10*time.Millisecond, 3*time.Second)) }},
-	{"partition", 8, (*world).isolate},
-	{"one way", 8, (*world).oneWay},
-	{"rain", 8, (*world).rain},
-	{"slow disk", 6, func(w *world) { w.draw().disk.slow = w.between(time.Millisecond, 100*time.Millisecond) }},
-	{"stalled disk", 6, func(w *world) { w.draw().disk.stall = w.now + w.between(100*time.Millisecond, 5*time.Second) }},
-	{"failing sync", 3, func(w *world) { w.draw().disk.failNext(faultfs.OpSync) }},
-	{"failing write", 3, func(w *world) { w.draw().disk.failNext(faultfs.OpWrite) }},
-	{"full disk", 5, (*world).fillOne},
-	{"wiped disk", 3, (*world).wipeOne},
-	{"bit flip", 3, (*world).flipOne},
-	{"clock jump", 4, func(w *world) { w.draw().skew += w.between(-10*time.Minute, 10*time.Minute) }},
-	{"healing", 12, (*world).heal},
+	{"crash", 10, (*world).crashOne, false},
+	{"crash in flight", 25, func(w *world) { w.draw().armed = true }, false},
+	{"kill", 6, func(w *world) { w.down(w.draw(), crashfs.Keep) }, false},
+	{"all lose power", 4, (*world).crashAll, false},
+	{"clean stop", 5, (*world).stopOne, false},
+	{"pause", 8, func(w *world) { w.draw().pause(w.between(10*time.Millisecond, 3*time.Second)) }, false},
+	{"partition", 8, (*world).isolate, false},
+	{"one way", 8, (*world).oneWay, false},
+	{"rain", 8, (*world).rain, false},
+	{"slow disk", 6, func(w *world) { w.draw().disk.slow = w.between(time.Millisecond, 100*time.Millisecond) }, false},
+	{"stalled disk", 6, func(w *world) { w.draw().disk.stall = w.now + w.between(100*time.Millisecond, 5*time.Second) }, false},
+	{"failing sync", 3, func(w *world) { w.draw().disk.failNext(faultfs.OpSync) }, false},
+	{"failing write", 3, func(w *world) { w.draw().disk.failNext(faultfs.OpWrite) }, false},
+	{"full disk", 5, (*world).fillOne, false},
+	{"wiped disk", 3, (*world).wipeOne, false},
+	{"bit flip", 3, (*world).flipOne, false},
+	{"clock jump", 4, func(w *world) { w.draw().skew += w.between(-10*time.Minute, 10*time.Minute) }, false},
+	{"topic made anew", 3, (*world).recreate, true},
+	{"reassignment", 5, (*world).reassign, true},
+	{"node replaced", 3, (*world).retire, true},
+	{"records deleted", 5, (*world).deleteRecords, true},
+	{"healing", 12, (*world).heal, false},
 }
 
 // schedule is one run: a workload under faults for so many events, then time to heal, then the last questions.
@@ -42,15 +47,14 @@ func (w *world) schedule(events int) {
 	w.workload()
 	weights := make([]int, len(faults))
 	for i, f := range faults {
-		if !w.one(4) { // most kinds in each schedule, not all
+		if !w.one(4) && !(f.admin && w.plain) { // most kinds in each schedule, not all
 			weights[i] = 1 + w.rng.IntN(2*f.weight)
 		}
 	}
 	pace := w.between(20*time.Millisecond, 300*time.Millisecond)
-	calm := false
 	var next func()
 	next = func() {
-		if calm {
+		if w.calm {
 			return
 		}
 		if i, ok := w.weighted(weights); ok {
@@ -63,7 +67,7 @@ func (w *world) schedule(events int) {
 	w.after(pace, next)
 	for began := w.now; (w.ran < events || w.now < began+10*pace) && w.step(); {
 	}
-	calm = true
+	w.calm = true
 	w.recover()
 }
 
@@ -246,6 +250,7 @@ func (w *world) heal() {
 	w.net.clear()
 	for _, n := range w.nodes[1:] {
 		n.disk.repair()
+		n.armed = false
 		n.resume()
 		for _, r := range n.replicas {
 			if r.failed != nil { // somebody looks after the disk, and starts the process again
@@ -277,13 +282,12 @@ func (w *world) recover() {
 		p.pause = 100 * time.Millisecond
 	}
 	since := w.now + time.Second
-	if !w.until(patience, func() bool { return w.whole(since) }) && w.failed == nil {
+	looked := 0
+	whole := func() bool { looked++; return looked%16 == 0 && w.missing(since) == "" }
+	if !w.until(patience, whole) && w.failed == nil {
 		w.fail("progress", "%v after all faults were healed: %s", patience, w.missing(since))
 	}
 	if w.failed == nil {
 		w.compare()
 	}
 }
-
-// whole tells whether all is as it should be: everyone in sync, and every producer answered since a moment.
-func (w *world) whole(since time.Duration) bool { return w.missing(since) == "" }

@@ -12,21 +12,21 @@ func (w *world) missing(since time.Duration) string {
 	if w.now < since {
 		return "time"
 	}
-	t := w.truth.Topic(topicName)
-	if t == nil {
-		return "the topic"
-	}
 	for _, n := range w.nodes[1:] {
 		if !n.up {
 			return fmt.Sprintf("%v is down", n.id)
 		}
 	}
-	for num, p := range t.Partitions {
-		switch {
+	for _, name := range w.topics {
+		t := w.truth.Topic(name)
+		if t == nil {
+			return "topic " + name
+		}
+		switch p := t.Partitions[0]; {
 		case p.Leader == model.NoBroker:
-			return fmt.Sprintf("partition %d has no leader; ISR %v, ELR %v, cut %v", num, p.ISR, p.ELR, p.Cut)
-		case len(p.ISR) < len(p.Replicas):
-			return fmt.Sprintf("partition %d has an ISR of %v; replicas %v, leader %d", num, p.ISR, p.Replicas, p.Leader)
+			return fmt.Sprintf("%s has no leader; ISR %v, ELR %v, cut %v", name, p.ISR, p.ELR, p.Cut)
+		case len(p.ISR) < len(p.Replicas) || p.Reassigning():
+			return fmt.Sprintf("%s has an ISR of %v; replicas %v, adding %v, removing %v, leader %d", name, p.ISR, p.Replicas, p.Adding, p.Removing, p.Leader)
 		}
 	}
 	for _, p := range w.producers {
@@ -43,15 +43,9 @@ func (w *world) compare() {
 		p.stopped = true
 	}
 	settled := func() bool {
-		for _, l := range w.order {
-			if w.truth.TopicByID(l.key.id) == nil {
-				continue
-			}
-			for _, n := range w.nodes[1:] {
-				r := n.find(l.key.id, l.key.num)
-				if r != nil && (r.log.DurableEnd() != l.end() || r.log.End() != l.end()) {
-					return false
-				}
+		for _, r := range w.assigned() {
+			if r == nil || r.log == nil || r.log.DurableEnd() != r.book.end() || r.log.End() != r.book.end() {
+				return false
 			}
 		}
 		return true
@@ -62,16 +56,24 @@ func (w *world) compare() {
 		}
 		return
 	}
-	for _, n := range w.nodes[1:] {
-		for _, r := range n.replicas {
-			content, err := r.readAll()
-			if err != nil {
-				w.fail("L1", "%v: reading all of it: %v", r, err)
-				return
-			}
-			w.compareTo(r, content)
+	for _, r := range w.assigned() {
+		content, err := r.readAll()
+		if err != nil {
+			w.fail("L1", "%v: reading all of it: %v", r, err)
+			return
+		}
+		w.compareTo(r, content)
+	}
+}
+
+// assigned lists the replicas that there should be, nil for one that a node does not have.
+func (w *world) assigned() (all []*replica) {
+	for _, t := range sortedTopics(w.truth) {
+		for _, id := range t.Partitions[0].Replicas {
+			all = append(all, w.nodes[id].find(t.ID, 0))
 		}
 	}
+	return all
 }
 
 func (w *world) compareTo(r *replica, content []stored) {

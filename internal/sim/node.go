@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"chronik/internal/metadata/image"
@@ -194,13 +195,17 @@ func (n *node) pump() {
 	}
 }
 
-// idle runs f when no group of the log is in flight: f does disk work of its own, for which a real shell would wait.
+// idle runs f when no group of the log is in flight: f does disk work of its own, for which a real shell would wait. It never runs when the
+// log is given up before.
 func (n *node) idle(l *wal.Log, f func()) {
+	if !slices.ContainsFunc(n.replicas, func(r *replica) bool { return r.log == l }) {
+		return
+	}
 	if n.flights[l] == nil && n.stepper.Yield(l) {
 		f()
 		return
 	}
-	n.after(200*time.Microsecond, func() { n.idle(l, f) })
+	n.after(time.Millisecond, func() { n.idle(l, f) })
 }
 
 // free ends what is in flight of a log at once: the disk has just become ready.
@@ -219,20 +224,25 @@ func (n *node) upkeep() {
 	for _, l := range n.stepper.Tick() {
 		n.idle(l, func() { n.stepper.Upkeep(l) })
 	}
+	for _, r := range n.replicas {
+		if r.leader != nil && r.failed == nil && n.w.logConfig.RetentionBytes >= 0 {
+			n.idle(r.log, r.retain)
+		}
+	}
 	n.after(time.Second, n.upkeep)
 }
 
 // tick lets the replicas see time pass.
 func (n *node) tick() {
-	alive := n.w.now-n.heard < sessionTimeout
-	if alive != n.session {
-		n.session = alive
-	}
+	n.sessionNow()
 	for _, r := range n.replicas {
 		r.tick()
 	}
 	n.after(tickEvery, n.tick)
 }
+
+// sessionNow looks whether a controller was heard of within the session (R6).
+func (n *node) sessionNow() { n.session = n.epoch != 0 && n.w.now-n.heard < sessionTimeout }
 
 // openLogs opens the logs of the partitions that the node had when it last heard of them.
 func (n *node) openLogs(im *image.Image) {

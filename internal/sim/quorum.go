@@ -31,6 +31,8 @@ type voter struct {
 	acting  *authority // while this is the active controller
 	term    uint64     // of acting
 	waiting map[uint64]proposed
+	reads   uint64
+	reading map[uint64]*read
 	spoken  uint64 // the newest term in which processes before this one have sent something
 }
 
@@ -62,7 +64,7 @@ func (n *node) openVoter() bool {
 			Self: quorum.Replica{Node: n.broker(), Directory: n.disk.id}, ClusterID: clusterID, State: state, Older: disk,
 			SnapshotEvery: n.w.snapshotEvery, KeepEntries: n.w.snapshotEvery / 2, Log: discard, Broken: n.w.bugs.quorum,
 		})
-		n.voter = &voter{n: n, disk: disk, member: m, waiting: make(map[uint64]proposed), spoken: n.disk.spoken}
+		n.voter = &voter{n: n, disk: disk, member: m, waiting: make(map[uint64]proposed), spoken: n.disk.spoken, reading: make(map[uint64]*read)}
 	}
 	if err != nil {
 		if n.disk.bad == 0 && !n.disk.limited {
@@ -79,7 +81,7 @@ func (n *node) openVoter() bool {
 func (v *voter) speaks(m *pb.Message) {
 	d, term := v.n.disk, m.GetTerm()
 	switch t := m.GetType(); {
-	case t == pb.MsgPreVote, t == pb.MsgPreVoteResp:
+	case t == pb.MsgPreVote, t == pb.MsgPreVoteResp, term == 0:
 		return
 	case term < v.spoken, term == v.spoken && t == pb.MsgVote:
 		v.n.w.fail("M1", "a process of %v has spoken in term %d; the next one does not remember it, and sends %v in term %d", v.n, v.spoken, t, term)
@@ -126,8 +128,14 @@ func (v *voter) took() {
 		for _, c := range e.Applied {
 			v.applied(c)
 		}
+		for _, r := range e.Reads {
+			if q := v.reading[r.ID]; q != nil {
+				q.index = r.Index
+			}
+		}
+		v.answerReads()
 		v.act()
-		if e.Save == nil && e.Compact == nil && len(e.Send)+len(e.Applied) == 0 {
+		if e.Save == nil && e.Compact == nil && len(e.Send)+len(e.Applied)+len(e.Reads) == 0 {
 			return
 		}
 	}

@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"errors"
+
 	"chronik/internal/metadata/image"
 	"chronik/internal/model"
 	"chronik/internal/record"
@@ -30,6 +32,7 @@ type replica struct {
 	waits    []*wait
 	fresh    []fresh         // appended and perhaps not durable: what is streamed from memory
 	cutting  bool            // the log is about to be cut
+	doomed   model.Offset    // up to where records are about to be deleted
 	dirty    bool            // something has happened that the cores must hear of
 	daring   replication.Ack // the last one of more than was committed, and to whom
 	daringTo nodeID
@@ -56,13 +59,12 @@ func (r *replica) openLog() {
 		n.w.note(n.id, "throws a damaged log away")
 		n.disk.throwAway(k)
 	}
-	n.opening = true
-	l, found, err := wal.Open(wal.Options{
-		FS: n.w.bugs.disk(n, n.disk.files), Dir: logDir(r.topic, r.num),
-		Partition: model.TopicPartition{Topic: r.topic, Partition: r.num}, TopicID: r.id,
-		Config: n.w.logConfig, Committer: n.stepper.Committer(), Now: n.wall, Observer: observer{r},
-	})
-	n.opening = false
+	l, found, err := r.openFiles()
+	if errors.Is(err, wal.ErrIdentity) { // of a topic that had the same name (L5)
+		n.w.note(n.id, "removes the log of another topic")
+		n.disk.remove(r.topic, r.num)
+		l, found, err = r.openFiles()
+	}
 	r.epoch = model.NoEpoch
 	if err != nil && n.disk.bad > 0 {
 		n.w.note(n.id, "cannot open its log: the disk fails")
@@ -80,9 +82,6 @@ func (r *replica) openLog() {
 	if found.Corruption != nil {
 		r.damaged(found.Corruption)
 	}
-	if !found.Clean && found.TruncatedBytes > 0 {
-		n.disk.lost(partitionKey{r.id, r.num}, found.End)
-	}
 	n.w.note(n.id, "opens its log: %d to %d, %d bytes cut off", int64(found.Start), int64(found.End), found.TruncatedBytes)
 	if r.failed != nil {
 		return
@@ -99,6 +98,18 @@ func (r *replica) openLog() {
 	case err != nil:
 		n.w.fail("L1", "%v: %v", r, err)
 	}
+}
+
+func (r *replica) openFiles() (*wal.Log, wal.Recovery, error) {
+	n := r.n
+	n.opening = true
+	defer func() { n.opening = false }()
+	return wal.Open(wal.Options{
+		FS: n.w.bugs.disk(n, n.disk.files), Dir: logDir(r.topic, r.num),
+		Partition: model.TopicPartition{Topic: r.topic, Partition: r.num}, TopicID: r.id,
+		Config: n.w.logConfig, Committer: n.stepper.Committer(), Now: n.wall, Observer: observer{r},
+		BeforeCut: func(end model.Offset) error { n.disk.lost(partitionKey{r.id, r.num}, end); return nil },
+	})
 }
 
 // readAll lists the batches in the log.
@@ -180,6 +191,12 @@ func (r *replica) account() {
 			r.n.w.fail("D3", "%v: the log fell back to %d, it was durable up to %d", r, end, r.shadow.durable)
 		}
 		r.shadow.cut(end)
+	}
+	if start := r.log.Start(); start > r.shadow.start && r.failed == nil && !r.cutting {
+		if start > r.book.end() {
+			r.n.w.fail("D2", "%v: the log begins at %d, committed is up to %d", r, start, r.book.end())
+		}
+		r.shadow.trim(start)
 	}
 	r.shadow.durable = max(r.shadow.durable, min(r.log.DurableEnd(), r.shadow.end()))
 	for len(r.fresh) > 0 && (r.fresh[0].next <= r.log.DurableEnd() || r.fresh[0].base >= r.log.End()) {

@@ -50,7 +50,7 @@ func (r *replica) follow() bool {
 	}
 	if e.DeleteTo > 0 {
 		did = true
-		n.idle(r.log, func() { r.deleteTo(e.DeleteTo) })
+		r.deleteSoon(e.DeleteTo)
 	}
 	if a, ok := f.Ack(); ok {
 		did = true
@@ -125,11 +125,25 @@ func (r *replica) truncate(t replication.Truncate) {
 	}
 }
 
+// deleteSoon has the log's start moved when the disk is ready for it.
+func (r *replica) deleteSoon(to model.Offset) {
+	waits := r.doomed > 0
+	if r.doomed = max(r.doomed, to); !waits {
+		r.n.idle(r.log, func() {
+			to := r.doomed
+			r.doomed = 0
+			r.deleteTo(to)
+		})
+	}
+}
+
+// deleteTo moves the log's start. Where that fails, it is tried again when the start moves again.
 func (r *replica) deleteTo(to model.Offset) {
-	if _, err := r.log.DeleteBefore(to); err != nil {
-		r.dirty = true
+	if r.log == nil || r.failed != nil {
 		return
 	}
+	_, _ = r.log.DeleteBefore(to)
+	r.account()
 	r.dirty = true
 }
 

@@ -127,6 +127,41 @@ func (r *replica) gather(from model.Offset, most int) (bytes []byte, end model.O
 	return bytes, end
 }
 
+// retain deletes what is too much (retention.bytes).
+func (r *replica) retain() {
+	if r.leader == nil || r.failed != nil {
+		return
+	}
+	if n, _ := r.log.EnforceRetention(r.leader.HighWatermark()); n > 0 {
+		r.n.w.note(r.n.id, "retention moves the start to %d", int64(r.log.Start()))
+		r.n.w.stats[deletions]++
+	}
+	r.account()
+	r.dirty = true
+}
+
+// deleteRecords moves the start of a partition somewhere below its leader's watermark, between two batches.
+func (w *world) deleteRecords() {
+	n := w.draw()
+	for _, r := range n.replicas {
+		if !n.up || n.paused || r.leader == nil || r.failed != nil {
+			continue
+		}
+		hw := r.leader.HighWatermark()
+		i, end := r.shadow.at(r.shadow.start), r.shadow.at(hw)
+		if i >= end {
+			continue
+		}
+		to := r.shadow.batches[i+w.rng.IntN(end-i)].last + 1
+		if to > hw {
+			continue
+		}
+		w.note(n.id, "deletes the records below %d", int64(to))
+		w.stats[deletions]++
+		r.deleteSoon(to)
+	}
+}
+
 // fromFollower takes a message on a stream.
 func (n *node) fromFollower(from nodeID, s streamed) {
 	r := n.find(s.id, s.num)

@@ -40,6 +40,10 @@ func (n *node) handle(req any, reply func(any)) {
 		reply(n.fetch(m))
 	case latestRequest:
 		reply(n.latest(m))
+	case readRequest:
+		if n.voter != nil {
+			n.voter.read(reply)
+		}
 	default:
 		n.handleControl(req, reply)
 	}
@@ -161,6 +165,8 @@ func (a *appending) finish() {
 
 // answerWaits answers those whose records are below the watermark.
 func (r *replica) answerWaits() {
+	r.n.sessionNow()
+	r.leader.SessionChanged(r.n.session)
 	for _, w := range append([]*wait(nil), r.waits...) {
 		if w.done {
 			continue
@@ -170,6 +176,9 @@ func (r *replica) answerWaits() {
 		case err != nil:
 			r.end(w, codeOf(err))
 		case ok:
+			if silent := r.n.w.now - r.n.heard; silent > sessionTimeout {
+				r.n.w.fail("R6", "%v answers acks=-1, %v after it has heard from a controller", r, silent)
+			}
 			r.book.passed(r.n.id, r.shadow, r.leader.HighWatermark())
 			if r.book.end() <= w.last {
 				r.n.w.fail("D2", "%v answers acks=-1 for %d, committed is up to %d", r, w.last, r.book.end())
@@ -200,12 +209,34 @@ func (r *replica) failWaits(c code) {
 }
 
 func (n *node) fetch(m fetchRequest) fetchReply {
+	if r := n.find(m.id, 0); m.near && r != nil && r.follower != nil {
+		return r.fetchNear(m)
+	}
 	r, c := n.led(m.id, m.epoch)
 	if c != okay {
 		return fetchReply{code: c}
 	}
-	hw := r.leader.HighWatermark()
-	out := fetchReply{hw: hw, start: r.log.Start(), settled: r.leader.Settled()}
+	return r.serve(m, fetchReply{hw: r.leader.HighWatermark(), start: r.log.Start(), settled: r.leader.Settled()})
+}
+
+// fetchNear reads from a follower, as far as it knows that records are committed (KIP-392). It may lie behind where the reader is.
+func (r *replica) fetchNear(m fetchRequest) fetchReply {
+	hw := r.follower.Watermark()
+	switch _, epoch := r.follower.Leader(); {
+	case r.failed != nil || r.cutting:
+		return fetchReply{code: storageError}
+	case epoch != m.epoch:
+		return fetchReply{code: notLeader}
+	case m.from > hw:
+		return fetchReply{code: notAvailable}
+	}
+	r.n.w.stats[followerReads]++
+	return r.serve(m, fetchReply{hw: hw, start: r.log.Start()})
+}
+
+// serve reads below the watermark.
+func (r *replica) serve(m fetchRequest, out fetchReply) fetchReply {
+	n, hw := r.n, out.hw
 	switch {
 	case m.from < r.log.Start() || m.from > r.log.End():
 		out.code = outOfRange

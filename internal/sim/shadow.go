@@ -35,6 +35,7 @@ type shadow struct {
 	batches []stored
 	durable model.Offset // the log said that it is synced up to here
 	agreed  model.Offset // held against what is committed up to here
+	gone    bool         // the log was removed; if it is there again after all, it may hold anything
 	flipped bool         // there is a flipped bit in it, which may not have been found yet
 }
 
@@ -61,6 +62,16 @@ func (s *shadow) cut(to model.Offset) {
 	s.durable, s.agreed = min(s.durable, s.end()), min(s.agreed, s.end())
 }
 
+// trim forgets what lies below the log's start.
+func (s *shadow) trim(start model.Offset) {
+	if start <= s.start {
+		return
+	}
+	s.batches = s.batches[s.at(start):]
+	s.start = start
+	s.durable, s.agreed = max(s.durable, start), max(s.agreed, start)
+}
+
 // torn notes that cutting the log has failed: what lay above an offset may be there or not.
 func (s *shadow) torn(to model.Offset) {
 	s.durable, s.agreed = min(s.durable, to), min(s.agreed, to)
@@ -79,6 +90,11 @@ func (s *shadow) adopt(start model.Offset, found []stored) {
 
 // recovered compares what a log holds after a crash with what it must hold: a prefix, and all that was durable (L1).
 func (s *shadow) recovered(start model.Offset, found []stored) error {
+	if s.gone {
+		s.gone = false
+		s.adopt(start, found)
+		return nil
+	}
 	if len(found) == 0 && start >= s.durable && s.durable == s.start {
 		s.batches, s.durable, s.agreed = nil, start, min(s.agreed, start)
 		s.start = start

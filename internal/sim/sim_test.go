@@ -11,7 +11,7 @@ var (
 	seedFlag   = flag.Uint64("sim.seed", 0, "replay this schedule alone, and print all of it")
 	seedsFlag  = flag.Int("sim.seeds", 0, "how many schedules to run, from sim.first on; 0: a fixed set, then random ones while there is time")
 	firstFlag  = flag.Uint64("sim.first", 1, "the first seed")
-	eventsFlag = flag.Int("sim.events", 2000, "events of each schedule before it heals, at least")
+	eventsFlag = flag.Int("sim.events", 3000, "events of each schedule before it heals, at least")
 )
 
 const (
@@ -19,7 +19,7 @@ const (
 	// leastShare is in how much of the schedules each exercise must occur, in percent.
 	leastShare = 5
 	// mostFailures is how many are printed.
-	mostFailures = 3
+	mostFailures = 5
 )
 
 // TestSim runs whole clusters through random workloads and faults. A schedule follows from its seed alone:

@@ -16,10 +16,18 @@ const (
 	isrExpands
 	controllers
 	memberships
+	recreations
+	reassignments
+	cancellations
+	retirements
+	deletions
+	followerReads
+	linearReads
 	numExercises
 )
 
-var exerciseNames = [numExercises]string{"election", "truncation", "torn crash", "ISR shrink", "ISR expand", "controller election", "quorum change"}
+var exerciseNames = [numExercises]string{"election", "truncation", "torn crash", "ISR shrink", "ISR expand", "controller election", "quorum change",
+	"topic made anew", "reassignment", "cancellation", "node replaced", "records deleted", "read from a follower", "linearizable read"}
 
 // summary adds up what many schedules exercised.
 type summary struct {

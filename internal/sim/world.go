@@ -40,6 +40,10 @@ type world struct {
 	made      int64 // records, requests and the like
 	lastAck   time.Duration
 
+	topics        []string // that there should be
+	calm          bool     // no more faults
+	plain         bool     // three nodes, one topic, and nobody administers anything
+	retiring      bool     // a node is being drained
 	logConfig     wal.Config
 	replication   replication.Config
 	unclean       bool   // elections may lose records
@@ -141,7 +145,7 @@ func (w *world) endpoint(id nodeID) endpoint {
 	if id == office && w.office != nil {
 		return w.office
 	}
-	if int(id) < len(w.nodes) && id > 0 && w.nodes[id].up {
+	if id > 0 && int(id) < len(w.nodes) && w.nodes[id].up {
 		return w.nodes[id]
 	}
 	return nil
