@@ -131,7 +131,7 @@ func (r RemoveNode) drain(v *View) Step {
 		return Step{Act: Refuse, Say: fmt.Sprintf("%s alone holds all that was acknowledged in %s, and is out of service: start it, or delete these topics, or accept the loss with an unclean election",
 			one(r.ID), named(alone))}
 	}
-	plan := controller.PlanRebalance(v.layout(), controller.Rebalance{Drain: []model.BrokerID{r.ID}, DrainOnly: true, Limit: r.Limit})
+	plan := controller.PlanRebalance(v.layout(r.ID), controller.Rebalance{Drain: []model.BrokerID{r.ID}, DrainOnly: true, Limit: r.Limit})
 	if len(plan.Stuck) > 0 {
 		return Step{Act: Refuse, Say: r.tooFew(v, plan.Stuck)}
 	}

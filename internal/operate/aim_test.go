@@ -29,7 +29,19 @@ func TestRemoveNodeSteps(t *testing.T) {
 			v.Partitions[0].Adding, v.Partitions[0].Removing = on(4), on(3)
 			fence(v, 4)
 			return v
-		}, operate.Wait, "node 4, which is out of service"},
+		}, operate.Refuse, "start node 4"},
+		{"the new node is gone, there is another", func() *operate.View {
+			v := view(5, on(1, 2, 4, 3))
+			v.Partitions[0].Adding, v.Partitions[0].Removing = on(4), on(3)
+			fence(v, 4)
+			return v
+		}, operate.Move, "1 partition to move, 1 under way"},
+		{"one of somebody else's waits for a node that is gone", func() *operate.View {
+			v := view(5, on(1, 3, 2), on(1, 2, 4))
+			v.Partitions[1].Adding, v.Partitions[1].ISR = on(4), on(1, 2)
+			fence(v, 4)
+			return v
+		}, operate.Move, "under way"},
 		{"nobody else has room", func() *operate.View { return view(3, on(1, 2, 3)) }, operate.Refuse, "without it 2 nodes are in service: add a node first"},
 		{"another node is out", func() *operate.View { v := view(4, on(1, 2, 3)); fence(v, 4); return v }, operate.Refuse, "start node 4"},
 		{"it alone has the records", func() *operate.View { v := view(4, on(3)); fence(v, 3); return v }, operate.Refuse, "node 3 alone holds all that was acknowledged in 1 partition (t-0)"},

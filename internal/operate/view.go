@@ -92,15 +92,20 @@ func (v *View) holds(id model.BrokerID) (n int) {
 	return n
 }
 
-// layout is what plans are made from.
-func (v *View) layout() controller.Layout {
+// layout is what plans are made from. A reassignment that leads away from a drained node to one that is out of service never ends: it is
+// taken for one that has not begun, so that the plan leads elsewhere.
+func (v *View) layout(drain ...model.BrokerID) controller.Layout {
 	l := controller.Layout{Partitions: make([]controller.LayoutPartition, 0, len(v.Partitions))}
 	for _, n := range v.Nodes {
 		l.Nodes = append(l.Nodes, controller.LayoutNode{ID: n.ID, Rack: n.Rack, Active: !n.Fenced})
 	}
 	for i := range v.Partitions {
 		p := &v.Partitions[i]
-		l.Partitions = append(l.Partitions, controller.LayoutPartition{TopicPartition: p.TopicPartition, Replicas: p.Target(), Moving: p.Moving()})
+		at := controller.LayoutPartition{TopicPartition: p.TopicPartition, Replicas: p.Target(), Moving: p.Moving()}
+		if len(without(p.Removing, drain)) < len(p.Removing) && slices.ContainsFunc(p.Adding, func(id model.BrokerID) bool { return !v.up(id) }) {
+			at.Replicas, at.Moving = without(p.Replicas, p.Adding), false
+		}
+		l.Partitions = append(l.Partitions, at)
 	}
 	return l
 }

@@ -3,6 +3,7 @@ package testcluster_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -249,5 +250,44 @@ func TestOperatorRemovesALearner(t *testing.T) {
 		if r := o.settled(); len(r.Metadata.Voters) != 5 || len(r.Metadata.Learners) != 0 || len(r.Nodes) != 5 {
 			t.Errorf("%d voters, %d learners, %d nodes", len(r.Metadata.Voters), len(r.Metadata.Learners), len(r.Nodes))
 		}
+	})
+}
+
+// The node that takes over dies before it has caught up: the command leads elsewhere.
+func TestOperatorLeadsElsewhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := testcluster.Start(t, 3, twoInSync)
+		admin := c.Client()
+		defer admin.Close()
+		if _, err := kadm.NewClient(admin).CreateTopic(t.Context(), 6, 3, nil, topic); err != nil {
+			t.Fatal(err)
+		}
+		c.Run(c.Extend(), c.Extend())
+		o := newOperator(t, c)
+		o.settled()
+		w := newWriter(c, topic)
+		c.Kill(4) // the controller takes it for alive until its session ends
+		var stopping sync.WaitGroup
+		stopped := false
+		err := o.do(t.Context(), operate.RemoveNode{ID: 1, Limit: 6}, func(line string) {
+			if strings.Contains(line, "stop it now") && !stopped {
+				stopped = true
+				stopping.Go(func() { c.Stop(1) })
+			}
+		})
+		stopping.Wait()
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := o.client.View(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range v.Partitions {
+			if slices.Contains(p.Replicas, 1) || slices.Contains(p.Replicas, 4) || len(p.ISR) != 3 {
+				t.Errorf("%v has %v, in sync are %v", p.TopicPartition, p.Replicas, p.ISR)
+			}
+		}
+		consumePartition(t, c, topic, w.end(t))
 	})
 }
