@@ -40,6 +40,7 @@ var bans = []ban{
 	{path: "coordinator/group", imports: pure, uses: impure, routine: true, why: "a machine over a log is pure: time is an input"},
 	{path: "coordinator/txn", imports: pure, uses: impure, routine: true, why: "a machine over a log is pure: time is an input"},
 	{path: "coordinator/share", imports: pure, uses: impure, routine: true, why: "a machine over a log is pure: time is an input"},
+	{path: "verify/history", imports: []string{"os", "net", "github.com/twmb/franz-go"}, uses: impure, routine: true, why: "the same events lead to the same verdict"},
 	{path: "broker/api", imports: []string{"chronik/internal/vfs", "go.etcd.io/raft", "os"},
 		uses: []string{"wal.Log", "wal.Open"}, why: "a log is reached through its replica, the disk through its log"},
 	{path: "broker/server", imports: []string{"chronik/internal/model", "chronik/internal/record"}, why: "it moves requests and does not know what they mean"},
