@@ -146,6 +146,9 @@ func partOfLog(name string) bool {
 	if _, ok := parseSegmentName(name); ok || name == indexName {
 		return true
 	}
+	if _, ok := parseFloorName(name); ok {
+		return true
+	}
 	for _, s := range stateFiles {
 		if s == name {
 			return true

@@ -157,6 +157,34 @@ func TestFloorsAreTakenAsSegmentsBegin(t *testing.T) {
 	l.Abandon(nil)
 }
 
+// TestT1FloorsAreCopied with their log.
+func TestT1FloorsAreCopied(t *testing.T) {
+	e, disk, _, _ := onDisks(t)
+	e.cfg.SegmentBytes = 1200
+	l, _ := e.open()
+	sent := fillAndDelete(t, l, 3)
+	for i := range 6 {
+		must(t, l, batch(1, 100, 1, &record.Producer{ID: crowd, Sequence: int32(i)}))
+	}
+	if err := disk.MkdirAll("other/t-7"); err != nil {
+		t.Fatal(err)
+	}
+	c := l.CopyTo("other/t-7")
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Finish(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	e.dir = "other/t-7"
+	l, _ = e.open()
+	if err := l.Truncate(l.Start() + 1); err != nil {
+		t.Fatal(err)
+	}
+	checkRetries(t, l, sent)
+	l.Abandon(nil)
+}
+
 // TestE3NoSpaceForAFloor: on a full disk a deletion does without.
 func TestE3NoSpaceForAFloor(t *testing.T) {
 	e, _, faults, _ := onDisks(t)
