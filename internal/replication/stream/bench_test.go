@@ -2,12 +2,18 @@ package stream
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"chronik/internal/link"
+	"chronik/internal/link/certs/certstest"
 	"chronik/internal/mem"
 	"chronik/internal/model"
 	"chronik/internal/replication"
@@ -15,32 +21,35 @@ import (
 
 // benchLeading is a shell that costs as little as a shell can: all its batches are the same bytes.
 type benchLeading struct {
+	rig    *benchRig
 	mu     sync.Mutex
 	core   *replication.Leader
 	end    model.Offset
-	batch  *mem.Buf
-	lane   *Lane
-	moved  chan struct{}
-	opened chan struct{}
+	marked model.Offset // the watermark that was counted
+	lanes  map[model.BrokerID]*Lane
 }
 
 func (p *benchLeading) own() replication.Own { return replication.Own{End: p.end, Synced: p.end} }
-
-func (p *benchLeading) Leading(model.TopicID, int32) Leading { return p }
 
 func (p *benchLeading) produce() {
 	p.mu.Lock()
 	p.end++
 	p.core.OwnMoved(p.own(), time.Time{})
 	p.mu.Unlock()
-	p.lane.Wake()
+	p.wake()
+}
+
+func (p *benchLeading) wake() {
+	for _, lane := range p.lanes { // complete before the first batch
+		lane.Wake()
+	}
 }
 
 func (p *benchLeading) Subscribe(m replication.Subscribe, lane *Lane) replication.Answer {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.lane = lane
-	close(p.opened)
+	p.lanes[m.Broker] = lane
+	p.rig.opened.Done()
 	return p.core.Subscribe(m, time.Time{})
 }
 
@@ -48,14 +57,12 @@ func (p *benchLeading) Ack(from model.BrokerID, m replication.Ack) {
 	p.mu.Lock()
 	p.core.Ack(from, m, time.Time{})
 	moved := p.core.Take().Moved
+	by := p.core.HighWatermark() - p.marked
+	p.marked += by
 	p.mu.Unlock()
-	if !moved {
-		return
-	}
-	p.lane.Wake()
-	select {
-	case p.moved <- struct{}{}:
-	default:
+	if moved {
+		p.wake()
+		p.rig.commit(int64(by))
 	}
 }
 
@@ -69,9 +76,9 @@ func (p *benchLeading) Next(to model.BrokerID, _ int, out *Outgoing) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if from, _, ok := p.core.Next(to); ok {
-		if out.Batches, ok = p.core.Send(to, from, from+1, p.batch.Bytes()); ok {
-			p.batch.Retain()
-			out.Kind, out.Owner = HotBatches, p.batch
+		if out.Batches, ok = p.core.Send(to, from, from+1, p.rig.batch.Bytes()); ok {
+			p.rig.batch.Retain()
+			out.Kind, out.Owner = HotBatches, p.rig.batch
 		}
 		return
 	}
@@ -149,63 +156,153 @@ func (o oneEpoch) EpochEnd(e model.LeaderEpoch) (model.LeaderEpoch, model.Offset
 	return model.NoEpoch, model.NoOffset
 }
 
-// BenchmarkBatch: one batch of 256 bytes goes to the follower, its acknowledgement comes back, and the watermark moves; 256 batches are under
-// way, over TCP on loopback. Both brokers are in this process.
-func BenchmarkBatch(b *testing.B) {
+// benchRig is one leader broker, node 1, and its followers, over TCP on loopback, all in this process.
+type benchRig struct {
+	leads  []*benchLeading
+	batch  *mem.Buf
+	opened sync.WaitGroup
+
+	committed atomic.Int64
+	moved     chan struct{}
+	stop      context.CancelFunc
+	done      sync.WaitGroup
+}
+
+func (r *benchRig) Leading(_ model.TopicID, partition int32) Leading { return r.leads[partition] }
+
+func (r *benchRig) commit(n int64) {
+	r.committed.Add(n)
+	select {
+	case r.moved <- struct{}{}:
+	default:
+	}
+}
+
+// dialFunc makes connections to the leader.
+type dialFunc func(context.Context, string) (net.Conn, error)
+
+func dialTCP(ctx context.Context, address string) (net.Conn, error) {
+	return new(net.Dialer).DialContext(ctx, "tcp", address)
+}
+
+func newBenchRig(b *testing.B, partitions, size int, secure bool, followers ...model.BrokerID) *benchRig {
+	r := &benchRig{batch: mem.Get(size), moved: make(chan struct{}, 1)}
+	dial, auth := dialFunc(dialTCP), linkConfig(1).Auth
+	if secure {
+		dial, auth = overTLS(b)
+	}
+	config := func(id model.BrokerID) link.Config {
+		c := linkConfig(id)
+		c.Auth = auth
+		return c
+	}
+	isr := append([]model.BrokerID{1}, followers...)
+	for range partitions {
+		p := &benchLeading{rig: r, lanes: make(map[model.BrokerID]*Lane)}
+		p.core = replication.NewLeader(replication.LeaderOptions{
+			Broker: 1, BrokerEpoch: epochOf(1), State: replication.State{Leader: 1, LeaderEpoch: 5, PartitionEpoch: 1, Replicas: isr, ISR: isr},
+			History: oneEpoch(5), Config: replication.Config{MinISR: 2, LagTime: time.Hour, Retry: time.Second},
+			Live: func(b model.BrokerID) (model.BrokerEpoch, bool) { return epochOf(b), true },
+		})
+		r.leads = append(r.leads, p)
+	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
 	}
-	lead := &benchLeading{batch: mem.Get(256), moved: make(chan struct{}, 1), opened: make(chan struct{})}
-	isr := []model.BrokerID{1, 2}
-	lead.core = replication.NewLeader(replication.LeaderOptions{
-		Broker: 1, BrokerEpoch: epochOf(1), State: replication.State{Leader: 1, LeaderEpoch: 5, PartitionEpoch: 1, Replicas: isr, ISR: isr},
-		History: oneEpoch(5), Config: replication.Config{MinISR: 2, LagTime: time.Hour, Retry: time.Second},
-		Live: func(b model.BrokerID) (model.BrokerEpoch, bool) { return epochOf(b), true },
-	})
-	follow := &benchFollowing{core: replication.NewFollower(replication.FollowerOptions{
-		TopicID: model.TopicID{1}, Broker: 2, BrokerEpoch: epochOf(2), History: noHistory{}, Window: 1 << 20, Retry: time.Second, Patience: time.Hour,
-		Number: func() replication.Subscription { return 1 },
-	})}
 	ctx, stop := context.WithCancel(context.Background())
-	var done sync.WaitGroup
-	senders := NewSenders(lead, NewColdReads(1))
-	server := &link.Server{Config: func() link.Config { return linkConfig(1) }, Open: senders.Open}
-	done.Go(func() { _ = server.Serve(ctx, listener) })
-	receiver := NewReceiver()
-	follow.route = receiver.Follow(follow)
-	dialer := link.NewDialer(link.DialerOptions{
-		Config: linkConfig(2), Role: link.Replication, Node: 1, Address: listener.Addr().String(), Owner: receiver,
-		Dial: func(ctx context.Context, address string) (net.Conn, error) {
-			var d net.Dialer
-			return d.DialContext(ctx, "tcp", address)
-		},
-	})
-	done.Go(func() { dialer.Run(ctx) })
-	follow.mu.Lock()
-	follow.core.Follow(1, 5, follow.own, time.Time{})
-	ask := *follow.core.Take().Subscribe
-	follow.mu.Unlock()
-	follow.route.Subscribe(ask)
-	<-lead.opened
+	r.stop = stop
+	senders := NewSenders(r, NewColdReads(1))
+	server := &link.Server{Config: func() link.Config { return config(1) }, Open: senders.Open}
+	r.done.Go(func() { _ = server.Serve(ctx, listener) })
+	r.opened.Add(partitions * len(followers))
+	for _, id := range followers {
+		r.follow(ctx, config(id), partitions, link.DialerOptions{Node: 1, Address: listener.Addr().String(), Dial: dial})
+	}
+	r.opened.Wait()
+	return r
+}
 
-	b.ReportAllocs()
-	b.ResetTimer()
-	committed := func() model.Offset {
-		lead.mu.Lock()
-		defer lead.mu.Unlock()
-		return lead.core.HighWatermark()
+// follow starts a follower broker.
+func (r *benchRig) follow(ctx context.Context, cfg link.Config, partitions int, o link.DialerOptions) {
+	receiver := NewReceiver()
+	o.Config, o.Role, o.Owner = cfg, link.Replication, receiver
+	r.done.Go(func() { link.NewDialer(o).Run(ctx) })
+	for i := range partitions {
+		f := &benchFollowing{core: replication.NewFollower(replication.FollowerOptions{
+			TopicID: model.TopicID{1}, Partition: int32(i), Broker: cfg.Node, BrokerEpoch: epochOf(cfg.Node), History: noHistory{},
+			Window: 4 << 20, Retry: time.Second, Patience: time.Hour,
+			Number: func() replication.Subscription { return replication.Subscription(i + 1) },
+		})}
+		f.route = receiver.Follow(f)
+		f.core.Follow(1, 5, f.own, time.Time{})
+		f.route.Subscribe(*f.core.Take().Subscribe)
 	}
-	for i := range b.N {
-		for model.Offset(i)-committed() >= 256 {
-			<-lead.moved
+}
+
+// overTLS makes connections TLS ones, with certificates of one authority.
+func overTLS(b *testing.B) (dialFunc, link.Auth) {
+	ca := certstest.NewAuthority("bench")
+	own, err := tls.X509KeyPair(ca.Issue(certstest.Request{Names: []string{"leader"}}))
+	if err != nil {
+		b.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(ca.PEM)
+	cfg := &tls.Config{Certificates: []tls.Certificate{own}, RootCAs: pool, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert,
+		ServerName: "leader", MinVersion: tls.VersionTLS13, DynamicRecordSizingDisabled: true}
+	dial := func(ctx context.Context, address string) (net.Conn, error) {
+		conn, err := dialTCP(ctx, address)
+		if err != nil {
+			return nil, err
 		}
-		lead.produce()
+		return link.Client(conn, cfg, nil), nil
 	}
-	for committed() < model.Offset(b.N) {
-		<-lead.moved
+	return dial, link.Auth{TLS: func() *tls.Config { return cfg }, Identify: func(tls.ConnectionState, link.Peer) error { return nil }}
+}
+
+// run has b.N batches replicated, round the partitions, with so many under way.
+func (r *benchRig) run(b *testing.B, underWay int64) {
+	b.ReportAllocs()
+	b.SetBytes(int64(len(r.batch.Bytes())))
+	before := cpuTime()
+	b.ResetTimer()
+	for i := range b.N {
+		for int64(i)-r.committed.Load() >= underWay {
+			<-r.moved
+		}
+		r.leads[i%len(r.leads)].produce()
+	}
+	for r.committed.Load() < int64(b.N) {
+		<-r.moved
 	}
 	b.StopTimer()
-	stop()
-	done.Wait()
+	b.ReportMetric(float64(cpuTime()-before)/float64(b.N), "cpu-ns/op")
+	r.stop()
+	r.done.Wait()
 }
+
+// cpuTime is what this process has used.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// BenchmarkReplication: batches go to two followers, their acknowledgements come back, and the watermark moves and goes out. CPU is that of all three brokers.
+func BenchmarkReplication(b *testing.B) {
+	for _, partitions := range []int{1, 1000} {
+		for _, c := range []struct {
+			size     int
+			underWay int64
+		}{{256, 4000}, {1 << 20, 16}} {
+			for _, secure := range []bool{false, true} {
+				name := fmt.Sprintf("partitions=%d/bytes=%d/tls=%v", partitions, c.size, secure)
+				b.Run(name, func(b *testing.B) { newBenchRig(b, partitions, c.size, secure, 2, 3).run(b, c.underWay) })
+			}
+		}
+	}
+}
+
+// BenchmarkBatch: one batch of 256 bytes goes to one follower, 256 batches are under way.
+func BenchmarkBatch(b *testing.B) { newBenchRig(b, 1, 256, false, 2).run(b, 256) }
