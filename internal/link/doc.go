@@ -9,9 +9,12 @@
 //	acceptor -> proof      the same over "acceptor"
 //
 // Either side may send a refusal with a reason instead, and closes. The dialer proves first, so that a port which is open to strangers hands them
-// nothing to guess the secret from. Over TLS the proof is bound to the session. With Auth.Identify the peer's certificate has to name
-// the node that the hello claims. Without TLS, the secret says who is at the other end when a link begins, and a network whose
+// nothing to guess the secret from. An acceptor tells TLS by the dialer's first bytes. Over TLS the proof is bound to the session. With Auth.Identify the peer's
+// certificate has to name the node that the hello claims; package certs beside this one has the certificates. Without TLS, the secret says who is at the other end when a link begins, and a network whose
 // devices are hostile could still change bytes later on: that needs TLS.
+//
+// A dialer gives up on a network that swallows everything after Patience, and on a handshake after a second (longer where the peer is there and slow), and tries
+// again at once: see DialerOptions.
 //
 // Both sides offer a range of protocol versions and take the highest that they have in common; a release speaks its own and the one before (E5).
 //
