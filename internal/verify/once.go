@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -52,7 +53,12 @@ func (w *producer) sendOnce(r *kgo.Record) error {
 	return kerr.ErrorForCode(got.ErrorCode)
 }
 
-// refusedOnce tells whether an error comes before an append. It says nothing of a record that was sent before.
+// mostOnce is how many such records may be outstanding in a partition: brokers take one request at a time from a connection, and one
+// that is given up takes those behind it along.
+const mostOnce = 8
+
+// refusedOnce tells whether an error comes before an append, or before there was a connection. It says nothing of a record that was sent before.
 func refusedOnce(err error) bool {
-	return errors.Is(err, errNotSent) || errors.Is(err, kerr.NotEnoughReplicas)
+	var op *net.OpError
+	return errors.Is(err, errNotSent) || errors.Is(err, kerr.NotEnoughReplicas) || errors.As(err, &op) && op.Op == "dial"
 }

@@ -45,8 +45,12 @@ func (r *Run) newProducer(number int32, p Producer) (*producer, error) {
 		return nil, fmt.Errorf("options that the client refuses: %w", err)
 	}
 	w := &producer{run: r, number: number, cl: cl, once: p.Once, keys: kgo.StickyKeyPartitioner(nil).ForTopic(r.cluster.topic)}
+	room := r.opts.Outstanding
+	if p.Once {
+		room = min(room, mostOnce)
+	}
 	for range r.cluster.parts {
-		w.free = append(w.free, make(chan struct{}, r.opts.Outstanding))
+		w.free = append(w.free, make(chan struct{}, room))
 	}
 	return w, nil
 }
