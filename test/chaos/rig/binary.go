@@ -16,7 +16,7 @@ var given = flag.String("chaos.bin", "", "the server to test, instead of one bui
 
 // binDir is where servers are built; it lives as long as the test's process, and is swept up like the rest.
 var binDir = sync.OnceValues(func() (string, error) {
-	return os.MkdirTemp("", fmt.Sprintf("%s%d-bin-", directories, os.Getpid()))
+	return os.MkdirTemp("", prefixOf(os.Getpid())+"bin-")
 })
 
 // RemoveBinaries takes away what was built. It is for the end of the test's process.

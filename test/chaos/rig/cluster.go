@@ -63,7 +63,7 @@ func New(t testing.TB, opts Options) *Cluster {
 		}
 	}
 	var err error
-	if c.Dir, err = os.MkdirTemp("", fmt.Sprintf("%s%d-", directories, os.Getpid())); err != nil {
+	if c.Dir, err = os.MkdirTemp("", prefixOf(os.Getpid())); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.close)
@@ -145,7 +145,7 @@ func (c *Cluster) close() {
 	}
 	errs = append(errs, unmountBelow(c.Dir)) // the images stay, and can be mounted again
 	if c.T.Failed() || *keep {
-		kept := strings.Replace(c.Dir, directories, "chronik-kept-", 1) // a name that the sweep passes over
+		kept := strings.Replace(c.Dir, ours, "chronik-kept-", 1) // a name that the sweep passes over
 		errs = append(errs, os.Rename(c.Dir, kept))
 		c.T.Logf("data and logs are kept in %s", kept)
 	} else {

@@ -47,10 +47,10 @@ func newNetwork(t testing.TB, n int) *Network {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &Network{prefix: fmt.Sprintf("%s%d-", namespaces, os.Getpid()), subnet: subnet, nodes: n}
+	w := &Network{prefix: prefixOf(os.Getpid()), subnet: subnet, nodes: n}
 	t.Cleanup(func() {
 		// A namespace that is deleted goes in its own time, its links with it; this one would still hold the address.
-		_, _ = run("ip", "link", "del", outside())
+		_, _ = run("ip", "link", "del", outside(os.Getpid()))
 		if err := removeNamespaces(w.prefix); err != nil {
 			t.Errorf("removing the namespaces: %v", err)
 		}
@@ -65,7 +65,7 @@ func newNetwork(t testing.TB, n int) *Network {
 }
 
 func (w *Network) build() error {
-	hub, outside := w.hub(), outside()
+	hub, outside := w.hub(), outside(os.Getpid())
 	err := runAll(
 		fmt.Sprintf("ip -n %s link add bridge type bridge", hub),
 		fmt.Sprintf("ip -n %s link set bridge up", hub),
@@ -163,7 +163,7 @@ func (w *Network) hub() string             { return w.prefix + "hub" }
 func (w *Network) namespace(id int) string { return fmt.Sprint(w.prefix, "n", id) }
 
 // outside is the end of the link in the root namespace. Names of links have at most 15 bytes.
-func outside() string { return fmt.Sprintf("ck%d", os.Getpid()) }
+func outside(pid int) string { return fmt.Sprintf("ck%d", pid) }
 
 // portOf is the bridge's port to a place.
 func portOf(place int) string {

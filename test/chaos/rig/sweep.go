@@ -5,54 +5,61 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 )
 
-// Names begin so and go on with the process ID of the test that they belong to.
-const (
-	namespaces  = "chronik-chaos-"
-	directories = "chronik-chaos-"
-)
+// ours begins the names of namespaces and directories; the process ID of the test that they belong to follows.
+const ours = "chronik-chaos-"
+
+func prefixOf(pid int) string { return fmt.Sprintf("%s%d-", ours, pid) }
 
 // sweep removes what tests left that were killed: their servers, mounts, namespaces and directories.
 func sweep(t testing.TB) {
 	t.Helper()
-	for _, prefix := range stale(t) {
-		t.Logf("sweeping up what %s* left", prefix)
+	for _, pid := range stale(t) {
+		t.Logf("sweeping up what process %d left", pid)
+		// What is gone already, or will go with its namespace, is no error.
+		_, _ = run("ip", "link", "del", outside(pid))
+		prefix := prefixOf(pid)
 		if err := errors.Join(removeNamespaces(prefix), removeDirectories(prefix)); err != nil {
-			t.Errorf("sweeping up what %s* left: %v", prefix, err)
+			t.Errorf("sweeping up: %v", err)
 		}
 	}
 }
 
-// stale lists the prefixes of tests that are no more.
-func stale(t testing.TB) []string {
+// stale lists the processes of tests that left something and are no more.
+func stale(t testing.TB) []int {
 	t.Helper()
 	list, err := run("ip", "netns", "list")
 	if err != nil {
 		t.Skipf("this machine has no network namespaces: %v", err)
 	}
 	names := strings.Fields(list)
-	dirs, _ := filepath.Glob(filepath.Join(os.TempDir(), directories+"*"))
+	dirs, _ := filepath.Glob(filepath.Join(os.TempDir(), ours+"*"))
 	for _, d := range dirs {
 		names = append(names, filepath.Base(d))
 	}
-	var out []string
-	seen := make(map[int]bool)
+	var out []int
 	for _, name := range names {
-		rest, ours := strings.CutPrefix(name, namespaces)
+		rest, is := strings.CutPrefix(name, ours)
 		owner, _, _ := strings.Cut(rest, "-")
 		pid, err := strconv.Atoi(owner)
-		if !ours || err != nil || seen[pid] || pid == os.Getpid() || !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+		if !is || err != nil || slices.Contains(out, pid) || pid == os.Getpid() || alive(pid) {
 			continue
 		}
-		seen[pid] = true
-		out = append(out, fmt.Sprintf("%s%d-", namespaces, pid))
+		out = append(out, pid)
 	}
 	return out
+}
+
+// alive tells whether there is a process; one that has ended and was not waited for has no program any more.
+func alive(pid int) bool {
+	_, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+	return err == nil
 }
 
 // removeNamespaces ends the servers in the namespaces of a test and removes them; their links go with them.
