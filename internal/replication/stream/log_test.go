@@ -98,12 +98,15 @@ func (l *memLog) inMemory(off model.Offset) (memBatch, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	i := l.find(off)
-	if i < len(l.batches)-l.hot || i == len(l.batches) {
+	if i < len(l.batches)-l.hot || !l.holds(i, off) {
 		return memBatch{}, false
 	}
 	l.batches[i].owner.Retain()
 	return l.batches[i], true
 }
+
+// holds tells whether off is in batch i. It may have been trimmed since somebody heard of it.
+func (l *memLog) holds(i int, off model.Offset) bool { return i < len(l.batches) && l.batches[i].base <= off }
 
 // read copies durable batches.
 func (l *memLog) read(from model.Offset, most int) Batches {
@@ -111,7 +114,11 @@ func (l *memLog) read(from model.Offset, most int) Batches {
 	defer l.mu.Unlock()
 	var out []byte
 	end := from
-	for i := l.find(from); i < len(l.batches) && l.batches[i].end <= l.synced; i++ {
+	first := l.find(from)
+	if !l.holds(first, from) {
+		return Batches{}
+	}
+	for i := first; i < len(l.batches) && l.batches[i].end <= l.synced; i++ {
 		if len(out) > 0 && len(out)+len(l.batches[i].bytes) > most {
 			break
 		}
