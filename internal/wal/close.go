@@ -140,7 +140,7 @@ func (l *Log) finish() error {
 	if err := l.writeMark(f, seq+1, m); err != nil {
 		return err
 	}
-	if err := f.Sync(); err != nil {
+	if err := l.syncFile(f); err != nil {
 		l.fence(fmt.Errorf("syncing the clean mark of %s: %w", f.name, err))
 		return err
 	}

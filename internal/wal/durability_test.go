@@ -264,6 +264,44 @@ func TestD3ZeroerFailureReachesTheGroupInFlight(t *testing.T) {
 	})
 }
 
+// TestD3ZeroerFailureReachesChanges: what is done to a log's files after the zeroer has failed does not count either, even if nobody has
+// had the time to fence the log.
+func TestD3ZeroerFailureReachesChanges(t *testing.T) {
+	for name, change := range map[string]func(*Log) error{
+		"a deletion":   func(l *Log) error { _, err := l.DeleteBefore(l.End()); return err },
+		"a truncation": func(l *Log) error { return l.Truncate(l.Start()) },
+		"a restart":    func(l *Log) error { return l.Restart(5) },
+		"a clean stop": (*Log).Close,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			e, _, faults, _ := onDisks(t)
+			l, _ := e.open()
+			hold := make(chan struct{})
+			faults.Inject(faultfs.Rule{
+				Ops: faultfs.OpWrite, Err: syscall.EIO,
+				Match:  func(c faultfs.Call) bool { return segmentFiles(c) && c.Len >= minAhead },
+				Before: func(faultfs.Call) { <-hold },
+			})
+			for l.space.job == nil {
+				must(t, l, batch(1, 50, 1, nil))
+				synctest.Wait()
+			}
+			l.takeTurn() // else the zeroer fences the log itself
+			close(hold)
+			synctest.Wait()
+			l.endTurn()
+			if l.Failure() != nil {
+				t.Fatal("somebody has fenced it: the test tests nothing")
+			}
+			if err := change(l); err == nil || !errors.Is(l.Failure(), ErrFenced) {
+				t.Errorf("%s: %v", name, err)
+			}
+			l.Abandon(nil)
+			e.com.Close()
+		})
+	}
+}
+
 // TestD4NoErrorBecomesSuccess: whichever single call fails, nothing is acknowledged that is not on disk,
 // and every accepted append is told exactly once.
 func TestD4NoErrorBecomesSuccess(t *testing.T) {

@@ -72,11 +72,7 @@ func (l *Log) finishShared(f *file, g *group, gen uint64) {
 func (l *Log) finishAlone(f *file, g *group) {
 	defer f.release()
 	defer l.endTurn()
-	err := f.Sync()
-	if err == nil {
-		err = l.spaceFailed()
-	}
-	if err != nil {
+	if err := l.syncFile(f); err != nil {
 		l.fence(fmt.Errorf("syncing %s: %w", f.name, err))
 		return
 	}

@@ -260,7 +260,7 @@ func (l *Log) persistStart(seg *segment, base, start model.Offset) error {
 	if err := l.writeMark(f, seq+1, &m); err != nil {
 		return err
 	}
-	if err := f.Sync(); err != nil {
+	if err := l.syncFile(f); err != nil {
 		return fmt.Errorf("syncing the log start in %s: %v", f.name, err) // final (D3), whatever it is
 	}
 	return nil

@@ -67,7 +67,7 @@ func (l *Log) seal(m *mark) error {
 	if err := l.writeMark(f, seq+1, m); err != nil {
 		return err
 	}
-	if err := f.Sync(); err != nil {
+	if err := l.syncFile(f); err != nil {
 		return fmt.Errorf("sealing %s: %v", f.name, err) // whatever it is, it is final (D3)
 	}
 	l.mu.Lock()

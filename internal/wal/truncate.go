@@ -64,9 +64,12 @@ func (l *Log) shorten(to model.Offset, change func(start, end model.Offset) erro
 	l.failQueue(cutting)
 	l.stopZeroing()
 	l.mu.Lock()
-	start, end := l.core.start, l.core.end
+	start, end, err := l.core.start, l.core.end, l.space.failed
 	l.mu.Unlock()
-	if err := change(start, end); err != nil {
+	if err == nil {
+		err = change(start, end)
+	}
+	if err != nil {
 		l.fence(fmt.Errorf("truncating to %d: %w", to, err))
 		return l.usable()
 	}

@@ -150,7 +150,7 @@ func (l *Log) lowerMark(f *file) error {
 	if err := l.writeMark(f, old.seq+1, m); err != nil {
 		return err
 	}
-	return f.Sync()
+	return l.syncFile(f)
 }
 
 // cutIndex drops the entries of a segment at end and above, and of those behind it, from the index file,

@@ -121,7 +121,7 @@ func (l *Log) markAlone() {
 		return // the mark before stays good
 	}
 	if err == nil {
-		err = f.Sync()
+		err = l.syncFile(f)
 	}
 	if err != nil {
 		l.fence(fmt.Errorf("keeping the mark of %s: %w", f.name, err))
@@ -149,7 +149,7 @@ func (l *Log) syncWritten() error {
 
 // syncTo makes durable what was written and, with relaxed flushing, not yet synced.
 func (l *Log) syncTo(f *file, written model.Offset) error {
-	if err := f.Sync(); err != nil {
+	if err := l.syncFile(f); err != nil {
 		return fmt.Errorf("syncing %s: %v", f.name, err) // final (D3), whatever it is
 	}
 	l.mu.Lock()

@@ -168,6 +168,15 @@ func (l *Log) spaceFailed() error {
 	return l.space.failed
 }
 
+// syncFile syncs the active segment. A sync that succeeds means nothing if one of the zeroer's has failed before: that may have taken the
+// pages, and their length, for clean (D3). The caller has the turn.
+func (l *Log) syncFile(f *file) error {
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	return l.spaceFailed()
+}
+
 // claim makes sure that the turn's holder may write up to end: if that is past the frontier, the zeroer
 // must not be at work.
 func (l *Log) claim(end int64) {
