@@ -19,6 +19,8 @@ const (
 	joinPause = 500 * time.Millisecond
 	// handOverTime is how long a stopping node waits for others to take over what it leads.
 	handOverTime = 10 * time.Second
+	// leaderlessTime is how long it waits while nobody leads the metadata quorum.
+	leaderlessTime = 1500 * time.Millisecond
 	farewellTime = 2 * time.Second
 )
 
@@ -137,6 +139,8 @@ func (c *cluster) leave(ctx context.Context) {
 	log := c.node.env.Log
 	handOver, cancel := context.WithTimeout(ctx, handOverTime)
 	defer cancel()
+	handOver, cancel = c.whileLed(handOver)
+	defer cancel()
 	if err := c.session.HandOver(handOver); err != nil {
 		log.Warn("not everything that this node leads was handed over; the others take over when they miss it", "error", err)
 	}
@@ -145,6 +149,8 @@ func (c *cluster) leave(ctx context.Context) {
 // farewell has this node fenced, and another voter lead the quorum. Logs are closed by now.
 func (c *cluster) farewell(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, farewellTime)
+	defer cancel()
+	ctx, cancel = c.whileLed(ctx)
 	defer cancel()
 	if c.node.Err() != nil {
 		return
@@ -177,6 +183,36 @@ func (c *cluster) farewell(ctx context.Context) {
 	if err := r.TransferTo(ctx, best.Node); err != nil {
 		c.node.env.Log.Info("the metadata quorum was not handed over", "error", err)
 	}
+}
+
+// errLeaderless is why a stopping node waits no longer.
+var errLeaderless = errors.New("the metadata quorum has no leader: perhaps its other voters stop as well")
+
+// whileLed returns a context that ends when the metadata quorum has had no leader for longer than an election takes: when all nodes
+// stop at the same time, nobody is left who could take anything over.
+func (c *cluster) whileLed(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	r := c.quorum()
+	if r == nil {
+		return ctx, func() { cancel(nil) }
+	}
+	go func() {
+		tick := time.NewTicker(leaderlessTime / 10)
+		defer tick.Stop()
+		led := time.Now()
+		for time.Since(led) < leaderlessTime {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			if _, known, _, _ := r.Leader(); known {
+				led = time.Now()
+			}
+		}
+		cancel(errLeaderless)
+	}()
+	return ctx, func() { cancel(nil) }
 }
 
 // Forward implements peer.Forwarder: it answers what another broker, or this one, was asked by a client.

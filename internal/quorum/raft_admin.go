@@ -148,15 +148,16 @@ func (r *Raft) Supersede(ctx context.Context, by Replica) error {
 
 var errNothing = errors.New("there is nothing to change")
 
-// TransferTo has another voter lead, and returns when it does.
+// TransferTo has another voter lead, and returns when it does, or when somebody was elected meanwhile: of nodes that all
+// stop, each would otherwise hand leadership to the next one for ever.
 func (r *Raft) TransferTo(ctx context.Context, node model.BrokerID) error {
-	asked := false
+	asked, before := false, uint64(0)
 	return r.retry(ctx, func() (bool, error) {
 		var err error
 		var there bool
 		failed := r.do(ctx, func() {
-			leader, _, known := r.member.Leader()
-			there = known && leader.Node == node
+			leader, term, known := r.member.Leader()
+			there = known && (leader.Node == node || asked && term != before)
 			if to, ok := r.member.config.replicas.ofNode(node); there || asked && !known {
 				return // it has come to that, or there is an election
 			} else if ok {
@@ -164,7 +165,7 @@ func (r *Raft) TransferTo(ctx context.Context, node model.BrokerID) error {
 			} else {
 				err = refused("node %d does not belong to it", node)
 			}
-			asked = true
+			asked, before = true, term
 		})
 		return there, errors.Join(failed, err)
 	})

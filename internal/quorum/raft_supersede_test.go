@@ -21,7 +21,7 @@ func TestSupersede(t *testing.T) {
 				t.Errorf("%v, want ErrMembership with %q", err, why)
 			}
 		}
-		time.Sleep(lostTicks * TickInterval)
+		pass(lostTicks * TickInterval)
 		refused(fresh, "was heard")
 		refused(Replica{Node: 1, Directory: fresh.Directory}, "leads")
 		for _, nobody := range []Replica{nodes[2].self, {Node: 4, Directory: fresh.Directory}} {
@@ -31,7 +31,7 @@ func TestSupersede(t *testing.T) {
 		}
 		nodes[2].close()
 		refused(fresh, "was heard")
-		time.Sleep(lostTicks*TickInterval + time.Second)
+		pass(lostTicks*TickInterval + time.Second)
 		if err := l.TransferTo(t.Context(), 2); err != nil {
 			t.Fatal(err)
 		}
@@ -40,7 +40,7 @@ func TestSupersede(t *testing.T) {
 		}
 		l = w.leader(nodes[1])
 		refused(fresh, "leader is new")
-		time.Sleep(lostTicks * TickInterval)
+		pass(lostTicks * TickInterval)
 		if err := l.Supersede(t.Context(), fresh); err != nil {
 			t.Fatal(err)
 		}

@@ -137,6 +137,12 @@ func (b *box) close() {
 	b.Raft = nil
 }
 
+// pass lets virtual time go by.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
 // three starts a cluster of three voters in a bubble of virtual time.
 func three(t *testing.T, test func(t *testing.T, w *wires, nodes []*box)) {
 	synctest.Test(t, func(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 	"chronik/internal/memnet"
 	"chronik/internal/node"
 	"chronik/internal/node/nodetest"
+	"chronik/internal/vfs"
 	"chronik/internal/vfs/crashfs"
 )
 
@@ -30,6 +31,9 @@ const (
 type Cluster struct {
 	T   testing.TB
 	Net *memnet.Network
+
+	// Disk is what a node gets of its disk: set it before nodes run to put something in between. nil: the disk itself.
+	Disk func(id int, disk *crashfs.FS) vfs.FS
 
 	peers int
 	kafka map[string]string
@@ -72,7 +76,7 @@ func (c *Cluster) Run(ids ...int) {
 	c.T.Helper()
 	errs := make(chan error, len(ids))
 	for _, id := range ids {
-		go func() { errs <- c.start(id, c.settings(id)) }()
+		go func() { errs <- c.TryRun(id) }()
 	}
 	for range ids {
 		if err := <-errs; err != nil {
@@ -83,6 +87,9 @@ func (c *Cluster) Run(ids ...int) {
 		c.T.FailNow()
 	}
 }
+
+// TryRun starts a node that may fail to, because its power goes meanwhile. It returns when the node serves.
+func (c *Cluster) TryRun(id int) error { return c.start(id, c.settings(id)) }
 
 // RunAlone starts a node that knows of no other.
 func (c *Cluster) RunAlone(id int) {
@@ -115,9 +122,10 @@ func (c *Cluster) start(id int, flags map[string]string) error {
 	}
 	maps.Copy(s.Kafka, c.kafka)
 	out := &Node{Log: new(nodetest.Log)}
-	c.mu.Lock()
-	disk := c.disks[id]
-	c.mu.Unlock()
+	var disk vfs.FS = c.disk(id)
+	if c.Disk != nil {
+		disk = c.Disk(id, c.disk(id))
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), startTime)
 	defer cancel()
 	out.Node, err = node.New(ctx, s, node.Env{
@@ -144,32 +152,18 @@ func (c *Cluster) start(id int, flags map[string]string) error {
 // Stop ends a node in order.
 func (c *Cluster) Stop(id int) {
 	c.T.Helper()
-	n := c.take(id)
-	ctx, cancel := context.WithTimeout(context.Background(), startTime)
-	defer cancel()
-	if err := n.Node.Stop(ctx); err != nil {
+	if err := c.TryStop(id); err != nil {
 		c.T.Errorf("node %d does not stop in order: %v", id, err)
 	}
 }
 
-// Kill cuts a node's power. Its disk is then one that this may leave.
-func (c *Cluster) Kill(id int) {
+// TryStop is Stop for a node whose power may go meanwhile.
+func (c *Cluster) TryStop(id int) error {
 	c.T.Helper()
 	n := c.take(id)
-	for o := 1; o <= c.peers; o++ {
-		if o != id {
-			c.Net.Partition(host(id), host(o))
-		}
-	}
-	c.Net.Partition(host(id), clientHost)
-	c.disks[id] = c.disks[id].Crash(crashfs.Random)
-	gone, cancel := context.WithCancel(context.Background())
-	cancel()
-	_ = n.Node.Stop(gone) // the goroutines go; there is no disk for them to write to
-	for o := 1; o <= c.peers; o++ {
-		c.Net.Heal(host(id), host(o))
-	}
-	c.Net.Heal(host(id), clientHost)
+	ctx, cancel := context.WithTimeout(context.Background(), startTime)
+	defer cancel()
+	return n.Node.Stop(ctx)
 }
 
 func (c *Cluster) take(id int) *Node {
@@ -205,6 +199,13 @@ func (c *Cluster) StopAll() {
 	all.Wait()
 }
 
+// Dial is how a client reaches a node. It gives up after a second: the network waits for ever, and clients leave time limits to the socket.
+func (c *Cluster) Dial(ctx context.Context, _, address string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	return c.Net.Dial(ctx, clientHost, address)
+}
+
 // Client makes a client of all nodes.
 func (c *Cluster) Client(opts ...kgo.Opt) *kgo.Client {
 	c.T.Helper()
@@ -213,7 +214,7 @@ func (c *Cluster) Client(opts ...kgo.Opt) *kgo.Client {
 		seeds = append(seeds, host(id)+":9092")
 	}
 	cl, err := kgo.NewClient(append([]kgo.Opt{
-		kgo.SeedBrokers(seeds...), kgo.Dialer(c.Net.Dialer(clientHost)), kgo.DialTimeout(time.Second),
+		kgo.SeedBrokers(seeds...), kgo.Dialer(c.Dial),
 		kgo.RetryTimeout(time.Minute), kgo.MetadataMinAge(50 * time.Millisecond),
 	}, opts...)...)
 	if err != nil {

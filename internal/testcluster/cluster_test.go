@@ -152,3 +152,15 @@ func TestStandaloneGrows(t *testing.T) {
 		consume(t, c, acked)
 	})
 }
+
+// Nodes that all stop do not hand the metadata quorum round among themselves.
+func TestAllStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := testcluster.Start(t, 3, twoInSync)
+		began := time.Now()
+		c.StopAll()
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("three nodes that stop at the same time take %v", took)
+		}
+	})
+}

@@ -1,8 +1,6 @@
 package verify_test
 
 import (
-	"context"
-	"net"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,7 +18,7 @@ func TestLeaderDies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := testcluster.Start(t, 3, map[string]string{"min.insync.replicas": "2"})
 		run, err := verify.Start(t.Context(), verify.Options{
-			Brokers: []string{"n1:9092", "n2:9092", "n3:9092"}, Client: []kgo.Opt{kgo.Dialer(dialer(c))},
+			Brokers: []string{"n1:9092", "n2:9092", "n3:9092"}, Client: []kgo.Opt{kgo.Dialer(c.Dial)},
 			Partitions: 2, Replication: 3, Rate: 200,
 			Producers: []verify.Producer{verify.Idempotent, verify.OneByOne, verify.Plain, verify.LeaderOnly, verify.Once},
 			Consumers: []verify.Consumer{{}, {Restart: 3 * time.Second}, {Rack: "a"}, {Rack: "b", Restart: 4 * time.Second}}, // no node is in a rack: from the leader
@@ -57,16 +55,6 @@ func TestLeaderDies(t *testing.T) {
 			t.Errorf("too little was looked at: %+v", n)
 		}
 	})
-}
-
-// dialer gives up after a second, as a client does on a socket.
-func dialer(c *testcluster.Cluster) func(context.Context, string, string) (net.Conn, error) {
-	dial := c.Net.Dialer("client")
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		ctx, cancel := context.WithTimeout(ctx, time.Second)
-		defer cancel()
-		return dial(ctx, network, address)
-	}
 }
 
 // leader is the node that leads the topic's first partition.

@@ -16,7 +16,7 @@ func TestTooFewReplicas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := testcluster.Start(t, 3, map[string]string{"min.insync.replicas": "2"})
 		run, err := verify.Start(t.Context(), verify.Options{
-			Brokers: []string{"n1:9092", "n2:9092", "n3:9092"}, Client: []kgo.Opt{kgo.Dialer(dialer(c))},
+			Brokers: []string{"n1:9092", "n2:9092", "n3:9092"}, Client: []kgo.Opt{kgo.Dialer(c.Dial)},
 			Partitions: 1, Replication: 3, Rate: 100, Producers: []verify.Producer{verify.Idempotent, verify.Once},
 		})
 		if err != nil {

@@ -1,0 +1,81 @@
+package testcluster
+
+import (
+	"context"
+	"sync/atomic"
+
+	"chronik/internal/vfs/crashfs"
+)
+
+// Kill cuts a node's power. Its disk is then one that this may leave.
+func (c *Cluster) Kill(id int) {
+	c.T.Helper()
+	c.cut(id, c.disk(id), crashfs.Random)
+	c.Bury(id)
+}
+
+// CutAfter takes a node's power at the ops-th call from now on that changes its disk, whatever the node is doing then: it may be starting, or
+// stopping. dead is closed when the power is gone. Bury must come then, before the node can run again.
+func (c *Cluster) CutAfter(id int, ops int64, mode crashfs.Mode) (dead <-chan struct{}) {
+	gone := make(chan struct{})
+	disk := c.disk(id)
+	var left atomic.Int64
+	left.Store(ops)
+	disk.OnOp(func(op crashfs.Op) {
+		if op.Kind.Changes() && left.Add(-1) == 0 {
+			c.cut(id, disk, mode)
+			close(gone)
+		}
+	})
+	return gone
+}
+
+// cut takes the power: nothing of the node reaches the others or the disk any more.
+func (c *Cluster) cut(id int, disk *crashfs.FS, mode crashfs.Mode) {
+	c.reach(id, c.Net.Partition)
+	after := disk.Crash(mode)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.disks[id] = after
+}
+
+// Bury ends what is left of a node without power: its goroutines, which have no disk to write to. It can run again then, and keeps its power.
+func (c *Cluster) Bury(id int) {
+	c.disk(id).OnOp(nil)
+	c.mu.Lock()
+	n := c.nodes[id]
+	delete(c.nodes, id)
+	c.mu.Unlock()
+	if n != nil {
+		gone, cancel := context.WithCancel(context.Background())
+		cancel()
+		_ = n.Node.Stop(gone)
+	}
+	c.reach(id, c.Net.Heal)
+}
+
+// Isolate cuts a node's links to the other nodes; Rejoin heals them. Clients reach it all the time.
+func (c *Cluster) Isolate(id int) { c.others(id, c.Net.Partition) }
+
+// Rejoin is the end of Isolate.
+func (c *Cluster) Rejoin(id int) { c.others(id, c.Net.Heal) }
+
+// reach does something to all links of a node.
+func (c *Cluster) reach(id int, do func(a, b string)) {
+	c.others(id, do)
+	do(host(id), clientHost)
+}
+
+func (c *Cluster) others(id int, do func(a, b string)) {
+	for o := 1; o <= c.peers; o++ {
+		if o != id {
+			do(host(id), host(o))
+		}
+	}
+}
+
+func (c *Cluster) disk(id int) *crashfs.FS {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.disks[id]
+}
