@@ -210,6 +210,7 @@ func (l *Log) moveStart(to model.Offset, first *segment) (doomed []*segment, err
 // startAt moves the start in memory and returns the segments before first, which lie wholly below it.
 func (c *core) startAt(to model.Offset, first *segment, published *atomic.Int64) []*segment {
 	c.start, c.marks.clean = to, false
+	c.marks.lean = false // the log that is left is whole, or rememberProducers has written the file; and this mark alone holds the start
 	published.Store(int64(to))
 	c.epochs.TruncateFromStart(to)
 	c.txns.DropBefore(to)
