@@ -18,6 +18,7 @@ type ledger struct {
 	start     model.Offset
 	writers   map[model.LeaderEpoch]writer
 	producers map[model.ProducerID]sequence
+	forgets   bool // records were deleted: a replica that began behind them knows nothing of their producers
 }
 
 // writer is the one that appends in an epoch (R1).
@@ -105,7 +106,7 @@ func (l *ledger) passed(who nodeID, s *shadow, hw model.Offset) {
 // commit adds a batch to what is committed, and looks whether a producer's batches stand there once and in order (T1).
 func (l *ledger) commit(b stored) {
 	l.committed = append(l.committed, b)
-	if b.producer < 0 {
+	if b.producer < 0 || l.forgets {
 		return
 	}
 	seq, ok := l.producers[b.producer]
@@ -185,7 +186,7 @@ func (l *ledger) kept(old, im *image.Image) {
 	for _, id := range slices.Concat(q.ISR, q.ELR) {
 		switch n, was := im.Node(id), old.Node(id); {
 		case slices.Contains(p.ISR, id), slices.Contains(p.ELR, id), !slices.Contains(p.Replicas, id):
-		case n == nil, was == nil, n.Directory != was.Directory, marked(q, id), l.excused(id):
+		case n == nil, was == nil, n.Epoch != was.Epoch, marked(q, id), l.excused(id):
 		default:
 			l.w.fail("R4", "%s: node %d has left the ISR or ELR, and is not eligible: ISR %v, ELR %v before; ISR %v, ELR %v now", l.name, id, q.ISR, q.ELR, p.ISR, p.ELR)
 		}

@@ -44,7 +44,8 @@ type client struct {
 	w      *world
 	id     nodeID
 	topic  string
-	known  model.TopicID
+	known  model.TopicID // zero: the topic is gone, somebody said
+	last   model.TopicID // that was known
 	leader nodeID
 	epoch  model.LeaderEpoch
 	asking bool
@@ -61,8 +62,8 @@ func (c *client) refresh(then func()) {
 	c.w.call(c.id, c.w.someNode(), whereRequest{c.topic}, 300*time.Millisecond, func(answer any) {
 		c.asking = false
 		a, ok := answer.(whereAnswer)
-		if ok && a.code == okay && a.leader != 0 && (a.id != c.known || a.epoch >= c.epoch) {
-			c.known, c.leader, c.epoch = a.id, a.leader, a.epoch
+		if ok && a.code == okay && a.leader != 0 && (a.id != c.last || a.epoch >= c.epoch) {
+			c.known, c.last, c.leader, c.epoch = a.id, a.id, a.leader, a.epoch
 			then()
 			return
 		}

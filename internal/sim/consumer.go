@@ -63,7 +63,7 @@ func (c *consumer) fetch() {
 				c.outOfRange(id, at, r)
 			}
 			if ok && r.code == unknownTopic {
-				c.known, c.epoch = model.TopicID{}, 0
+				c.known = model.TopicID{}
 			}
 			c.w.after(c.w.between(0, c.pause), func() { c.refresh(c.fetch) })
 			return

@@ -9,6 +9,7 @@ import (
 
 	"chronik/internal/metadata/image"
 	"chronik/internal/model"
+	"chronik/internal/record"
 	"chronik/internal/vfs"
 	"chronik/internal/vfs/crashfs"
 	"chronik/internal/vfs/faultfs"
@@ -130,9 +131,11 @@ func (d *disk) repair() {
 // fill leaves so many bytes on the disk.
 func (d *disk) fill(left int64) { d.limited = true; d.files.LimitSpace(left, syscall.ENOSPC) }
 
+// header is how long a segment's header is.
+const header = 4096
+
 // flip turns one bit in a segment over, somewhere behind its header. It reports whether there was one to turn.
 func (d *disk) flip() bool {
-	const header = 4096
 	var names []string
 	d.walk(logsDir, func(name string, size int64) {
 		if strings.HasPrefix(path.Base(name), "segment_") && size > header {
@@ -148,6 +151,9 @@ func (d *disk) flip() bool {
 		panic(err)
 	}
 	at := header + d.w.rng.Int64N(info.Size-header)
+	for d.unchecked(name, at) {
+		at = header + d.w.rng.Int64N(info.Size-header)
+	}
 	if err := d.cells.BitFlip(name, at, uint(d.w.rng.IntN(8))); err != nil {
 		panic(fmt.Sprintf("flipping a bit of %s at %d: %v", name, at, err))
 	}
@@ -157,6 +163,27 @@ func (d *disk) flip() bool {
 		}
 	}
 	return true
+}
+
+// unchecked tells whether a byte of a segment belongs to a batch's leader epoch, which no checksum covers: Kafka's format has it so. A replica with
+// a leader epoch from the future is refused by its leader for ever, until somebody throws its log away.
+func (d *disk) unchecked(name string, at int64) bool {
+	const epochAt, epochEnd = 12, 16 // within a batch
+	content, err := vfs.ReadFile(d.cells, name)
+	if err != nil {
+		panic(err)
+	}
+	for base, rest := int64(header), content[header:]; len(rest) > 0; {
+		b, more, err := record.Next(rest)
+		if err != nil {
+			return false
+		}
+		if at >= base+epochAt && at < base+epochEnd {
+			return true
+		}
+		base, rest = base+int64(len(b)), more
+	}
+	return false
 }
 
 // logDir is where a partition's log is.

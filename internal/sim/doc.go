@@ -10,10 +10,15 @@
 //
 //	heap.go, world.go, trace.go  virtual time, the loop, what is printed of a failure
 //	network.go, disk.go          what lies between nodes, and below them
-//	node*.go, authority*.go      the thin shells around the cores, as events
+//	node.go, control.go          a broker: its process, its logs, what it tells the controller
+//	replica*.go, quorum.go       the thin shells around the cores of replication and of the metadata, as events
+//	authority.go                 the active controller
 //	producer.go, consumer.go     the workload
-//	faults.go                    what goes wrong, and how often
-//	history.go, check.go         what was promised, and what is looked at after each event
+//	auditor.go                   linearizable reads of the metadata
+//	faults.go, admin.go          what goes wrong, and what operators do, and how often
+//	shadow.go, check.go          what logs must hold, what was promised, and what is looked at after each event
+//	final.go                     what must be so when all has healed
+//	bugs.go                      rules that can be broken on purpose
 //	broken_test.go               rules that are broken on purpose, each of which must be found
 //
 // # Rules

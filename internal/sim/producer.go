@@ -200,7 +200,7 @@ func (p *producer) answered(r produceReply) {
 		p.bump(s)
 	case unknownTopic:
 		p.pending = nil
-		p.known, p.epoch = model.TopicID{}, 0
+		p.known = model.TopicID{}
 		p.generation++
 		p.next = 0
 		p.lost()

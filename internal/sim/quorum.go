@@ -64,7 +64,7 @@ func (n *node) openVoter() bool {
 			Self: quorum.Replica{Node: n.broker(), Directory: n.disk.id}, ClusterID: clusterID, State: state, Older: disk,
 			SnapshotEvery: n.w.snapshotEvery, KeepEntries: n.w.snapshotEvery / 2, Log: discard, Broken: n.w.bugs.quorum,
 		})
-		n.voter = &voter{n: n, disk: disk, member: m, waiting: make(map[uint64]proposed), spoken: n.disk.spoken, reading: make(map[uint64]*read)}
+		n.voter = &voter{n: n, disk: disk, member: m, waiting: make(map[uint64]proposed), spoken: n.disk.spoken, reading: make(map[uint64]*read), reads: uint64(n.birth) << 32}
 	}
 	if err != nil {
 		if n.disk.bad == 0 && !n.disk.limited {

@@ -197,6 +197,7 @@ func (r *replica) account() {
 			r.n.w.fail("D2", "%v: the log begins at %d, committed is up to %d", r, start, r.book.end())
 		}
 		r.shadow.trim(start)
+		r.book.forgets = true
 	}
 	r.shadow.durable = max(r.shadow.durable, min(r.log.DurableEnd(), r.shadow.end()))
 	for len(r.fresh) > 0 && (r.fresh[0].next <= r.log.DurableEnd() || r.fresh[0].base >= r.log.End()) {

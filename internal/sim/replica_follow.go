@@ -159,6 +159,9 @@ func (n *node) fromLeader(from nodeID, s streamed) {
 	case replication.Watermark:
 		r.follower.HearWatermark(m)
 	case replication.Answer:
+		if no, ok := m.(replication.Refused); ok {
+			n.w.note(n.id, "is refused by %d, reason %d", int64(from), int64(no.Reason))
+		}
 		r.follower.Answer(m, n.now())
 	}
 }

@@ -57,9 +57,9 @@ func (s *summary) String() string {
 	return text
 }
 
-// below lists what happened in less than so many percent of the schedules.
+// below lists what happened in less than so many percent of the schedules, of what all the others rely on.
 func (s *summary) below(percent int) (rare []string) {
-	for i, n := range s.in {
+	for i, n := range s.in[:controllers] {
 		if 100*n < percent*s.schedules {
 			rare = append(rare, exerciseNames[i])
 		}
