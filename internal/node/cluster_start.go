@@ -49,7 +49,7 @@ func (c *cluster) follow(ctx context.Context) error {
 	}
 	cfg := n.follower.broker()
 	err = n.openReplicas(replica.Env{
-		Controller: c.proposals, Leaders: c.receivers, Losses: c.losses,
+		Controller: c.proposals, Leaders: c.receivers, Losses: c.losses, Session: c.holds,
 		Replication: replica.Replication{LagTime: time.Duration(cfg.ReplicaLagMs) * time.Millisecond, LagEntries: cfg.ReplicaLagMessages},
 	})
 	if err != nil {

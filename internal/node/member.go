@@ -82,6 +82,9 @@ func (c *cluster) Lost(why error) {
 	c.node.replicas.SessionChanged(false)
 }
 
+// holds tells, by the clock, whether an active controller was heard of within the session.
+func (c *cluster) holds() bool { return c.session != nil && c.session.Holds() }
+
 // Changed implements peer.SessionOwner.
 func (c *cluster) Changed(r controller.HeartbeatReply) {
 	if r.CaughtUp && !r.Fenced && !c.served {

@@ -26,6 +26,9 @@ type Env struct {
 	Leaders     Leaders
 	Replication Replication
 	Losses      *Losses // what recovery cuts off is remembered there (L2)
+	// Session tells, by the clock, whether an active controller was heard of within this broker's session (R6). SessionChanged tells the same by a
+	// timer, which comes late after a pause of the whole process. nil: always.
+	Session func() bool
 }
 
 // Controller is the active controller, as far as this broker reaches it. The calls must not block.

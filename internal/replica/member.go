@@ -3,6 +3,7 @@ package replica
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"chronik/internal/model"
@@ -50,6 +51,8 @@ type member struct {
 	busy                  bool // somebody does what is in the outbox
 
 	source *source // used by whoever is busy
+
+	resigned atomic.Int32 // the newest epoch in which this broker wanted to give up the lead; read without the mutex
 }
 
 // outbox is what there is to do outside of the mutex.
@@ -72,7 +75,9 @@ func (o *outbox) empty() bool {
 }
 
 func newMember(r *Replica, s *Set) *member {
-	return &member{r: r, set: s, epoch: model.NoEpoch, tail: tail{budget: &s.tails}}
+	m := &member{r: r, set: s, epoch: model.NoEpoch, tail: tail{budget: &s.tails}}
+	m.resigned.Store(int32(model.NoEpoch))
+	return m
 }
 
 // own is the present state of the log, for the core. What the log has lost since is dealt with first. The caller holds the mutex.
@@ -168,8 +173,10 @@ func (m *member) do(out *outbox) {
 		m.propose(out.epoch, out.proposal)
 	}
 	if out.resign != 0 {
-		m.set.env.Log.Warn("this broker wants to give up the leadership of a partition", "partition", m.r.partition.String(),
-			"epoch", int32(out.epoch), "reason", out.resign.String())
+		if m.resigned.Swap(int32(out.epoch)) != int32(out.epoch) {
+			m.set.env.Log.Warn("this broker wants to give up the leadership of a partition", "partition", m.r.partition.String(),
+				"epoch", int32(out.epoch), "reason", out.resign.String())
+		}
 		m.set.env.Controller.Resign(m.r.partition, m.r.topicID, out.epoch, out.resign)
 	}
 	for _, job := range out.jobs {

@@ -63,6 +63,9 @@ func (r *Replica) Read(q ReadRequest) (ReadResult, error) {
 		if follows { // the leader may have it: nothing is wrong with the offset
 			return res, ErrOffsetNotAvailable
 		}
+		if !role.certain() { // the next leader may have it
+			return res, r.notLeader(ErrNotLeader)
+		}
 		return res, ErrOffsetOutOfRange
 	}
 	limit := res.HighWatermark

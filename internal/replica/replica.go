@@ -45,6 +45,13 @@ type leadership struct {
 	settled atomic.Bool // the watermark has reached the epoch's start (R5); meaningless without a member
 }
 
+// certain tells whether this broker still leads for all it knows: it has not asked for another leader, and there is an active controller that would
+// have told.
+func (l *leadership) certain() bool {
+	m := l.member
+	return m == nil || model.LeaderEpoch(m.resigned.Load()) != l.epoch && (m.set.env.Session == nil || m.set.env.Session())
+}
+
 // Settings is what the topic's configuration means for one partition.
 type Settings struct {
 	Log    wal.Config

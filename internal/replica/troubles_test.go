@@ -167,6 +167,32 @@ func TestR6SessionLost(t *testing.T) {
 	})
 }
 
+// TestR5UncertainLeader: who may not lead any more does not tell a consumer that has read from the next leader that its offset is out of range.
+func TestR5UncertainLeader(t *testing.T) {
+	inGroup(t, 2, func(t *testing.T, g *group) {
+		settle()
+		b := g.brokers[1]
+		b.acked()
+		r := b.Get(t0)
+		ahead := ReadRequest{From: 1000, LeaderEpoch: model.NoEpoch, LastEpoch: model.NoEpoch, MaxBytes: 1 << 20}
+		alive := true
+		b.env.Session = func() bool { return alive }
+		if _, err := r.Read(ahead); !errors.Is(err, ErrOffsetOutOfRange) {
+			t.Errorf("a leader: %v, want ErrOffsetOutOfRange", err)
+		}
+		alive = false
+		if _, err := r.Read(ahead); !errors.Is(err, ErrNotLeader) {
+			t.Errorf("without a session: %v, want ErrNotLeader", err)
+		}
+		alive = true
+		lead := r.lead.Load()
+		lead.member.resigned.Store(int32(lead.epoch))
+		if _, err := r.Read(ahead); !errors.Is(err, ErrNotLeader) {
+			t.Errorf("a leader that wants to be none: %v, want ErrNotLeader", err)
+		}
+	})
+}
+
 // TestColdCatchUp: a follower that lacks more than is in memory gets it from the log, and one with an empty disk all of it.
 func TestColdCatchUp(t *testing.T) {
 	inGroup(t, 2, func(t *testing.T, g *group) {
