@@ -114,7 +114,7 @@ func OpenRaft(o RaftOptions) (*Raft, error) {
 		saves: make(chan *Save, 1), saved: make(chan error, 1),
 		compact: make(chan *Compaction, 1), compacted: make(chan error, 1),
 		proposals: make(chan *proposal), changes: pipe{wake: make(chan struct{}, 1)},
-		wait: make(map[uint64]waiting), routes: make(replicas), done: make(chan struct{}),
+		wait: make(map[uint64]waiting), routes: make(replicas), done: make(chan struct{}), reads: newReads(),
 	}
 	r.leader.Store(&leadership{})
 	for _, f := range []func(){r.run, r.save, r.writeSnapshots, r.decide, r.tell} {

@@ -2,6 +2,7 @@ package quorum
 
 import (
 	"context"
+	"math/rand/v2"
 
 	"chronik/internal/metadata/image"
 )
@@ -15,6 +16,10 @@ type reads struct {
 	asked []reader
 	queue []reader
 }
+
+// newReads begins its rounds at a number that no process of this replica had before, as good as certainly: a late answer to one of
+// those would else be taken for one of ours, and tell too low an index (M2).
+func newReads() reads { return reads{last: rand.Uint64() >> 1} }
 
 // reader waits for the index that a read must see.
 type reader struct {
