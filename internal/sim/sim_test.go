@@ -16,6 +16,8 @@ var (
 
 const (
 	fixedSeeds = 300
+	// randomSeeds are drawn after those: every run sees a few schedules that none has seen before.
+	randomSeeds = 24
 	// leastShare is in how much of the schedules each exercise must occur, in percent.
 	leastShare = 5
 	// mostFailures is how many are printed.
@@ -42,7 +44,7 @@ func TestSim(t *testing.T) {
 		switch {
 		case *seedsFlag > 0:
 			return *firstFlag + uint64(n), n < *seedsFlag
-		case time.Since(began) > budget:
+		case time.Since(began) > budget || n >= fixedSeeds+randomSeeds:
 			return 0, false
 		case n < fixedSeeds:
 			return uint64(n + 1), true
