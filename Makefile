@@ -6,7 +6,7 @@ FUZZTIME ?= 30s
 SEEDS ?= 1000
 FIRST ?= 1
 
-.PHONY: help build test race lint fuzz sim powercut durability scale robustness chaos bench compare conformance cluster proto docs clean
+.PHONY: help build test race lint fuzz sim powercut blackout durability scale robustness chaos bench compare conformance cluster proto docs clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -40,6 +40,9 @@ endif
 
 powercut: ## power cuts of a whole node under real clients, SEEDS of them; SEED=n tells one story again
 	$(GO) test ./test/powercut -count=1 -v -timeout 60m -run TestPowerCut -args $(if $(SEED),-powercut.seed=$(SEED),-powercut.seeds=$(SEEDS))
+
+blackout: ## power cuts of one, two or all nodes of a cluster under real clients, SEEDS of them; SEED=n tells one story again
+	$(GO) test ./test/blackout -count=1 -timeout 120m -run 'TestBlackout$$' -v -args $(if $(SEED),-blackout.seed=$(SEED),-blackout.seeds=$(SEEDS))
 
 durability: ## 100 times kill -9, a full disk, the trace of system calls; needs strace, and root for the disk
 	$(GO) test ./test/durability -count=1 -v -timeout 30m -args -kills=100
