@@ -151,11 +151,16 @@ func (c *contestant) gathered(ctx context.Context, admin *kadm.Client) error {
 	return nil
 }
 
-// stop ends the processes gently, then hard.
+// stop ends the processes: a broker gently, then hard, the nodes of a cluster with kill -9. The last ones of these would wait for those that
+// are gone to take over what they lead, and the data are thrown away.
 func (c *contestant) stop() error {
 	var errs []error
 	for _, b := range c.nodes {
-		errs = append(errs, b.stop())
+		if len(c.nodes) > 1 {
+			errs = append(errs, b.kill())
+		} else {
+			errs = append(errs, b.stop())
+		}
 	}
 	return errors.Join(errs...)
 }
