@@ -62,10 +62,11 @@ func (r *Replica) Find(timestamp int64, committed bool, believed model.LeaderEpo
 	return position(l, found, storage(r.partition, err))
 }
 
-// settled tells whether the watermark is one that clients have not seen higher: a new leader does not know it at once (R5, KIP-207).
+// settled tells whether the watermark is one that clients have not seen higher: a new leader does not know it at once (R5, KIP-207), and
+// after an old one there may be another.
 func (r *Replica) settled() bool {
 	lead := r.lead.Load()
-	return lead == nil || lead.member == nil || lead.settled.Load()
+	return lead == nil || lead.member == nil || lead.settled.Load() && lead.certain()
 }
 
 func position(l *wal.Log, at wal.TimestampOffset, err error) (Position, error) {

@@ -184,6 +184,9 @@ func TestR5UncertainLeader(t *testing.T) {
 		if _, err := r.Read(ahead); !errors.Is(err, ErrNotLeader) {
 			t.Errorf("without a session: %v, want ErrNotLeader", err)
 		}
+		if _, err := r.Find(TimestampLatest, false, model.NoEpoch); !errors.Is(err, ErrOffsetNotAvailable) {
+			t.Errorf("the end of the log without a session: %v, want ErrOffsetNotAvailable", err)
+		}
 		alive = true
 		lead := r.lead.Load()
 		lead.member.resigned.Store(int32(lead.epoch))

@@ -30,13 +30,17 @@ func (c *Cluster) CutAfter(id int, ops int64, mode crashfs.Mode) (dead <-chan st
 	return gone
 }
 
-// cut takes the power: nothing of the node reaches the others or the disk any more.
+// cut takes the power: nothing of the node reaches the others or the disk any more. A disk loses its power once: what the dying
+// node still tries to do to it changes nothing.
 func (c *Cluster) cut(id int, disk *crashfs.FS, mode crashfs.Mode) {
-	c.reach(id, c.Net.Partition)
-	after := disk.Crash(mode)
+	disk.OnOp(nil)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.disks[id] = after
+	if c.disks[id] != disk {
+		return
+	}
+	c.reach(id, c.Net.Partition)
+	c.disks[id] = disk.Crash(mode)
 }
 
 // Bury ends what is left of a node without power: its goroutines, which have no disk to write to. It can run again then, and keeps its power.
