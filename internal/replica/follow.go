@@ -32,7 +32,7 @@ func (m *member) collectFollower() {
 		m.publish(m.follower.Watermark())
 		m.out.wake = true
 	}
-	if m.seen != m.reported && m.follower.AckDue() {
+	if m.follower.Streaming() && m.seen != m.reported {
 		m.reported, m.out.report = m.seen, true
 	}
 }
