@@ -106,7 +106,9 @@ func (l *memLog) inMemory(off model.Offset) (memBatch, bool) {
 }
 
 // holds tells whether off is in batch i. It may have been trimmed since somebody heard of it.
-func (l *memLog) holds(i int, off model.Offset) bool { return i < len(l.batches) && l.batches[i].base <= off }
+func (l *memLog) holds(i int, off model.Offset) bool {
+	return i < len(l.batches) && l.batches[i].base <= off
+}
 
 // read copies durable batches.
 func (l *memLog) read(from model.Offset, most int) Batches {
