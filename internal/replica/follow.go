@@ -18,6 +18,7 @@ func (m *member) collectFollower() {
 	leader, epoch := m.follower.Leader()
 	if e.Subscribe != nil {
 		m.out.leader, m.out.subscribe = leader, e.Subscribe
+		m.reported = replication.Own{Start: model.NoOffset} // a leader that was told the same before may have been another one
 	}
 	if e.Truncate != nil {
 		m.cutting = true
@@ -32,7 +33,7 @@ func (m *member) collectFollower() {
 		m.publish(m.follower.Watermark())
 		m.out.wake = true
 	}
-	if m.follower.Streaming() && m.seen != m.reported {
+	if m.seen != m.reported && m.follower.AckDue() {
 		m.reported, m.out.report = m.seen, true
 	}
 }

@@ -26,8 +26,8 @@ func (m *member) assume() {
 		m.known = max(m.known, m.log.Start())
 		m.end = m.log.End()
 	}
-	if m.failed == nil && !m.cutting {
-		m.failed = m.log.Failure()
+	if err := m.log.Failure(); err != nil && !m.cutting {
+		m.fail(err) // a leader has to hear of it now: when the log itself reports it, it is not news any more
 	}
 	now := time.Now()
 	switch {

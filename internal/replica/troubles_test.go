@@ -318,3 +318,31 @@ func TestR2FencedLeaderRefuses(t *testing.T) {
 		}
 	})
 }
+
+// TestD3CutAndGrownAgain: a follower whose log is cut for a new leader, and grows to just where it was, acknowledges that to the new
+// leader too: what it told the old one does not count.
+func TestD3CutAndGrownAgain(t *testing.T) {
+	inGroup(t, 2, func(t *testing.T, g *group) {
+		settle()
+		g.brokers[1].acked()
+		g.brokers[2].isolate(true)
+		if _, _, err := g.brokers[1].produce(1, record.Options{}); err != nil { // only broker 3 gets it
+			t.Fatal(err)
+		}
+		settle()
+		if end := g.brokers[3].logEnd(); end != 2 {
+			t.Fatalf("the log of broker 3 ends at %d, want 2", end)
+		}
+		g.brokers[1].isolate(true)
+		g.net.Heal(g.brokers[2].host(), g.brokers[3].host())
+		g.elect(2)
+		settle()
+		if end := g.brokers[3].logEnd(); end != 1 {
+			t.Fatalf("the log of broker 3 ends at %d, want it cut to 1", end)
+		}
+		g.brokers[2].acked() // once broker 1 has left the ISR
+		if isr := g.isr(); !slices.Equal(isr, []model.BrokerID{2, 3}) {
+			t.Errorf("the ISR is %v, want 2 and 3", isr)
+		}
+	})
+}

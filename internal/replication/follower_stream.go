@@ -137,11 +137,17 @@ func (f *Follower) follow() {
 
 // Ack makes the acknowledgement of what has moved since the last one.
 func (f *Follower) Ack() (Ack, bool) {
-	if f.phase != streaming || f.own == f.acked {
+	if !f.AckDue() {
 		return Ack{}, false
 	}
 	f.acked = f.own
 	return Ack{Subscription: f.number, LeaderEpoch: f.epoch, BrokerEpoch: f.opts.BrokerEpoch, Own: f.own}, true
+}
+
+// AckDue tells whether the leader has to hear of the follower's log. That it has grown alone is not worth a message: the leader counts
+// what is durable, and hears of the end with that.
+func (f *Follower) AckDue() bool {
+	return f.phase == streaming && (f.own.Synced != f.acked.Synced || f.own.Start != f.acked.Start || f.own.End < f.acked.End)
 }
 
 // Credit makes the message that gives the leader back the bytes that have become durable.
