@@ -20,6 +20,7 @@ var broken = []struct {
 	{"R3 there is no maximal ISR", 6, func(b *bugs) { b.noMaximalISR = true }},
 	{"R1 an epoch is used again after a restart", 1, func(b *bugs) { b.epochReuse = true }},
 	{"T1 a retry is answered before its original is committed", 2, func(b *bugs) { b.earlyDuplicate = true }},
+	{"D5 an acknowledgement is bound to its offset only", 881, func(b *bugs) { b.ackByOffset = true }},
 	{"R3 no leader epoch is fenced", 306, func(b *bugs) { b.noEpochFence = true }},
 	{"L1 recovery syncs nothing", 63, func(b *bugs) { b.noResync = true }},
 	{"L3 a stale tail stays in the file", 6, func(b *bugs) { b.staleTail = true }},
