@@ -34,6 +34,33 @@ func (a alive) Done(err error) {
 	}
 }
 
+// put appends a batch as it is with acks=-1 and waits.
+func (b *broker) put(batch record.Batch) {
+	b.g.t.Helper()
+	w := make(outcome, 1)
+	_, err := b.Get(t0).Append(Append{Batch: batch, Acks: -1, Waiter: alive{b.process, w}})
+	if err == nil {
+		err = w.result(b.g.t)
+	}
+	if err != nil {
+		b.g.t.Fatalf("producing to broker %d: %v", b.id, err)
+	}
+}
+
+// built is a batch of so many records of so many bytes.
+func built(t testing.TB, records, size int) record.Batch {
+	t.Helper()
+	w := record.NewBuilder(record.Options{})
+	for i := range records {
+		w.Add(now+int64(i), nil, make([]byte, size))
+	}
+	b, err := w.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
 // acked appends with acks=-1 and waits.
 func (b *broker) acked() model.Offset {
 	b.g.t.Helper()

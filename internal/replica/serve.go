@@ -4,7 +4,9 @@ import (
 	"slices"
 	"time"
 
+	"chronik/internal/mem"
 	"chronik/internal/model"
+	"chronik/internal/record"
 	"chronik/internal/replication"
 	"chronik/internal/replication/stream"
 )
@@ -83,8 +85,8 @@ func (m *member) LinkLost(to model.BrokerID, number replication.Subscription) {
 	}
 }
 
-// Next takes the next thing to be sent to a follower, with about so many bytes of batches, or one batch.
-func (m *member) Next(to model.BrokerID, most int, out *stream.Outgoing) {
+// Next takes the next thing to be sent to a follower: of batches in memory one, and of others how much the follower takes.
+func (m *member) Next(to model.BrokerID, _ int, out *stream.Outgoing) {
 	*out = stream.Outgoing{}
 	m.mu.Lock()
 	defer m.unlock()
@@ -96,7 +98,7 @@ func (m *member) Next(to model.BrokerID, most int, out *stream.Outgoing) {
 		out.Kind, out.Restart = stream.Restarts, restart
 		return
 	}
-	if from, credit, ok := m.leader.Next(to); ok && m.nextBatches(&m.subscribers[i], from, min(credit, most), out) {
+	if from, credit, ok := m.leader.Next(to); ok && m.nextBatches(&m.subscribers[i], from, credit, out) {
 		return
 	}
 	if w, ok := m.leader.Watermark(to); ok {
@@ -105,13 +107,13 @@ func (m *member) Next(to model.BrokerID, most int, out *stream.Outgoing) {
 }
 
 // nextBatches takes one batch out of memory, or says where to read.
-func (m *member) nextBatches(s *subscriber, from model.Offset, most int, out *stream.Outgoing) bool {
+func (m *member) nextBatches(s *subscriber, from model.Offset, credit int, out *stream.Outgoing) bool {
 	e := m.tail.at(from)
 	if e == nil {
 		if from >= m.log.DurableEnd() {
 			return false // the log's next report wakes the lane
 		}
-		out.Kind, out.From, out.Credit = stream.ColdBatches, from, most
+		out.Kind, out.From, out.Credit = stream.ColdBatches, from, credit
 		return true
 	}
 	b, ok := m.leader.Send(s.id, from, e.next, e.batch)
@@ -140,12 +142,20 @@ func (m *member) Read(from model.Offset, most int) (stream.Batches, error) {
 		return stream.Batches{End: from}, storage(m.r.partition, err)
 	}
 	defer region.Release()
-	bytes, err := region.ReadAll(nil)
-	return stream.Batches{Bytes: bytes, End: region.Next()}, storage(m.r.partition, err)
+	if region.Len() == 0 {
+		return stream.Batches{End: region.Next()}, nil
+	}
+	owner := mem.Get(region.Len()) // bounded by the reads that a link may have
+	bytes, err := region.ReadAll(owner.Bytes()[:0])
+	if err != nil {
+		owner.Release()
+		return stream.Batches{End: from}, storage(m.r.partition, err)
+	}
+	return stream.Batches{Bytes: bytes, End: region.Next(), Owner: owner}, nil
 }
 
-// Send counts what Read returned as sent.
-func (m *member) Send(to model.BrokerID, from, end model.Offset, bytes []byte) (replication.Batches, bool) {
+// Send counts the first of what Read returned as sent.
+func (m *member) Send(to model.BrokerID, from model.Offset, read stream.Batches, most int) (replication.Batches, bool) {
 	m.mu.Lock()
 	defer m.unlock()
 	i := m.subscribed(to)
@@ -153,14 +163,31 @@ func (m *member) Send(to model.BrokerID, from, end model.Offset, bytes []byte) (
 		return replication.Batches{}, false
 	}
 	m.moved(time.Now()) // what was read may have been cut off and led again since: nothing below the end differs from it
-	if end > m.end || end > m.log.DurableEnd() {
+	if read.End > m.end || read.End > m.log.DurableEnd() {
 		return replication.Batches{}, false
 	}
+	bytes, end := firstOf(read, most)
 	b, ok := m.leader.Send(to, from, end, bytes)
 	if ok {
 		m.sent(&m.subscribers[i], end)
 	}
 	return b, ok
+}
+
+// firstOf is the first whole batches of what was read, of at most most bytes, or one batch, and where they end.
+func firstOf(read stream.Batches, most int) (bytes []byte, end model.Offset) {
+	n := 0
+	for n < len(read.Bytes) {
+		b, _, err := record.Next(read.Bytes[n:])
+		if err != nil {
+			return read.Bytes, read.End // what cannot be taken apart here, the follower refuses
+		}
+		if n > 0 && n+len(b) > most {
+			return read.Bytes[:n], end
+		}
+		n, end = n+len(b), b.LastOffset()+1
+	}
+	return read.Bytes, read.End
 }
 
 // sent lets go of what every follower that streams has been sent.

@@ -89,7 +89,7 @@ func (p *benchLeading) Next(to model.BrokerID, _ int, out *Outgoing) {
 
 func (p *benchLeading) Read(model.Offset, int) (Batches, error) { return Batches{}, nil }
 
-func (p *benchLeading) Send(model.BrokerID, model.Offset, model.Offset, []byte) (replication.Batches, bool) {
+func (p *benchLeading) Send(model.BrokerID, model.Offset, Batches, int) (replication.Batches, bool) {
 	return replication.Batches{}, false
 }
 

@@ -10,7 +10,7 @@ import (
 const (
 	// coldPerLink is how many reads of one link may be waiting, under way or not yet sent. It bounds the memory that they take.
 	coldPerLink = 4
-	// coldBytes is how much one read asks for.
+	// coldBytes is how much one read asks for. It is sent a quantum at a time: a disk is read best in large pieces, a link is shared best in small ones.
 	coldBytes = 1 << 20
 )
 

@@ -14,8 +14,8 @@
 //
 // Partitions that have something to send stand in a queue, each at most once. One that is served gets at most a quantum of bytes and goes
 // to the back. How much may be on its way is the credit that its follower gave it, which the core keeps. What is not in memory
-// any more is read by ColdReads, a few readers for all of a broker's links, at most coldPerLink reads for one link: a follower that is far behind costs those
-// beside it nothing but its share of the line.
+// any more is read by ColdReads, a few readers for all of a broker's links, at most coldPerLink reads for one link, and what they found is sent
+// a quantum at a time: a follower that is far behind costs those beside it nothing but its share of the line.
 //
 // # Order
 //

@@ -32,7 +32,7 @@ func (h heard) Grant(_ model.BrokerID, m replication.Credit) {
 	}
 }
 
-func (h heard) Send(model.BrokerID, model.Offset, model.Offset, []byte) (replication.Batches, bool) {
+func (h heard) Send(model.BrokerID, model.Offset, Batches, int) (replication.Batches, bool) {
 	return replication.Batches{}, false
 }
 

@@ -19,16 +19,18 @@ type Leading interface {
 	Grant(from model.BrokerID, m replication.Credit)
 
 	// Next says what the follower is to be sent now, in this order of preference: Leader.Overtaken; batches from Leader.Next's offset on, passed through
-	// Leader.Send if they are in memory, else as a Cold read; Leader.Watermark. Batches are at most about most bytes, or one batch.
+	// Leader.Send if they are in memory, else as a Cold read; Leader.Watermark. Batches
+	// in memory are at most about most bytes, or one batch; Credit is all that the follower takes.
 	Next(to model.BrokerID, most int, out *Outgoing)
 
 	// Read reads batches from the log, from the one that holds from on: at most most bytes of them, or one batch. It may take its time, and
 	// is called by any goroutine. Nothing is returned if from is not durable yet.
 	Read(from model.Offset, most int) (Batches, error)
 
-	// Send passes what Read returned through Leader.Send. It is false, and nothing has happened, if the partition is not led any more, or the
-	// log is shorter than that now: it may have been cut, and led again, since the Read.
-	Send(to model.BrokerID, from, end model.Offset, bytes []byte) (replication.Batches, bool)
+	// Send passes the first of what Read returned through Leader.Send: whole batches of at most most bytes, or one batch. The answer says how many
+	// they are. It is false, and nothing has happened, if the partition is not led any more, or the log is shorter now than what was read: it may have
+	// been cut, and led again, since the Read.
+	Send(to model.BrokerID, from model.Offset, read Batches, most int) (replication.Batches, bool)
 
 	// LinkLost is Leader.LinkLost, with the last subscription that was accepted over the link. It comes once for each link over which the partition was
 	// subscribed, after everything else of it and before anything of the follower's next one.

@@ -55,6 +55,18 @@ func (l *memLog) own() replication.Own {
 	return replication.Own{Start: l.start, End: l.end(), Synced: l.synced}
 }
 
+// firstOf is the length of the batches at the beginning of bytes that are at most most bytes together, or of one, and where they end.
+func firstOf(bytes []byte, most int) (n int, end model.Offset) {
+	for rest := bytes; len(rest) > 0; rest = bytes[n:] {
+		size := int(binary.BigEndian.Uint32(rest[16:]))
+		if n > 0 && n+size > most {
+			break
+		}
+		n, end = n+size, model.Offset(binary.BigEndian.Uint64(rest))+model.Offset(binary.BigEndian.Uint32(rest[8:]))
+	}
+	return n, end
+}
+
 // append adds the batches in bytes, which belong to owner. It is false if they do not follow.
 func (l *memLog) append(bytes []byte, owner *mem.Buf) bool {
 	l.mu.Lock()

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// quantum is how many bytes a partition may send before it is the next one's turn.
+	// quantum is how many bytes a partition may send before it is the next one's turn, wherever they come from.
 	quantum = 64 << 10
 	// maxAsks is how many Subscribes of a follower may be unanswered. No broker has so many partitions.
 	maxAsks = 1 << 20

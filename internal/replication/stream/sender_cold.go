@@ -46,8 +46,8 @@ func (s *Sender) over() bool {
 	return s.closed
 }
 
-// sendCold sends what was read, if the read is done and it still belongs there. It is false as long as the read is not done, and if nothing was found
-// and nobody has woken the lane since: the next Wake is for what it waits for.
+// sendCold sends a quantum of what was read, if the read is done and it still belongs there. It is false as long as the read is not done, and if nothing
+// was found and nobody has woken the lane since: the next Wake is for what it waits for.
 func (s *Sender) sendCold(lane *Lane, out *link.Batch) (sent bool, err error) {
 	s.mu.Lock()
 	r := lane.found
@@ -56,21 +56,42 @@ func (s *Sender) sendCold(lane *Lane, out *link.Batch) (sent bool, err error) {
 	if r == nil {
 		return false, nil
 	}
-	lane.reading = false
-	s.cold--
-	defer r.drop()
+	if r.err == nil && r.number == lane.number && len(r.found.Bytes) > 0 {
+		m, ok := lane.partition.Send(s.to, r.from, r.found, max(1, min(quantum, out.Room())))
+		if ok {
+			err = s.emit(out, &m, r.found.Owner)
+			r.from, r.found.Bytes = m.End, r.found.Bytes[len(m.Bytes):]
+			if err == nil && len(r.found.Bytes) > 0 && s.keep(lane, r) {
+				return true, nil // it counts as a read of this link until all of it is sent
+			}
+		}
+		s.coldSent(lane, r)
+		return true, err // if it was not to be sent, Next knows what to do instead
+	}
+	s.coldSent(lane, r)
 	switch {
 	case r.number != lane.number:
 		return true, nil // another subscription has begun
 	case r.err != nil:
 		time.AfterFunc(retryRead, lane.Wake)
 		return false, nil
-	case len(r.found.Bytes) == 0:
-		return r.wakes != lane.wakes.Load(), nil
 	}
-	m, ok := lane.partition.Send(s.to, r.from, r.found.End, r.found.Bytes)
-	if !ok {
-		return true, nil // Next knows what to do instead
+	return r.wakes != lane.wakes.Load(), nil
+}
+
+// keep puts back what is left of a read, for the lane's next turn. It is false if the link has ended.
+func (s *Sender) keep(lane *Lane, r *coldRead) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		lane.found = r
 	}
-	return true, s.emit(out, &m, r.found.Owner)
+	return !s.closed
+}
+
+// coldSent ends a read: another one may take its place.
+func (s *Sender) coldSent(lane *Lane, r *coldRead) {
+	lane.reading = false
+	s.cold--
+	r.drop()
 }

@@ -176,13 +176,14 @@ func (p *leading) Read(from model.Offset, most int) (Batches, error) {
 	return p.log.read(from, most), nil
 }
 
-func (p *leading) Send(to model.BrokerID, from, end model.Offset, bytes []byte) (replication.Batches, bool) {
+func (p *leading) Send(to model.BrokerID, from model.Offset, read Batches, most int) (replication.Batches, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if end > p.log.own().End {
+	if read.End > p.log.own().End {
 		return replication.Batches{}, false
 	}
-	return p.core.Send(to, from, end, bytes)
+	n, end := firstOf(read.Bytes, most)
+	return p.core.Send(to, from, end, read.Bytes[:n])
 }
 
 func (p *leading) LinkLost(to model.BrokerID, n replication.Subscription) {
@@ -212,6 +213,7 @@ type tally struct {
 	lost     int // links
 	restarts int
 	cuts     []model.Offset
+	largest  int // bytes that came in one message
 }
 
 func (f *following) history() tally {
@@ -300,6 +302,7 @@ func (f *following) Answer(a replication.Answer) { f.do(func() { f.core.Answer(a
 
 func (f *following) Batches(m replication.Batches, owner *mem.Buf) {
 	f.do(func() {
+		f.tally.largest = max(f.tally.largest, len(m.Bytes))
 		if !f.core.Batches(m, time.Now()) {
 			return
 		}

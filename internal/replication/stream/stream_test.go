@@ -185,7 +185,8 @@ func TestSlowFollowerHoldsUpNobody(t *testing.T) {
 	})
 }
 
-// TestLaggardsReadInTheirOwnLane: partitions that must be read from a slow disk hold up no batch of those that are in memory.
+// TestLaggardsReadInTheirOwnLane: partitions that must be read from a slow disk hold up no batch of those that are in memory. They are read in pieces as
+// large as the credit, and sent in pieces that leave the others their turns.
 func TestLaggardsReadInTheirOwnLane(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 30, 2)
@@ -221,6 +222,14 @@ func TestLaggardsReadInTheirOwnLane(t *testing.T) {
 		}
 		c.settled(2 * time.Minute)
 		c.same()
+		for i, l := range c.leads[:20] {
+			if reads := l.reads.Load(); reads > 300*10_000/(window/2)+3 {
+				t.Errorf("partition %d was read in %d pieces, with a window of %d bytes", i, reads, window)
+			}
+			if n := c.followers[0].follows[i].history().largest; n > quantum {
+				t.Errorf("partition %d was sent %d bytes at once", i, n)
+			}
+		}
 	})
 }
 
