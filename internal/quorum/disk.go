@@ -3,6 +3,7 @@ package quorum
 import (
 	"errors"
 	"fmt"
+	"path"
 
 	pb "go.etcd.io/raft/v3/raftpb"
 
@@ -91,7 +92,7 @@ func (d *Disk) save(s *Save) error {
 // cut makes the log end where the entries of an order begin.
 func (d *Disk) cut(s *Save) error {
 	if s.snapshot != nil {
-		if err := replaceFile(d.opts.FS, d.opts.Dir, snapshotName, s.snapshot.data); err != nil {
+		if err := vfs.ReplaceFile(d.opts.FS, path.Join(d.opts.Dir, snapshotName), s.snapshot.data); err != nil {
 			return err
 		}
 		return d.log.Truncate(d.log.Start())
@@ -134,7 +135,7 @@ func (d *Disk) Compact(c *Compaction) error {
 	if err != nil {
 		return err
 	}
-	if err := replaceFile(d.opts.FS, d.opts.Dir, snapshotName, data); err != nil {
+	if err := vfs.ReplaceFile(d.opts.FS, path.Join(d.opts.Dir, snapshotName), data); err != nil {
 		return err
 	}
 	_, err = d.log.DeleteBefore(model.Offset(c.behind))

@@ -71,7 +71,7 @@ func newIdentity(f vfs.FS, dir string, fresh func() Identity) (Identity, error) 
 		return Identity{}, err
 	}
 	id := fresh()
-	if err := replaceFile(f, dir, PropertiesName, id.encode()); err != nil {
+	if err := vfs.ReplaceFile(f, path.Join(dir, PropertiesName), id.encode()); err != nil {
 		return Identity{}, fmt.Errorf("writing %s: %w", path.Join(dir, PropertiesName), err)
 	}
 	return id, nil

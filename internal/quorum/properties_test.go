@@ -3,6 +3,7 @@ package quorum
 import (
 	"errors"
 	"fmt"
+	"path"
 	"strings"
 	"syscall"
 	"testing"
@@ -83,7 +84,7 @@ func TestWrongDirectoriesAreRefusedWithAdvice(t *testing.T) {
 		}
 		body, _, _ := strings.Cut(strings.Replace(string(data), from, to, 1), "crc32c=")
 		signed := fmt.Appendf(nil, "%scrc32c=%08x\n", body, checksum(body))
-		if err := replaceFile(f, "data", PropertiesName, signed); err != nil {
+		if err := vfs.ReplaceFile(f, path.Join("data", PropertiesName), signed); err != nil {
 			t.Fatal(err)
 		}
 	}

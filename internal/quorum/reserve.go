@@ -33,7 +33,7 @@ func (r *reserve) fill() {
 	}
 	err := r.fs.MkdirAll(r.dir)
 	if err == nil {
-		err = replaceFile(r.fs, r.dir, reserveName, reserveContent())
+		err = vfs.ReplaceFile(r.fs, name, reserveContent())
 	}
 	r.held = err == nil
 	if err != nil && !errors.Is(err, vfs.ErrNoSpace) {

@@ -131,7 +131,7 @@ func TestTornSnapshot(t *testing.T) {
 // TestFailedSnapshot: whichever call on the snapshot's file fails, the state of before is there afterwards, also when more than that is lost;
 // with a full disk the same order works once there is space (E3).
 func TestFailedSnapshot(t *testing.T) {
-	temporary := faultfs.Base(snapshotName + ".tmp")
+	temporary := faultfs.Base(snapshotName + vfs.TempSuffix)
 	for name, c := range map[string]struct {
 		ops     faultfs.Op
 		err     error

@@ -3,6 +3,8 @@ package quorum
 import (
 	"chronik/internal/metadata/image"
 	"chronik/internal/model"
+	"chronik/internal/vfs"
+	"path"
 )
 
 // snapshotName holds the image at some index, so that the log before it can go.
@@ -29,7 +31,7 @@ func (q *Local) snapshot(im *image.Image) error {
 	if err != nil {
 		return err
 	}
-	if err := replaceFile(q.opts.FS, q.opts.Dir, snapshotName, data); err != nil {
+	if err := vfs.ReplaceFile(q.opts.FS, path.Join(q.opts.Dir, snapshotName), data); err != nil {
 		return err
 	}
 	_, err = q.log.DeleteBefore(model.Offset(im.Index()))

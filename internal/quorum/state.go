@@ -78,7 +78,7 @@ func decodeSlot(b []byte) (seq uint64, s voteState, err error) {
 
 // createState makes the file, durably, with a first state.
 func createState(f vfs.FS, dir string, s voteState) (*stateFile, error) {
-	if err := replaceFile(f, dir, stateName, append(encodeSlot(2, s), encodeSlot(1, s)...)); err != nil {
+	if err := vfs.ReplaceFile(f, path.Join(dir, stateName), append(encodeSlot(2, s), encodeSlot(1, s)...)); err != nil {
 		return nil, err
 	}
 	file, err := f.Open(path.Join(dir, stateName))

@@ -116,26 +116,7 @@ func (l *Losses) make(first ...slot) error {
 	binary.BigEndian.PutUint32(data[4:], lossesVersion)
 	seal(data[:vfs.SectorSize])
 	copy(data[vfs.SectorSize:], encodeSlots(first))
-	tmp := l.name() + ".tmp"
-	if err := l.fs.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	f, err := l.fs.Create(tmp)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteAt(data, 0)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = l.fs.Rename(tmp, l.name())
-	}
-	if err != nil {
-		_ = l.fs.Remove(tmp) // the next attempt does it otherwise
-		return err
-	}
-	return l.fs.SyncDir(l.dir)
+	return vfs.ReplaceFile(l.fs, l.name(), data)
 }
 
 // write puts bytes into slots and syncs them. The caller has the turn.

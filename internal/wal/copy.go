@@ -119,7 +119,7 @@ func (c *Copy) Finish(ctx context.Context) error {
 	}
 	keep := make(map[string]bool)
 	for _, e := range there {
-		if e.IsDir || strings.HasSuffix(e.Name, tmpSuffix) || !partOfLog(e.Name) {
+		if e.IsDir || strings.HasSuffix(e.Name, vfs.TempSuffix) || !partOfLog(e.Name) {
 			continue
 		}
 		keep[e.Name] = true

@@ -112,7 +112,7 @@ func (l *Log) keepFloor(to model.Offset) (first *segment, err error) {
 }
 
 func (l *Log) writeFloor(number int64, body []byte) error {
-	if err := l.replaceFile(floorName(number), body); err != nil {
+	if err := vfs.ReplaceFile(l.fs, l.path(floorName(number)), body); err != nil {
 		return fmt.Errorf("writing %s of %s: %w", floorName(number), l.tp, err)
 	}
 	l.mu.Lock()

@@ -6,6 +6,7 @@ import (
 	"sort"
 
 	"chronik/internal/model"
+	"chronik/internal/vfs"
 )
 
 // findEntry returns the last index entry of a segment that is not after what is looked for, false if the
@@ -186,7 +187,7 @@ func (l *Log) rebuildIndex() {
 			}
 		})
 	}
-	if err := l.replaceFile(indexName, body); err != nil {
+	if err := vfs.ReplaceFile(l.fs, l.path(indexName), body); err != nil {
 		return
 	}
 	l.forgetFile(indexNumber)
@@ -241,7 +242,7 @@ func (l *Log) trimIndex() {
 	if _, err := f.ReadAt(live, dead*entryBytes); err != nil {
 		return
 	}
-	if err := l.replaceFile(indexName, live); err != nil {
+	if err := vfs.ReplaceFile(l.fs, l.path(indexName), live); err != nil {
 		return // the dead entries only cost space
 	}
 	l.mu.Lock()

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"chronik/internal/model"
+	"chronik/internal/vfs"
 )
 
 // found is a segment file as it lies on the disk.
@@ -40,7 +41,7 @@ func (r *recovery) list() error {
 			r.found = append(r.found, found{number: number})
 		case e.Name == indexName:
 			r.index = true
-		case strings.HasSuffix(e.Name, tmpSuffix):
+		case strings.HasSuffix(e.Name, vfs.TempSuffix):
 			_ = r.l.fs.Remove(r.l.path(e.Name)) // a file that was never completed
 		}
 		if number, ok := parseFloorName(e.Name); ok {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"chronik/internal/model"
+	"chronik/internal/vfs"
 	"chronik/internal/wal/epoch"
 	"chronik/internal/wal/producer"
 	"chronik/internal/wal/txn"
@@ -14,9 +15,6 @@ const spillEvery = markEveryBytes
 
 // stateFiles are the names of the snapshot files by kind.
 var stateFiles = [stateKinds]string{epoch.FileName, producer.FileName, txn.FileName}
-
-// tmpSuffix ends the name of a file that is being written, to be renamed when it is whole.
-const tmpSuffix = ".tmp"
 
 // spillDue tells whether a state has outgrown the marks and its file is missing or old.
 func (c *core) spillDue() bool {
@@ -91,7 +89,7 @@ func (l *Log) writeSnapshots(s *snapshots) error {
 		if body == nil {
 			continue
 		}
-		if err := l.replaceFile(stateFiles[k], body); err != nil {
+		if err := vfs.ReplaceFile(l.fs, l.path(stateFiles[k]), body); err != nil {
 			return fmt.Errorf("writing %s of %s: %w", stateFiles[k], l.tp, err)
 		}
 		l.mu.Lock()
@@ -125,31 +123,4 @@ func (l *Log) rememberProducers(m *mark, base model.Offset) error {
 	l.mu.Unlock()
 	s.body[stateProducers] = before.AppendSnapshot(nil, s.end)
 	return l.writeSnapshots(s)
-}
-
-// replaceFile writes a file whole and durably under a temporary name and gives it its own (D6).
-func (l *Log) replaceFile(name string, body []byte) error {
-	tmp := l.path(name + tmpSuffix)
-	if err := l.fs.RemoveAll(tmp); err != nil {
-		return err
-	}
-	f, err := l.fs.Create(tmp)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteAt(body, 0)
-	if err == nil {
-		err = f.Sync()
-	}
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil {
-		err = l.fs.Rename(tmp, l.path(name))
-	}
-	if err != nil {
-		_ = l.fs.RemoveAll(tmp) // recovery removes it otherwise
-		return err
-	}
-	return l.fs.SyncDir(l.dir)
 }
