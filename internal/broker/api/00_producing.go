@@ -221,8 +221,14 @@ func (p *producing) failure() error {
 
 // amendFailures takes back what was said of batches that failed after they were placed, and adds where the leaders are that were named.
 func (p *producing) amendFailures() {
-	for i := range p.parts {
-		if out := &p.parts[i]; out.ErrorCode != 0 {
+	for i := range p.resp.Topics {
+		t := &p.resp.Topics[i]
+		for j := range t.Partitions {
+			out := &t.Partitions[j]
+			if out.ErrorCode == 0 {
+				continue
+			}
+			out.CurrentLeader = p.broker.newestLeader(out.ErrorCode, out.CurrentLeader, t.Name, t.ID, out.Partition)
 			p.resp.Endpoints = p.broker.addEndpoint(p.resp.Endpoints, out.CurrentLeader, p.listener)
 			out.BaseOffset, out.LogAppendTimeMs, out.LogStartOffset = model.NoOffset, record.NoTimestamp, model.NoOffset
 		}

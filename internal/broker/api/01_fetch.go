@@ -225,7 +225,8 @@ func (f *fetching) partition(got *fetched) wire.FetchPartition {
 		HighWatermark: got.res.HighWatermark, LastStableOffset: got.res.LastStable, LogStartOffset: got.res.LogStart,
 	}
 	if got.err != nil {
-		out.CurrentLeader = currentLeader(got.err)
+		k := got.want.Key
+		out.CurrentLeader = f.broker.newestLeader(out.ErrorCode, currentLeader(got.err), k.Topic, k.ID, got.want.Partition)
 	}
 	if got.res.Records != nil {
 		out.Records = got.res.Records

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+
 	"chronik/internal/metadata/image"
 	"chronik/internal/model"
 	"chronik/internal/replica"
@@ -17,6 +19,31 @@ func currentLeader(err error) *wire.CurrentLeader {
 		return nil
 	}
 	return &wire.CurrentLeader{ID: other.Leader, Epoch: other.Epoch}
+}
+
+// newestLeader is whom the client should ask instead of this broker, at the time of the answer: as the error told, or as the metadata tell by now. An append
+// that a change of leaders cut off knows only that it was cut off, and a client that is told no more waits before it asks for the metadata. Nobody is
+// named where this broker is to lead itself, and does not yet: the client would ask here again and again.
+func (b *Broker) newestLeader(code int16, told *wire.CurrentLeader, topic string, id model.TopicID, partition int32) *wire.CurrentLeader {
+	if code != kerr.NotLeaderForPartition.Code && code != kerr.FencedLeaderEpoch.Code {
+		return told
+	}
+	im := b.image()
+	t := im.TopicByID(id)
+	if id.IsZero() {
+		t = im.Topic(topic)
+	}
+	if t == nil || partition < 0 || int(partition) >= len(t.Partitions) {
+		return told
+	}
+	p := t.Partitions[partition]
+	switch {
+	case told != nil && told.Epoch >= p.LeaderEpoch:
+		return told
+	case p.Leader == model.NoBroker || p.Leader == b.NodeID:
+		return nil
+	}
+	return &wire.CurrentLeader{ID: p.Leader, Epoch: p.LeaderEpoch}
 }
 
 // addEndpoint adds to a list where the clients of a listener reach a leader, so that they need not ask for the metadata.

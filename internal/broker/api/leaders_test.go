@@ -15,6 +15,7 @@ import (
 	"chronik/internal/model"
 	"chronik/internal/replica"
 	"chronik/internal/vfs/crashfs"
+	"chronik/internal/wal"
 	"chronik/internal/wire"
 )
 
@@ -55,6 +56,56 @@ func TestProduceNamesTheLeader(t *testing.T) {
 	p.begin(nil)
 	if len(p.resp.Endpoints) > 0 || p.resp.Topics[0].Partitions[0].CurrentLeader != nil {
 		t.Errorf("the next request begins with the hints of the one before: %+v", p.resp)
+	}
+}
+
+// TestACutAppendNamesTheNewLeader: an append that a change of leaders cut off is told by the log, which knows nobody; the answer names who leads by now.
+func TestACutAppendNamesTheNewLeader(t *testing.T) {
+	for _, byID := range []bool{false, true} {
+		b := elsewhere(t)
+		p := new(producing)
+		p.broker, p.listener, p.in.Version = b, "L", 12
+		topic := wire.ProduceTopic{Name: "t", Partitions: []wire.ProducePartition{{Partition: 1}, {Partition: 0}, {Partition: 7}}}
+		if byID {
+			topic.Name, topic.ID, p.in.Version = "", b.image().Topic("t").ID, 13
+		}
+		p.in.Topics = []wire.ProduceTopic{topic}
+		p.begin(nil)
+		out := p.resp.Topics[0].Partitions
+		for i := range out {
+			p.waiter(&out[i]).Done(fmt.Errorf("it was cut off: %w", wal.ErrEpoch))
+		}
+		p.amendFailures()
+		if l := out[0].CurrentLeader; out[0].ErrorCode != kerr.NotLeaderForPartition.Code || l == nil || l.ID != 2 || l.Epoch != b.image().Topic("t").Partitions[1].LeaderEpoch {
+			t.Errorf("by ID %v, a partition that 2 leads: %+v", byID, out[0])
+		}
+		if out[1].CurrentLeader != nil || out[2].CurrentLeader != nil {
+			t.Errorf("by ID %v, one that is to be led from here: %+v; no such partition: %+v", byID, out[1], out[2])
+		}
+		if e := p.resp.Endpoints; len(e) != 1 || e[0].ID != 2 {
+			t.Errorf("by ID %v, the endpoints are %+v", byID, e)
+		}
+	}
+}
+
+// TestNewestLeader: what the error told counts as long as the metadata know nothing newer.
+func TestNewestLeader(t *testing.T) {
+	s := clusterImage(t)
+	b, _ := member(t, 3, s, nil)
+	epoch := s.Load().Topic("t").Partitions[0].LeaderEpoch
+	older, newer := &wire.CurrentLeader{ID: 2, Epoch: epoch - 1}, &wire.CurrentLeader{ID: 2, Epoch: epoch + 1}
+	for _, tc := range []struct {
+		err    *kerr.Error
+		told   *wire.CurrentLeader
+		leader model.BrokerID
+	}{
+		{kerr.NotLeaderForPartition, nil, 1}, {kerr.NotLeaderForPartition, older, 1}, {kerr.NotLeaderForPartition, newer, 2},
+		{kerr.FencedLeaderEpoch, nil, 1}, {kerr.KafkaStorageError, nil, model.NoBroker}, {kerr.UnknownLeaderEpoch, nil, model.NoBroker},
+	} {
+		l := b.newestLeader(tc.err.Code, tc.told, "t", model.TopicID{}, 0)
+		if (l == nil) != (tc.leader == model.NoBroker) || l != nil && l.ID != tc.leader {
+			t.Errorf("%v, told %+v: the answer names %+v, want %d", tc.err, tc.told, l, tc.leader)
+		}
 	}
 }
 
