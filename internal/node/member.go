@@ -21,7 +21,7 @@ const (
 	handOverTime = 10 * time.Second
 	// leaderlessTime is how long it waits while nobody leads the metadata quorum.
 	leaderlessTime = 1500 * time.Millisecond
-	farewellTime = 2 * time.Second
+	farewellTime   = 2 * time.Second
 )
 
 func compact(ids []model.BrokerID) []model.BrokerID {
@@ -224,11 +224,22 @@ func (c *cluster) Forward(ctx context.Context, _ peer.Caller, q peer.ClientReque
 	if b == nil {
 		return nil, &quorum.NotControllerError{Leader: model.NoBroker}
 	}
-	f := api.Forwarded{Key: q.APIKey, Version: q.APIVersion, Listener: q.Origin.Listener, Body: q.Body}
+	return b.Answer(ctx, received(q))
+}
+
+// received is a client's request as it came over the broker protocol, and passedOn as it leaves by it: nothing of it is lost on the way.
+func received(q peer.ClientRequest) api.Forwarded {
+	f := api.Forwarded{Key: q.APIKey, Version: q.APIVersion, Body: q.Body, Origin: api.Origin{
+		Principal: api.Principal(q.Origin.Principal), Address: q.Origin.Address, Listener: q.Origin.Listener}}
 	if q.ClientID != nil {
 		f.ClientID = *q.ClientID
 	}
-	return b.Answer(ctx, f)
+	return f
+}
+
+func passedOn(q api.Forwarded) peer.ClientRequest {
+	return peer.ClientRequest{APIKey: q.Key, APIVersion: q.Version, ClientID: &q.ClientID, Body: q.Body, Origin: peer.Origin{
+		Principal: peer.Principal(q.Origin.Principal), Address: q.Origin.Address, Listener: q.Origin.Listener}}
 }
 
 // forwarder passes clients' requests on to the active controller.
@@ -236,7 +247,7 @@ type forwarder struct{ client *peer.Client }
 
 // Forward implements api.Forwarder.
 func (f forwarder) Forward(ctx context.Context, q api.Forwarded) ([]byte, error) {
-	body, err := f.client.Forward(ctx, peer.ClientRequest{APIKey: q.Key, APIVersion: q.Version, ClientID: &q.ClientID, Body: q.Body, Origin: peer.Origin{Listener: q.Listener}})
+	body, err := f.client.Forward(ctx, passedOn(q))
 	if errors.Is(err, peer.ErrUnavailable) {
 		err = errors.Join(&quorum.NotControllerError{Leader: model.NoBroker}, err)
 	}

@@ -35,7 +35,7 @@ type Forwarder interface {
 type Forwarded struct {
 	Key, Version int16
 	ClientID     string
-	Listener     string // that the client came in by
+	Origin       Origin
 	Body         []byte // what follows the header
 }
 

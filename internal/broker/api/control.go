@@ -21,8 +21,9 @@ import (
 // metadata, or ask for what the controller alone knows.
 type control struct {
 	*Broker
-	refusal error // not nil: the controller was not reached, and all that the request asks for is refused with it
-	ceased  error // it turned out that this broker is not the active controller: nothing has changed, and the answer is void
+	from    Origin // whose request it is
+	refusal error  // not nil: the controller was not reached, and all that the request asks for is refused with it
+	ceased  error  // it turned out that this broker is not the active controller: nothing has changed, and the answer is void
 }
 
 // controlFunc answers one decoded request to the controller.
@@ -60,11 +61,11 @@ const (
 func (b *Broker) ask(ctx context.Context, r *server.Request, in kmsg.Request) kmsg.Response {
 	handle := controlled[kmsg.Key(in.Key())]
 	if b.Cluster == nil {
-		return versioned(handle(&control{Broker: b}, ctx, in), in)
+		return versioned(handle(&control{Broker: b, from: originOf(r)}, ctx, in), in)
 	}
 	out, err := b.passOn(ctx, r, in)
 	if err != nil {
-		return versioned(handle(&control{Broker: b, refusal: err}, ctx, in), in)
+		return versioned(handle(&control{Broker: b, from: originOf(r), refusal: err}, ctx, in), in)
 	}
 	return out
 }
@@ -83,7 +84,7 @@ func (b *Broker) passOn(ctx context.Context, r *server.Request, in kmsg.Request)
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	body, err := b.Cluster.Forwarder.Forward(ctx, Forwarded{
-		Key: in.Key(), Version: in.GetVersion(), ClientID: r.ClientID, Listener: r.Conn.Listener(), Body: in.AppendTo(nil),
+		Key: in.Key(), Version: in.GetVersion(), ClientID: r.ClientID, Origin: originOf(r), Body: in.AppendTo(nil),
 	})
 	if err != nil {
 		return nil, err
@@ -106,7 +107,7 @@ func (b *Broker) Answer(ctx context.Context, q Forwarded) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &control{Broker: b}
+	c := &control{Broker: b, from: q.Origin}
 	out := versioned(handle(c, ctx, in), in)
 	if c.ceased != nil {
 		return nil, c.ceased

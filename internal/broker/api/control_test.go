@@ -103,7 +103,7 @@ func TestTheControllerAnswersForAll(t *testing.T) {
 			passed := 0
 			other, _ := member(t, 2, s, forwarderFunc(func(ctx context.Context, q Forwarded) ([]byte, error) {
 				passed++
-				if q.ClientID != "me" || q.Listener != "" {
+				if q.ClientID != "me" || q.Origin != (Origin{}) {
 					t.Errorf("%s: passed on as %+v", name, q)
 				}
 				return active.Answer(ctx, q)
@@ -136,6 +136,34 @@ func fullRange(key int16) (r [2]int16, err error) {
 		}
 	}
 	return r, errors.New("not served")
+}
+
+// TestTheControllerKnowsWhoAsks: the origin of a request reaches the handler, by way of this broker or another one.
+func TestTheControllerKnowsWhoAsks(t *testing.T) {
+	var seen []Origin
+	key := kmsg.ListPartitionReassignments
+	real := controlled[key]
+	controlled[key] = func(c *control, ctx context.Context, in kmsg.Request) kmsg.Response {
+		seen = append(seen, c.from)
+		return real(c, ctx, in)
+	}
+	defer func() { controlled[key] = real }()
+	conn := new(server.Conn)
+	want := Origin{Principal: Principal{Type: "User", Name: "alice", ByToken: true}}
+	conn.SetValue(principalKey{}, want.Principal)
+	s := clusterImage(t)
+	active, _ := member(t, 1, s, nil)
+	other, _ := member(t, 2, s, forwarderFunc(func(ctx context.Context, q Forwarded) ([]byte, error) { return active.Answer(ctx, q) }))
+	unreached, _ := member(t, 3, s, forwarderFunc(func(context.Context, Forwarded) ([]byte, error) { return nil, context.DeadlineExceeded }))
+	alone, _ := member(t, 1, s, nil)
+	alone.Cluster = nil
+	for _, b := range []*Broker{other, unreached, alone} {
+		req := kmsg.NewPtrListPartitionReassignmentsRequest()
+		b.ask(t.Context(), &server.Request{Key: req.Key(), Conn: conn}, req)
+	}
+	if len(seen) != 3 || seen[0] != want || seen[1] != want || seen[2] != want {
+		t.Errorf("the handlers were told %+v, want %+v each time", seen, want)
+	}
 }
 
 // TestD4AnUnreachableControllerIsNoSuccess: if it is not known what came of a request, each part of the answer says so.
