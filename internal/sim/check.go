@@ -173,7 +173,8 @@ func marked(p *image.Partition, id model.BrokerID) bool {
 }
 
 // kept looks whether those who hold all that is committed remain candidates (R4): while the ISR is below the effective minimum nothing
-// is committed, so whoever leaves it stays eligible.
+// is committed, so whoever leaves it stays eligible, also with a log that was cut: what was cut off it may be nothing that anybody was told of.
+// Who has lost a whole disk goes (R7).
 func (l *ledger) kept(old, im *image.Image) {
 	before := old.TopicByID(l.key.id)
 	if before == nil {
@@ -186,7 +187,7 @@ func (l *ledger) kept(old, im *image.Image) {
 	for _, id := range slices.Concat(q.ISR, q.ELR) {
 		switch n, was := im.Node(id), old.Node(id); {
 		case slices.Contains(p.ISR, id), slices.Contains(p.ELR, id), !slices.Contains(p.Replicas, id):
-		case n == nil, was == nil, n.Epoch != was.Epoch, marked(q, id), l.excused(id):
+		case n == nil, was == nil, n.Directory != was.Directory:
 		default:
 			l.w.fail("R4", "%s: node %d has left the ISR or ELR, and is not eligible: ISR %v, ELR %v before; ISR %v, ELR %v now", l.name, id, q.ISR, q.ELR, p.ISR, p.ELR)
 		}

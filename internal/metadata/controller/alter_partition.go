@@ -57,6 +57,7 @@ func AlterPartition(in Inputs, leader model.BrokerID, epoch int64, proposals []I
 		for j, m := range c.ISR {
 			v.next.ISR[j] = m.ID
 		}
+		v.caughtUp()
 		out.add(v)
 		answers[i].State = v.result()
 		if v.next.Leader != leader {
@@ -64,6 +65,12 @@ func AlterPartition(in Inputs, leader model.BrokerID, epoch int64, proposals []I
 		}
 	}
 	return out.commands(), answers, nil
+}
+
+// caughtUp takes the marks off members whose logs were cut and that hold again what the leader holds (L2).
+func (v *revision) caughtUp() {
+	p := &v.next
+	p.Cut = slices.DeleteFunc(slices.Clone(p.Cut), func(c image.CutLog) bool { return slices.Contains(p.ISR, c.Node) })
 }
 
 // result is the state after decide.

@@ -99,7 +99,8 @@ func partitionsOf(m *image.Image, id model.BrokerID) (epochs []*command.Command,
 //   - with a new directory it leaves every ISR and ELR (R7), also as the last member: then nobody leads, unless unclean elections are
 //     allowed, until it is known what to do about the loss;
 //   - where its log was cut, or might have been because the topic is relaxed (D2) and the stop was not clean, it leaves ISR and ELR
-//     if the partition has a leader. If nobody leads it stays, marked, and is elected only as far as L2 allows;
+//     if the partition has a leader and an ISR that suffices without it. Else it stays, marked, in the ELR at most beside a leader, and is
+//     elected only as far as L2 allows. A relaxed topic's leaves in any case where there is a leader;
 //   - elsewhere it stays in the ISR: what it acknowledged is on its disk. After a power loss of all nodes every member is
 //     still a candidate.
 func reregister(in Inputs, old *image.Node, r Registration, add *command.AddNode) ([]*command.Command, error) {

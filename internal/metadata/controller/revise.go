@@ -83,8 +83,10 @@ func (v *revision) eligible() {
 	p.ELR = elr
 }
 
-// settle drops what has no meaning once it is known who leads. With a leader the members whose logs were cut come
-// back by catching up; and if the ISR suffices the watermark moves on, and the eligible replicas fall behind it.
+// settle drops what has no meaning once it is known who leads. With a leader the members whose logs were cut leave the ISR and come
+// back by catching up. If the ISR suffices without them the watermark moves on, and the eligible replicas fall behind it; else they stay
+// eligible, marked (R4): most of what is cut is a torn tail that nobody was told of, and the leader's next start may show that it has
+// less.
 func (v *revision) settle() {
 	p := &v.next
 	if p.Leader == model.NoBroker {
@@ -98,15 +100,42 @@ func (v *revision) settle() {
 		}
 		return
 	}
+	p.LastKnownLeader = model.NoBroker
+	var behind []model.BrokerID
 	for _, c := range p.Cut {
 		if c.Node != p.Leader {
-			p.ISR, p.ELR = without(p.ISR, []model.BrokerID{c.Node}), without(p.ELR, []model.BrokerID{c.Node})
+			behind = append(behind, c.Node)
 		}
 	}
-	p.Cut, p.LastKnownLeader = nil, model.NoBroker
+	p.ISR, p.ELR = without(p.ISR, behind), without(p.ELR, behind)
 	if len(p.ISR) >= p.EffectiveMinISR(v.roster.of(v.topic).minISR) {
-		p.ELR = nil
+		p.Cut, p.ELR = nil, nil
+		return
 	}
+	p.Cut = slices.DeleteFunc(slices.Clone(p.Cut), func(c image.CutLog) bool { return !v.staysEligible(c) })
+	v.keepEligible()
+}
+
+// staysEligible tells whether a member whose log was cut remains a candidate beside a leader. Logs of relaxed topics may have lost
+// what was acknowledged (D2); and an unclean election leaves nothing to compare.
+func (v *revision) staysEligible(c image.CutLog) bool {
+	return c.Node != v.next.Leader && c.End != model.NoOffset && !v.roster.of(v.topic).relaxed && !v.lossy &&
+		slices.Contains(v.next.Replicas, c.Node) && !slices.Contains(v.lost, c.Node)
+}
+
+// keepEligible puts the members whose logs were cut among the eligible leader replicas, in the order of the replicas.
+func (v *revision) keepEligible() {
+	p := &v.next
+	if len(p.Cut) == 0 {
+		return
+	}
+	var elr []model.BrokerID
+	for _, id := range p.Replicas {
+		if _, cut := v.cut(id); cut || slices.Contains(p.ELR, id) {
+			elr = append(elr, id)
+		}
+	}
+	p.ELR = elr
 }
 
 func (v *revision) same() bool {

@@ -47,7 +47,9 @@ func (b *builder) updateISR(c *command.UpdateISR) error {
 	}
 	p := *old
 	p.ISR, p.ELR = ids(c.Isr), ids(c.Elr)
-	p.Cut = slices.DeleteFunc(slices.Clone(p.Cut), func(c CutLog) bool { return !p.member(c.Node) })
+	p.Cut = slices.DeleteFunc(slices.Clone(p.Cut), func(c CutLog) bool {
+		return !p.member(c.Node) || p.Leader != model.NoBroker && slices.Contains(p.ISR, c.Node)
+	})
 	return b.replace(t, c.Partition, &p)
 }
 
@@ -131,8 +133,10 @@ func (p *Partition) check() error {
 		return nil
 	case !slices.Contains(p.ISR, p.Leader):
 		return bad("the leader %d is not in the ISR", p.Leader)
-	case len(p.Cut) > 0 || p.LastKnownLeader != model.NoBroker:
-		return bad("it has a leader, and remembers what only an election needs")
+	case slices.ContainsFunc(p.Cut, func(c CutLog) bool { return slices.Contains(p.ISR, c.Node) }):
+		return bad("it has a leader, and cut logs %v in the ISR %v", p.Cut, p.ISR)
+	case p.LastKnownLeader != model.NoBroker:
+		return bad("it has a leader, and remembers the one before")
 	}
 	return nil
 }

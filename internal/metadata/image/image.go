@@ -30,11 +30,12 @@ type Partition struct {
 	Adding          []model.BrokerID // replicas that an ongoing reassignment adds; they are among Replicas
 	Removing        []model.BrokerID // replicas that it removes once the others are in the ISR; still among Replicas
 	LastKnownLeader model.BrokerID   // of a partition without a leader; else model.NoBroker
-	Cut             []CutLog         // of a partition without a leader: members of ISR and ELR whose logs lost their tails (L2)
+	Cut             []CutLog         // members whose logs lost their tails (L2): with a leader of the ELR only, else of the ISR, too
 }
 
 // CutLog is a replica whose log was cut when its node stopped uncleanly. What was cut may have been acknowledged: only a
-// comparison with other replicas tells a torn tail from rot (L2). It is forgotten with the next election.
+// comparison with other replicas tells a torn tail from rot (L2). It is forgotten when the replica has caught up with a leader, or falls behind one
+// whose ISR suffices.
 type CutLog struct {
 	Node model.BrokerID
 	End  model.Offset // what is left; model.NoOffset: not known
