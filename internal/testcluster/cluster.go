@@ -38,22 +38,23 @@ type Cluster struct {
 	peers int
 	kafka map[string]string
 
-	mu    sync.Mutex
-	nodes map[int]*Node
-	disks map[int]*crashfs.FS
+	mu       sync.Mutex
+	nodes    map[int]*Node
+	machines map[int]*machine
 }
 
 // Node is a running node.
 type Node struct {
 	*node.Node
-	Log *nodetest.Log
+	Log     *nodetest.Log
+	machine *machine
 }
 
 // New makes a cluster of which no node runs yet. The keys are broker keys of all nodes.
 func New(t testing.TB, nodes int, kafka map[string]string) *Cluster {
-	c := &Cluster{T: t, Net: memnet.New(), peers: nodes, kafka: kafka, nodes: map[int]*Node{}, disks: map[int]*crashfs.FS{}}
+	c := &Cluster{T: t, Net: memnet.New(), peers: nodes, kafka: kafka, nodes: map[int]*Node{}, machines: map[int]*machine{}}
 	for id := 1; id <= nodes; id++ {
-		c.disks[id] = crashfs.New(uint64(id))
+		c.machines[id] = newMachine(crashfs.New(uint64(id)))
 	}
 	t.Cleanup(c.StopAll)
 	return c
@@ -88,7 +89,7 @@ func (c *Cluster) Run(ids ...int) {
 	}
 }
 
-// TryRun starts a node that may fail to, because its power goes meanwhile. It returns when the node serves.
+// TryRun starts a node that may fail to, because its power goes meanwhile: then the start ends with ErrPowerCut. It returns when the node serves.
 func (c *Cluster) TryRun(id int) error { return c.start(id, c.settings(id)) }
 
 // RunAlone starts a node that knows of no other.
@@ -121,12 +122,13 @@ func (c *Cluster) start(id int, flags map[string]string) error {
 		return err
 	}
 	maps.Copy(s.Kafka, c.kafka)
-	out := &Node{Log: new(nodetest.Log)}
-	var disk vfs.FS = c.disk(id)
+	m := c.machine(id)
+	out := &Node{Log: new(nodetest.Log), machine: m}
+	var disk vfs.FS = m.disk
 	if c.Disk != nil {
-		disk = c.Disk(id, c.disk(id))
+		disk = c.Disk(id, m.disk)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), startTime)
+	ctx, cancel := context.WithTimeout(m.power, startTime)
 	defer cancel()
 	out.Node, err = node.New(ctx, s, node.Env{
 		FS: disk, Now: time.Now, Log: slog.New(slog.NewTextHandler(out.Log, nil)),
@@ -141,7 +143,7 @@ func (c *Cluster) start(id int, flags map[string]string) error {
 		ReadFile: func(string) ([]byte, error) { return []byte(secret), nil },
 	})
 	if err != nil {
-		return fmt.Errorf("node %d: %w\n%s", id, err, out.Log)
+		return fmt.Errorf("node %d: %w\n%s", id, m.blame(err), out.Log)
 	}
 	c.mu.Lock()
 	c.nodes[id] = out
@@ -157,13 +159,13 @@ func (c *Cluster) Stop(id int) {
 	}
 }
 
-// TryStop is Stop for a node whose power may go meanwhile.
+// TryStop is Stop for a node whose power may go meanwhile: then it waits for nobody any more, and fails with ErrPowerCut.
 func (c *Cluster) TryStop(id int) error {
 	c.T.Helper()
 	n := c.take(id)
-	ctx, cancel := context.WithTimeout(context.Background(), startTime)
+	ctx, cancel := context.WithTimeout(n.machine.power, startTime)
 	defer cancel()
-	return n.Node.Stop(ctx)
+	return n.machine.blame(n.Node.Stop(ctx))
 }
 
 func (c *Cluster) take(id int) *Node {

@@ -11,7 +11,7 @@ func (c *Cluster) Extend() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.peers++
-	c.disks[c.peers] = crashfs.New(uint64(c.peers))
+	c.machines[c.peers] = newMachine(crashfs.New(uint64(c.peers)))
 	return c.peers
 }
 

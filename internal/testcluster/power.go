@@ -2,15 +2,47 @@ package testcluster
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync/atomic"
 
 	"chronik/internal/vfs/crashfs"
 )
 
+// ErrPowerCut is why a node did not start, or did not stop in order: its power was cut meanwhile.
+var ErrPowerCut = errors.New("the power was cut")
+
+// machine is what a node runs on, until its power is cut: then there is another one, with what is left of the disk.
+type machine struct {
+	disk  *crashfs.FS
+	power context.Context // done when it is cut
+	off   context.CancelFunc
+}
+
+func newMachine(disk *crashfs.FS) *machine {
+	m := &machine{disk: disk}
+	m.power, m.off = context.WithCancel(context.Background())
+	return m
+}
+
+// blame returns what went wrong on the machine, as ErrPowerCut if it has no power any more.
+func (m *machine) blame(err error) error {
+	if err != nil && m.power.Err() != nil {
+		return fmt.Errorf("%w: %w", ErrPowerCut, err)
+	}
+	return err
+}
+
+func (c *Cluster) machine(id int) *machine {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.machines[id]
+}
+
 // Kill cuts a node's power. Its disk is then one that this may leave.
 func (c *Cluster) Kill(id int) {
 	c.T.Helper()
-	c.cut(id, c.disk(id), crashfs.Random)
+	c.cut(id, c.machine(id), crashfs.Random)
 	c.Bury(id)
 }
 
@@ -18,34 +50,35 @@ func (c *Cluster) Kill(id int) {
 // stopping. dead is closed when the power is gone. Bury must come then, before the node can run again.
 func (c *Cluster) CutAfter(id int, ops int64, mode crashfs.Mode) (dead <-chan struct{}) {
 	gone := make(chan struct{})
-	disk := c.disk(id)
+	m := c.machine(id)
 	var left atomic.Int64
 	left.Store(ops)
-	disk.OnOp(func(op crashfs.Op) {
+	m.disk.OnOp(func(op crashfs.Op) {
 		if op.Kind.Changes() && left.Add(-1) == 0 {
-			c.cut(id, disk, mode)
+			c.cut(id, m, mode)
 			close(gone)
 		}
 	})
 	return gone
 }
 
-// cut takes the power: nothing of the node reaches the others or the disk any more. A disk loses its power once: what the dying
-// node still tries to do to it changes nothing.
-func (c *Cluster) cut(id int, disk *crashfs.FS, mode crashfs.Mode) {
-	disk.OnOp(nil)
+// cut takes the power: nothing of the node reaches the others or the disk any more. A machine loses its power once: what the dying
+// node still tries to do to the disk changes nothing.
+func (c *Cluster) cut(id int, m *machine, mode crashfs.Mode) {
+	m.disk.OnOp(nil)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.disks[id] != disk {
+	if c.machines[id] != m {
 		return
 	}
 	c.reach(id, c.Net.Partition)
-	c.disks[id] = disk.Crash(mode)
+	m.off() // before the disk refuses anything, so that blame knows why
+	c.machines[id] = newMachine(m.disk.Crash(mode))
 }
 
 // Bury ends what is left of a node without power: its goroutines, which have no disk to write to. It can run again then, and keeps its power.
 func (c *Cluster) Bury(id int) {
-	c.disk(id).OnOp(nil)
+	c.machine(id).disk.OnOp(nil)
 	c.mu.Lock()
 	n := c.nodes[id]
 	delete(c.nodes, id)
@@ -76,10 +109,4 @@ func (c *Cluster) others(id int, do func(a, b string)) {
 			do(host(id), host(o))
 		}
 	}
-}
-
-func (c *Cluster) disk(id int) *crashfs.FS {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.disks[id]
 }

@@ -18,7 +18,7 @@ import (
 func (c *Cluster) wipe(id int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.disks[id] = crashfs.New(uint64(100 + id))
+	c.machines[id] = newMachine(crashfs.New(uint64(100 + id)))
 }
 
 // acknowledge sends records until as many are acknowledged by all in-sync replicas.

@@ -174,11 +174,10 @@ func suffer(c *testcluster.Cluster, b blow) error {
 		c.Rejoin(b.node)
 		return nil
 	case cleanStop:
-		var dead <-chan struct{}
 		if b.ops > 0 {
-			dead = c.CutAfter(b.node, b.ops, b.mode)
+			c.CutAfter(b.node, b.ops, b.mode)
 		}
-		if err := c.TryStop(b.node); err != nil && !closed(dead) {
+		if err := c.TryStop(b.node); err != nil && !errors.Is(err, testcluster.ErrPowerCut) {
 			return fmt.Errorf("node %d does not stop in order: %w", b.node, err)
 		}
 		c.Bury(b.node)
@@ -188,7 +187,7 @@ func suffer(c *testcluster.Cluster, b blow) error {
 	time.Sleep(b.down)
 	if b.again > 0 {
 		dead := c.CutAfter(b.node, b.again, b.mode)
-		if err := c.TryRun(b.node); err != nil && !closed(dead) {
+		if err := c.TryRun(b.node); err != nil && !errors.Is(err, testcluster.ErrPowerCut) {
 			return fmt.Errorf("node %d does not start: %w", b.node, err)
 		}
 		die(c, b.node, dead)
@@ -206,14 +205,5 @@ func die(c *testcluster.Cluster, node int, dead <-chan struct{}) {
 		c.Bury(node)
 	case <-time.After(idle):
 		c.Kill(node)
-	}
-}
-
-func closed(c <-chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
 	}
 }
