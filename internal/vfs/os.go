@@ -1,13 +1,10 @@
 package vfs
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"syscall"
 )
 
 const (
@@ -41,28 +38,10 @@ func (osFS) Rename(oldName, newName string) error {
 	return MarkNoSpace(os.Rename(oldName, newName)) // the new directory may have to grow
 }
 
-func (o osFS) MkdirAll(name string) error {
-	info, err := os.Stat(name)
-	switch {
-	case err == nil && info.IsDir():
-		return nil
-	case err == nil:
-		return &fs.PathError{Op: "mkdir", Path: name, Err: syscall.ENOTDIR}
-	case !errors.Is(err, fs.ErrNotExist):
-		return err
-	}
-	parent := filepath.Dir(name)
-	if parent != name {
-		if err := o.MkdirAll(parent); err != nil {
-			return err
-		}
-	}
-	// Somebody else may make it at the same time. Then the parent is synced twice, rather than not yet.
-	if err := os.Mkdir(name, dirPerm); err != nil && !errors.Is(err, fs.ErrExist) {
-		return MarkNoSpace(err)
-	}
-	return o.SyncDir(parent)
-}
+func (o osFS) MkdirAll(name string) error { return MkdirAll(o, name) }
+
+// Mkdir implements DirMaker.
+func (osFS) Mkdir(name string) error { return MarkNoSpace(os.Mkdir(name, dirPerm)) }
 
 func (osFS) ReadDir(name string) ([]DirEntry, error) {
 	found, err := os.ReadDir(name)

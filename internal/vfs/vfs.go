@@ -38,7 +38,8 @@ type FS interface {
 	RemoveAll(name string) error
 	// Rename replaces newName atomically, whether it exists or not. Directories too, onto a free name.
 	Rename(oldName, newName string) error
-	// MkdirAll makes a directory and its missing parents, and syncs the parent of each one it made.
+	// MkdirAll makes a directory and its missing parents, if it is not there yet. Once it has returned nil, all that it has made, and
+	// what an earlier call has that did not come to its end, survives a loss of power. It syncs at least one directory.
 	MkdirAll(name string) error
 	// ReadDir returns the names in a directory, sorted.
 	ReadDir(name string) ([]DirEntry, error)

@@ -79,7 +79,7 @@ func (g *gate) Rename(oldName, newName string) error {
 }
 
 func (g *gate) MkdirAll(name string) error {
-	return g.do(crashfs.OpMkdirAll, name, func() error { return g.FS.MkdirAll(name) })
+	return g.do(crashfs.OpMkdir, name, func() error { return g.FS.MkdirAll(name) })
 }
 
 func (g *gate) SyncDir(name string) error {

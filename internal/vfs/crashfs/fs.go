@@ -156,25 +156,20 @@ func (f *FS) Rename(oldName, newName string) error {
 	})
 }
 
-// MkdirAll implements vfs.FS.
-func (f *FS) MkdirAll(name string) error {
-	return do(f, Op{Kind: OpMkdirAll, Name: name}, func() error {
-		dir := f.root
-		for part := range parts(name) {
-			if !dir.isDir() {
-				return syscall.ENOTDIR
-			}
-			n := dir.entries[part]
-			if n == nil {
-				n = newDir()
-				f.journal.add(nil, edit{dir, part, n})
-				f.journal.syncDir(dir)
-			}
-			dir = n
+// MkdirAll implements vfs.FS, by calls of Mkdir, Stat and SyncDir: a crash may fall between them.
+func (f *FS) MkdirAll(name string) error { return vfs.MkdirAll(f, name) }
+
+// Mkdir implements vfs.DirMaker.
+func (f *FS) Mkdir(name string) error {
+	return do(f, Op{Kind: OpMkdir, Name: name}, func() error {
+		dir, base, n, err := f.entry(name)
+		switch {
+		case err != nil:
+			return err
+		case n != nil:
+			return fs.ErrExist
 		}
-		if !dir.isDir() {
-			return syscall.ENOTDIR
-		}
+		f.journal.add(nil, edit{dir, base, newDir()})
 		return nil
 	})
 }

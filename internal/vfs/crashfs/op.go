@@ -15,7 +15,7 @@ const (
 	OpRemove
 	OpRemoveAll
 	OpRename
-	OpMkdirAll
+	OpMkdir
 	OpReadDir
 	OpStat
 	OpSyncDir
