@@ -17,11 +17,23 @@ const topic = "events"
 
 var twoInSync = map[string]string{"min.insync.replicas": "2"}
 
-func create(t *testing.T, cl *kgo.Client, replicas int16) {
+func create(t *testing.T, cl *kgo.Client, partitions int32, replicas int16) {
 	t.Helper()
-	if _, err := kadm.NewClient(cl).CreateTopic(t.Context(), 1, replicas, nil, topic); err != nil {
+	if _, err := kadm.NewClient(cl).CreateTopic(t.Context(), partitions, replicas, nil, topic); err != nil {
 		t.Fatalf("creating the topic: %v", err)
 	}
+}
+
+// onCluster runs a test on so many nodes that hold the topic with so many partitions, three replicas of each.
+func onCluster(t *testing.T, nodes int, partitions int32, test func(*testing.T, *testcluster.Cluster, *kgo.Client)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		c := testcluster.Start(t, nodes, twoInSync)
+		cl := c.Client()
+		defer cl.Close()
+		create(t, cl, partitions, 3)
+		test(t, c, cl)
+	})
 }
 
 // produce sends records one after the other and returns those that were acknowledged.
@@ -41,22 +53,29 @@ func produce(t *testing.T, cl *kgo.Client, from, to int) []string {
 	return acked
 }
 
-// consume reads the topic from its beginning, as many records as there should be.
+// consume reads the topic's first partition from its beginning: what was acknowledged must be there, in that order.
 func consume(t *testing.T, c *testcluster.Cluster, want []string) {
 	t.Helper()
-	cl := c.Client(kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	cl := c.Client(kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {0: kgo.NewOffset().AtStart()}}))
 	defer cl.Close()
+	readOn(t, cl, nil, want)
+}
+
+// readOn reads until there are as many records as there should be, compares those that are new, and returns all.
+func readOn(t *testing.T, cl *kgo.Client, got, want []string) []string {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	var got []string
+	from := len(got)
 	for len(got) < len(want) && ctx.Err() == nil {
 		cl.PollFetches(ctx).EachRecord(func(r *kgo.Record) { got = append(got, string(r.Value)) })
 	}
-	for i := range want {
+	for i := from; i < len(want); i++ {
 		if i >= len(got) || got[i] != want[i] {
 			t.Fatalf("record %d of %d is not the one that was acknowledged; %d were read", i, len(want), len(got))
 		}
 	}
+	return got
 }
 
 func leader(t *testing.T, cl *kgo.Client) int {
@@ -69,11 +88,7 @@ func leader(t *testing.T, cl *kgo.Client) int {
 }
 
 func TestThreeNodes(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := testcluster.Start(t, 3, twoInSync)
-		cl := c.Client()
-		defer cl.Close()
-		create(t, cl, 3)
+	onCluster(t, 3, 1, func(t *testing.T, c *testcluster.Cluster, cl *kgo.Client) {
 		acked := produce(t, cl, 0, 100)
 		one := c.Client(kgo.RequiredAcks(kgo.LeaderAck()), kgo.DisableIdempotentWrite())
 		defer one.Close()
@@ -83,11 +98,7 @@ func TestThreeNodes(t *testing.T) {
 }
 
 func TestLeaderDies(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := testcluster.Start(t, 3, twoInSync)
-		cl := c.Client()
-		defer cl.Close()
-		create(t, cl, 3)
+	onCluster(t, 3, 1, func(t *testing.T, c *testcluster.Cluster, cl *kgo.Client) {
 		acked := produce(t, cl, 0, 50)
 		next := 50
 		for range 3 {
@@ -107,11 +118,7 @@ func TestLeaderDies(t *testing.T) {
 }
 
 func TestRollingRestart(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := testcluster.Start(t, 3, twoInSync)
-		cl := c.Client()
-		defer cl.Close()
-		create(t, cl, 3)
+	onCluster(t, 3, 1, func(t *testing.T, c *testcluster.Cluster, cl *kgo.Client) {
 		acked := produce(t, cl, 0, 20)
 		for id := 1; id <= 3; id++ {
 			c.Stop(id)
@@ -123,11 +130,7 @@ func TestRollingRestart(t *testing.T) {
 }
 
 func TestAllLosePower(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := testcluster.Start(t, 3, twoInSync)
-		cl := c.Client()
-		defer cl.Close()
-		create(t, cl, 3)
+	onCluster(t, 3, 1, func(t *testing.T, c *testcluster.Cluster, cl *kgo.Client) {
 		acked := produce(t, cl, 0, 50)
 		for id := 1; id <= 3; id++ {
 			c.Kill(id)
@@ -144,7 +147,7 @@ func TestStandaloneGrows(t *testing.T) {
 		c.RunAlone(1)
 		cl := c.Client()
 		defer cl.Close()
-		create(t, cl, 1)
+		create(t, cl, 1, 1)
 		acked := produce(t, cl, 0, 50)
 		c.Stop(1)
 		c.Run(1, 2, 3)

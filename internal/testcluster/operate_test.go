@@ -7,10 +7,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"chronik/internal/model"
@@ -109,34 +107,10 @@ func (w *writer) end(t *testing.T) []string {
 	return w.acked
 }
 
-// consumePartition reads the first partition from its beginning.
-func consumePartition(t *testing.T, c *testcluster.Cluster, topic string, want []string) {
-	t.Helper()
-	cl := c.Client(kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {0: kgo.NewOffset().AtStart()}}))
-	defer cl.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	var got []string
-	for len(got) < len(want) && ctx.Err() == nil {
-		cl.PollFetches(ctx).EachRecord(func(r *kgo.Record) { got = append(got, string(r.Value)) })
-	}
-	for i := range want {
-		if i >= len(got) || got[i] != want[i] {
-			t.Fatalf("record %d of %d is not the one that was acknowledged; %d were read", i, len(want), len(got))
-		}
-	}
-}
-
 // A node is added, takes its share, and another is taken out, while records are being produced: none is lost, and nothing is left on the node
 // that went.
 func TestOperatorAddsAndRemovesNodes(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := testcluster.Start(t, 3, twoInSync)
-		admin := c.Client()
-		defer admin.Close()
-		if _, err := kadm.NewClient(admin).CreateTopic(t.Context(), 12, 3, nil, topic); err != nil {
-			t.Fatal(err)
-		}
+	onCluster(t, 3, 12, func(t *testing.T, c *testcluster.Cluster, _ *kgo.Client) {
 		o := newOperator(t, c)
 		if r := o.settled(); len(r.Nodes) != 3 || len(r.Metadata.Voters) != 3 || r.Partitions.Total != 12 {
 			t.Errorf("%d nodes, %d voters, %d partitions", len(r.Nodes), len(r.Metadata.Voters), r.Partitions.Total)
@@ -187,19 +161,13 @@ func TestOperatorAddsAndRemovesNodes(t *testing.T) {
 		if err := o.do(t.Context(), operate.RemoveNode{ID: 2, Limit: 2}, nil); err == nil || !strings.Contains(err.Error(), "add a node first") {
 			t.Errorf("two nodes for three replicas: %v", err)
 		}
-		consumePartition(t, c, topic, w.end(t))
+		consume(t, c, w.end(t))
 	})
 }
 
 // A node that died for good is replaced by a new one while it is gone.
 func TestOperatorReplacesADeadNode(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := testcluster.Start(t, 3, twoInSync)
-		admin := c.Client()
-		defer admin.Close()
-		if _, err := kadm.NewClient(admin).CreateTopic(t.Context(), 6, 3, nil, topic); err != nil {
-			t.Fatal(err)
-		}
+	onCluster(t, 3, 6, func(t *testing.T, c *testcluster.Cluster, _ *kgo.Client) {
 		o := newOperator(t, c)
 		o.settled()
 		w := newWriter(c, topic)
@@ -221,19 +189,13 @@ func TestOperatorReplacesADeadNode(t *testing.T) {
 		if len(r.Nodes) != 3 || r.Nodes[2].ID != 4 || r.Nodes[2].Replicas != 6 || len(r.Metadata.Voters) != 3 {
 			t.Errorf("nodes %+v, %d voters", r.Nodes, len(r.Metadata.Voters))
 		}
-		consumePartition(t, c, topic, w.end(t))
+		consume(t, c, w.end(t))
 	})
 }
 
 // A sixth node follows the metadata without a vote, and is forgotten like any other.
 func TestOperatorRemovesALearner(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := testcluster.Start(t, 5, twoInSync)
-		admin := c.Client()
-		defer admin.Close()
-		if _, err := kadm.NewClient(admin).CreateTopic(t.Context(), 6, 3, nil, topic); err != nil {
-			t.Fatal(err)
-		}
+	onCluster(t, 5, 6, func(t *testing.T, c *testcluster.Cluster, _ *kgo.Client) {
 		sixth := c.Extend()
 		c.Run(sixth)
 		o := newOperator(t, c)
@@ -255,13 +217,7 @@ func TestOperatorRemovesALearner(t *testing.T) {
 
 // The node that takes over dies before it has caught up: the command leads elsewhere.
 func TestOperatorLeadsElsewhere(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := testcluster.Start(t, 3, twoInSync)
-		admin := c.Client()
-		defer admin.Close()
-		if _, err := kadm.NewClient(admin).CreateTopic(t.Context(), 6, 3, nil, topic); err != nil {
-			t.Fatal(err)
-		}
+	onCluster(t, 3, 6, func(t *testing.T, c *testcluster.Cluster, _ *kgo.Client) {
 		c.Run(c.Extend(), c.Extend())
 		o := newOperator(t, c)
 		o.settled()
@@ -288,6 +244,6 @@ func TestOperatorLeadsElsewhere(t *testing.T) {
 				t.Errorf("%v has %v, in sync are %v", p.TopicPartition, p.Replicas, p.ISR)
 			}
 		}
-		consumePartition(t, c, topic, w.end(t))
+		consume(t, c, w.end(t))
 	})
 }

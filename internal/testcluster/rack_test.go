@@ -1,7 +1,6 @@
 package testcluster_test
 
 import (
-	"context"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -66,17 +65,7 @@ func newReader(t *testing.T, c *testcluster.Cluster, rack string) *reader {
 // read reads until there are n records, and checks those that are new.
 func (r *reader) read(want []string) {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), time.Minute)
-	defer cancel()
-	from := len(r.got)
-	for len(r.got) < len(want) && ctx.Err() == nil {
-		r.cl.PollFetches(ctx).EachRecord(func(rec *kgo.Record) { r.got = append(r.got, string(rec.Value)) })
-	}
-	for i := from; i < len(want); i++ {
-		if i >= len(r.got) || r.got[i] != want[i] {
-			r.t.Fatalf("record %d of %d is not the one that was acknowledged; %d were read", i, len(want), len(r.got))
-		}
-	}
+	r.got = readOn(r.t, r.cl, r.got, want)
 }
 
 // A consumer reads in its own rack, from a follower, and from the leader again when that follower dies (KIP-392).
@@ -88,7 +77,7 @@ func TestConsumersReadInTheirRack(t *testing.T) {
 		}, racks...)
 		cl := c.Client()
 		defer cl.Close()
-		create(t, cl, 3)
+		create(t, cl, 1, 3)
 		acked := produce(t, cl, 0, 100)
 		lead := leader(t, cl)
 		near := lead%3 + 1
@@ -128,7 +117,7 @@ func TestRacksAloneChangeNothing(t *testing.T) {
 		c := testcluster.StartInRacks(t, twoInSync, "a", "b", "c")
 		cl := c.Client()
 		defer cl.Close()
-		create(t, cl, 3)
+		create(t, cl, 1, 3)
 		acked := produce(t, cl, 0, 50)
 		lead := leader(t, cl)
 		r := newReader(t, c, []string{"a", "b", "c"}[lead%3])
