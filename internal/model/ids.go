@@ -27,6 +27,27 @@ type BrokerID int32
 // NoBroker is the wire's -1: no such broker, for example no leader.
 const NoBroker BrokerID = -1
 
+// BrokerIDs gives the numbers of a message their type. Whoever reads them from outside judges them first. No numbers are nil.
+func BrokerIDs(ns []int32) []BrokerID {
+	if len(ns) == 0 {
+		return nil
+	}
+	ids := make([]BrokerID, len(ns))
+	for i, n := range ns {
+		ids[i] = BrokerID(n)
+	}
+	return ids
+}
+
+// Int32s is a list of brokers as messages carry it. It is never nil, which some of them would write as null.
+func Int32s(ids []BrokerID) []int32 {
+	ns := make([]int32, len(ids))
+	for i, id := range ids {
+		ns[i] = int32(id)
+	}
+	return ns
+}
+
 // BrokerEpoch identifies one registration of a broker, that is one incarnation of its process: the index of the metadata
 // entry that registered it. It only grows (R1).
 type BrokerEpoch int64

@@ -2,6 +2,7 @@ package model
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -50,5 +51,19 @@ func TestParseTopicPartitionSplitsAtTheLastDash(t *testing.T) {
 func TestCollisionKey(t *testing.T) {
 	if CollisionKey("a.b") != CollisionKey("a_b") || CollisionKey("a.b") == CollisionKey("a-b") {
 		t.Error("exactly '.' and '_' collide")
+	}
+}
+
+func TestBrokerLists(t *testing.T) {
+	numbers := []int32{3, 1, 2}
+	ids := BrokerIDs(numbers)
+	if !slices.Equal(ids, []BrokerID{3, 1, 2}) || !slices.Equal(Int32s(ids), numbers) {
+		t.Errorf("%v became %v and %v", numbers, ids, Int32s(ids))
+	}
+	if BrokerIDs([]int32{}) != nil {
+		t.Error("no numbers are not nil: an image that was read back would differ from the one that was written")
+	}
+	if Int32s(nil) == nil {
+		t.Error("no brokers are nil: messages would have null")
 	}
 }

@@ -110,7 +110,7 @@ func (c *Client) lookPartitions(ctx context.Context, v *View) error {
 			for _, p := range t.Partitions {
 				v.Partitions = append(v.Partitions, Partition{
 					TopicPartition: model.TopicPartition{Topic: *t.Topic, Partition: p.Partition}, Leader: model.BrokerID(p.LeaderID),
-					Replicas: ids(p.Replicas), ISR: ids(p.ISR), ELR: ids(p.EligibleLeaderReplicas),
+					Replicas: model.BrokerIDs(p.Replicas), ISR: model.BrokerIDs(p.ISR), ELR: model.BrokerIDs(p.EligibleLeaderReplicas),
 				})
 			}
 		}
@@ -145,7 +145,7 @@ func (c *Client) lookReassignments(ctx context.Context, v *View) error {
 			tp := model.TopicPartition{Topic: t.Topic, Partition: r.Partition}
 			i, ok := slices.BinarySearchFunc(v.Partitions, tp, func(p Partition, tp model.TopicPartition) int { return p.Compare(tp) })
 			if ok {
-				v.Partitions[i].Replicas, v.Partitions[i].Adding, v.Partitions[i].Removing = ids(r.Replicas), ids(r.AddingReplicas), ids(r.RemovingReplicas)
+				v.Partitions[i].Replicas, v.Partitions[i].Adding, v.Partitions[i].Removing = model.BrokerIDs(r.Replicas), model.BrokerIDs(r.AddingReplicas), model.BrokerIDs(r.RemovingReplicas)
 			}
 		}
 	}
@@ -168,12 +168,4 @@ func (c *Client) lookMinISR(ctx context.Context, v *View) error {
 		}
 	}
 	return err
-}
-
-func ids(list []int32) []model.BrokerID {
-	out := make([]model.BrokerID, len(list))
-	for i, id := range list {
-		out[i] = model.BrokerID(id)
-	}
-	return out
 }

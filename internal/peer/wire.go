@@ -56,14 +56,6 @@ func (r *reader) brokers(ns []int32) []model.BrokerID {
 	return out
 }
 
-func putBrokers(ids []model.BrokerID) []int32 {
-	out := make([]int32, len(ids))
-	for i, id := range ids {
-		out[i] = int32(id)
-	}
-	return out
-}
-
 func putRegistration(r controller.Registration) *peerpb.RegisterRequest {
 	q := &peerpb.RegisterRequest{IncarnationId: r.Incarnation[:], DirectoryId: r.Directory[:], Rack: r.Rack, CleanStop: r.CleanStop}
 	for _, e := range r.Endpoints {
@@ -176,7 +168,7 @@ func getAltered(from model.BrokerID, asked int, a *peerpb.AlterPartitionsReply) 
 
 func putPartition(p *image.Partition) *peerpb.PartitionState {
 	s := &peerpb.PartitionState{
-		Replicas: putBrokers(p.Replicas), Isr: putBrokers(p.ISR), Elr: putBrokers(p.ELR), Adding: putBrokers(p.Adding), Removing: putBrokers(p.Removing),
+		Replicas: model.Int32s(p.Replicas), Isr: model.Int32s(p.ISR), Elr: model.Int32s(p.ELR), Adding: model.Int32s(p.Adding), Removing: model.Int32s(p.Removing),
 		Leader: int32(p.Leader), LeaderEpoch: int32(p.LeaderEpoch), PartitionEpoch: p.PartitionEpoch, LastKnownLeader: int32(p.LastKnownLeader),
 	}
 	for _, c := range p.Cut {

@@ -118,7 +118,7 @@ func metadataTopic(v view, t *image.Topic, operations int32) kmsg.MetadataRespon
 		mp.Default()
 		leader, err := v.leader(p)
 		mp.Partition, mp.Leader, mp.LeaderEpoch, mp.ErrorCode = int32(n), int32(leader), int32(p.LeaderEpoch), Code(err)
-		mp.Replicas, mp.ISR, mp.OfflineReplicas = brokerIDs(p.Replicas), brokerIDs(p.ISR), v.offline(p)
+		mp.Replicas, mp.ISR, mp.OfflineReplicas = model.Int32s(p.Replicas), model.Int32s(p.ISR), v.offline(p)
 	}
 	return out
 }
@@ -172,14 +172,6 @@ func (b *Broker) controller(im *image.Image, listener string) model.BrokerID {
 		return b.NodeID
 	}
 	return active
-}
-
-func brokerIDs(ids []model.BrokerID) []int32 {
-	out := make([]int32, len(ids))
-	for i, id := range ids {
-		out[i] = int32(id)
-	}
-	return out
 }
 
 // endpoint is where a node is reached by clients of the listener.

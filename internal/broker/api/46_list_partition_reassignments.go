@@ -40,8 +40,8 @@ func (c *control) listPartitionReassignments(ctx context.Context, req *kmsg.List
 			resp.Topics = append(resp.Topics, t)
 		}
 		p := kmsg.NewListPartitionReassignmentsResponseTopicPartition()
-		p.Partition, p.Replicas = o.Partition, brokerIDs(o.Replicas)
-		p.AddingReplicas, p.RemovingReplicas = brokerIDs(o.Adding), brokerIDs(o.Removing)
+		p.Partition, p.Replicas = o.Partition, model.Int32s(o.Replicas)
+		p.AddingReplicas, p.RemovingReplicas = model.Int32s(o.Adding), model.Int32s(o.Removing)
 		resp.Topics[i].Partitions = append(resp.Topics[i].Partitions, p)
 	}
 	return resp

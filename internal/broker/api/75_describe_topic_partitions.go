@@ -106,8 +106,8 @@ func describeTopic(v view, name string, from int32, limit int) (out kmsg.Describ
 		d := kmsg.NewDescribeTopicPartitionsResponseTopicPartition()
 		leader, err := v.leader(p)
 		d.Partition, d.LeaderID, d.LeaderEpoch, d.ErrorCode = n, int32(leader), int32(p.LeaderEpoch), Code(err)
-		d.Replicas, d.ISR, d.OfflineReplicas = brokerIDs(p.Replicas), brokerIDs(p.ISR), v.offline(p)
-		d.EligibleLeaderReplicas, d.LastKnownELR = brokerIDs(p.ELR), []int32{}
+		d.Replicas, d.ISR, d.OfflineReplicas = model.Int32s(p.Replicas), model.Int32s(p.ISR), v.offline(p)
+		d.EligibleLeaderReplicas, d.LastKnownELR = model.Int32s(p.ELR), []int32{}
 		if p.LastKnownLeader != model.NoBroker {
 			d.LastKnownELR = append(d.LastKnownELR, int32(p.LastKnownLeader))
 		}

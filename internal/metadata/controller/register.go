@@ -87,7 +87,7 @@ func partitionsOf(m *image.Image, id model.BrokerID) (epochs []*command.Command,
 		holds++
 		if p.Leader == id && len(p.Replicas) > 1 {
 			epochs = append(epochs, command.Lead(&command.SetPartitionLeader{TopicId: t.ID[:], Partition: n, ExpectedPartitionEpoch: p.PartitionEpoch,
-				Leader: int32(id), Isr: wire(p.ISR), Elr: wire(p.ELR)}))
+				Leader: int32(id), Isr: model.Int32s(p.ISR), Elr: model.Int32s(p.ELR)}))
 		}
 	})
 	return epochs, holds

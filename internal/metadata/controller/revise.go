@@ -147,7 +147,7 @@ func (v *revision) same() bool {
 func (v *revision) message() *command.PartitionChange {
 	p := &v.next
 	c := &command.PartitionChange{Partition: v.number, ExpectedPartitionEpoch: v.old.PartitionEpoch, BeginsLeaderEpoch: v.begins,
-		Leader: int32(p.Leader), Replicas: wire(p.Replicas), Isr: wire(p.ISR), Elr: wire(p.ELR), Adding: wire(p.Adding), Removing: wire(p.Removing), Unclean: v.lossy}
+		Leader: int32(p.Leader), Replicas: model.Int32s(p.Replicas), Isr: model.Int32s(p.ISR), Elr: model.Int32s(p.ELR), Adding: model.Int32s(p.Adding), Removing: model.Int32s(p.Removing), Unclean: v.lossy}
 	if p.LastKnownLeader != model.NoBroker {
 		id := int32(p.LastKnownLeader)
 		c.LastKnownLeader = &id
@@ -156,17 +156,6 @@ func (v *revision) message() *command.PartitionChange {
 		c.Cut = append(c.Cut, &command.CutLog{NodeId: int32(cut.Node), EndOffset: int64(cut.End)})
 	}
 	return c
-}
-
-func wire(list []model.BrokerID) []int32 {
-	if len(list) == 0 {
-		return nil
-	}
-	out := make([]int32, len(list))
-	for i, id := range list {
-		out[i] = int32(id)
-	}
-	return out
 }
 
 // without returns the members of list that are not in gone; list itself if that changes nothing.

@@ -31,7 +31,7 @@ func (b *builder) setLeader(c *command.SetPartitionLeader) error {
 		return err
 	}
 	p := *old
-	p.Leader, p.ISR, p.ELR = model.BrokerID(c.Leader), ids(c.Isr), ids(c.Elr)
+	p.Leader, p.ISR, p.ELR = model.BrokerID(c.Leader), model.BrokerIDs(c.Isr), model.BrokerIDs(c.Elr)
 	p.LeaderEpoch++ // R1: an epoch has one leader
 	p.LastKnownLeader, p.Cut = model.NoBroker, nil
 	return b.replace(t, c.Partition, &p)
@@ -46,7 +46,7 @@ func (b *builder) updateISR(c *command.UpdateISR) error {
 		return conflict("partition %s-%d is at leader epoch %d, not %d", t.Name, c.Partition, old.LeaderEpoch, c.LeaderEpoch)
 	}
 	p := *old
-	p.ISR, p.ELR = ids(c.Isr), ids(c.Elr)
+	p.ISR, p.ELR = model.BrokerIDs(c.Isr), model.BrokerIDs(c.Elr)
 	p.Cut = slices.DeleteFunc(slices.Clone(p.Cut), func(c CutLog) bool {
 		return !p.member(c.Node) || p.Leader != model.NoBroker && slices.Contains(p.ISR, c.Node)
 	})
@@ -87,8 +87,8 @@ func (b *builder) changePartitions(c *command.ChangePartitions) error {
 }
 
 func partitionOf(c *command.PartitionChange) *Partition {
-	p := &Partition{Replicas: ids(c.Replicas), ISR: ids(c.Isr), ELR: ids(c.Elr), Leader: model.BrokerID(c.Leader),
-		Adding: ids(c.Adding), Removing: ids(c.Removing), LastKnownLeader: orNone(c.LastKnownLeader), Cut: cutLogs(c.Cut)}
+	p := &Partition{Replicas: model.BrokerIDs(c.Replicas), ISR: model.BrokerIDs(c.Isr), ELR: model.BrokerIDs(c.Elr), Leader: model.BrokerID(c.Leader),
+		Adding: model.BrokerIDs(c.Adding), Removing: model.BrokerIDs(c.Removing), LastKnownLeader: orNone(c.LastKnownLeader), Cut: cutLogs(c.Cut)}
 	if slices.Equal(p.ISR, p.Replicas) {
 		p.ISR = p.Replicas // shared: neither is ever changed
 	}

@@ -51,10 +51,10 @@ func valuesOf(list []*command.ConfigValue) map[string]string {
 
 // newPartition checks an assignment against the nodes: one of them may have gone since it was decided.
 func (b *builder) newPartition(a *command.Assignment) (*Partition, error) {
-	p := &Partition{Replicas: ids(a.Replicas), Leader: model.BrokerID(a.Leader), LastKnownLeader: model.NoBroker}
+	p := &Partition{Replicas: model.BrokerIDs(a.Replicas), Leader: model.BrokerID(a.Leader), LastKnownLeader: model.NoBroker}
 	p.ISR = p.Replicas // shared: neither is ever changed
 	if len(a.Isr) > 0 {
-		p.ISR = ids(a.Isr)
+		p.ISR = model.BrokerIDs(a.Isr)
 	}
 	for i, id := range p.Replicas {
 		if slices.Contains(p.Replicas[:i], id) {
@@ -65,17 +65,6 @@ func (b *builder) newPartition(a *command.Assignment) (*Partition, error) {
 		}
 	}
 	return p, p.check()
-}
-
-func ids(list []int32) []model.BrokerID {
-	if len(list) == 0 {
-		return nil
-	}
-	out := make([]model.BrokerID, len(list))
-	for i, id := range list {
-		out[i] = model.BrokerID(id)
-	}
-	return out
 }
 
 func (b *builder) deleteTopic(id model.TopicID) error {

@@ -90,8 +90,8 @@ func (m *Image) message() *command.Snapshot {
 }
 
 func stateOf(p *Partition) *command.PartitionState {
-	s := &command.PartitionState{Replicas: int32s(p.Replicas), Isr: int32s(p.ISR), Elr: int32s(p.ELR), Leader: int32(p.Leader),
-		LeaderEpoch: int32(p.LeaderEpoch), PartitionEpoch: p.PartitionEpoch, Adding: int32s(p.Adding), Removing: int32s(p.Removing)}
+	s := &command.PartitionState{Replicas: model.Int32s(p.Replicas), Isr: model.Int32s(p.ISR), Elr: model.Int32s(p.ELR), Leader: int32(p.Leader),
+		LeaderEpoch: int32(p.LeaderEpoch), PartitionEpoch: p.PartitionEpoch, Adding: model.Int32s(p.Adding), Removing: model.Int32s(p.Removing)}
 	if p.LastKnownLeader != model.NoBroker {
 		id := int32(p.LastKnownLeader)
 		s.LastKnownLeader = &id
@@ -111,14 +111,6 @@ func registration(n *Node) *command.AddNode {
 		a.Endpoints = append(a.Endpoints, &command.Endpoint{Listener: e.Listener, Host: e.Host, Port: uint32(e.Port), SecurityProtocol: e.SecurityProtocol})
 	}
 	return a
-}
-
-func int32s(list []model.BrokerID) []int32 {
-	out := make([]int32, len(list))
-	for i, id := range list {
-		out[i] = int32(id)
-	}
-	return out
 }
 
 func fromMessage(s *command.Snapshot) (*Image, error) {
@@ -154,9 +146,9 @@ func (b *builder) restore(s *command.TopicState) error {
 	}
 	t := &Topic{Name: s.Name, ID: model.TopicID(s.TopicId), Partitions: make([]*Partition, len(s.Partitions)), Configs: valuesOf(s.Configs)}
 	for i, p := range s.Partitions {
-		t.Partitions[i] = &Partition{Replicas: ids(p.Replicas), ISR: ids(p.Isr), ELR: ids(p.Elr), Leader: model.BrokerID(p.Leader),
+		t.Partitions[i] = &Partition{Replicas: model.BrokerIDs(p.Replicas), ISR: model.BrokerIDs(p.Isr), ELR: model.BrokerIDs(p.Elr), Leader: model.BrokerID(p.Leader),
 			LeaderEpoch: model.LeaderEpoch(p.LeaderEpoch), PartitionEpoch: p.PartitionEpoch,
-			Adding: ids(p.Adding), Removing: ids(p.Removing), LastKnownLeader: orNone(p.LastKnownLeader), Cut: cutLogs(p.Cut)}
+			Adding: model.BrokerIDs(p.Adding), Removing: model.BrokerIDs(p.Removing), LastKnownLeader: orNone(p.LastKnownLeader), Cut: cutLogs(p.Cut)}
 		if len(p.Replicas) == 0 {
 			return fmt.Errorf("%w: partition %d has no replicas", command.ErrFormat, i)
 		}
