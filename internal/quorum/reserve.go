@@ -1,6 +1,7 @@
 package quorum
 
 import (
+	"encoding/binary"
 	"errors"
 	"log/slog"
 	"path"
@@ -43,13 +44,12 @@ func (r *reserve) fill() {
 
 // reserveContent is noise, so that no file system stores less of it.
 func reserveContent() []byte {
-	data := make([]byte, reserveBytes)
-	x := uint32(1)
-	for i := range data {
+	data := make([]byte, 0, reserveBytes)
+	for x := uint64(1); len(data) < reserveBytes; {
 		x ^= x << 13
-		x ^= x >> 17
-		x ^= x << 5
-		data[i] = byte(x)
+		x ^= x >> 7
+		x ^= x << 17
+		data = binary.LittleEndian.AppendUint64(data, x)
 	}
 	return data
 }
