@@ -12,6 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"chronik/internal/wait"
 )
 
 // Cluster is the administrative side of a run: topics, offsets, and reading records back. It has a
@@ -94,7 +96,7 @@ func (c *Cluster) await(ctx context.Context, name string) (Topic, error) {
 		if last == nil && len(d.Partitions) > 0 {
 			return Topic{Name: name, ID: d.ID, Partitions: len(d.Partitions)}, nil
 		}
-		if err := pause(ctx, 20*time.Millisecond); err != nil {
+		if err := wait.For(ctx, 20*time.Millisecond); err != nil {
 			return Topic{}, explain("wait for leaders of topic "+name, errors.Join(err, last))
 		}
 	}
@@ -121,7 +123,7 @@ func offsets(t Topic, list func(context.Context, ...string) (kadm.ListedOffsets,
 		ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 		defer cancel()
 		listed, err := list(ctx, t.Name)
-		for kerr.IsRetriable(cmp.Or(err, listed.Error())) && pause(ctx, 20*time.Millisecond) == nil {
+		for kerr.IsRetriable(cmp.Or(err, listed.Error())) && wait.For(ctx, 20*time.Millisecond) == nil {
 			listed, err = list(ctx, t.Name) // a new leader may not have heard of it yet
 		}
 		if err == nil {
@@ -159,7 +161,7 @@ func (c *Cluster) Settled(ctx context.Context, t Topic, want int64, quiet time.D
 		if sum >= want || time.Since(since) > quiet {
 			return ends, nil
 		}
-		if err := pause(ctx, 20*time.Millisecond); err != nil {
+		if err := wait.For(ctx, 20*time.Millisecond); err != nil {
 			return nil, err
 		}
 	}
@@ -183,18 +185,6 @@ func (c *Cluster) Barrier(ctx context.Context, t Topic) error {
 		records[p] = &kgo.Record{Partition: int32(p), Value: barrierValue}
 	}
 	return explain("write the barrier records", cl.ProduceSync(ctx, records...).FirstErr())
-}
-
-// pause waits, or returns early with the context's error.
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
 }
 
 func total(offsets []int64) (sum int64) {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"chronik/internal/wait"
 )
 
 // consumers is the reading side of a run: clients with disjoint sets of partitions, assigned directly.
@@ -185,7 +187,7 @@ func (cs *consumers) await(ctx context.Context, n int64, quiet time.Duration) {
 		if got != last {
 			last, since = got, time.Now()
 		}
-		if got >= n || time.Since(since) > quiet || pause(ctx, 5*time.Millisecond) != nil {
+		if got >= n || time.Since(since) > quiet || wait.For(ctx, 5*time.Millisecond) != nil {
 			return
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/internal/wait"
 )
 
 // Record is one record read back.
@@ -45,7 +47,7 @@ func (s *topicSource) Read(ctx context.Context, partition int32, from int64, max
 		if len(records) > 0 {
 			return records, nil
 		}
-		if perr := pause(ctx, 20*time.Millisecond); perr != nil {
+		if perr := wait.For(ctx, 20*time.Millisecond); perr != nil {
 			return nil, fmt.Errorf("read back %s-%d at offset %d: the broker returned no record there (last error: %v)", s.t.Name, partition, from, err)
 		}
 		s.leaders = nil

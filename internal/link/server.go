@@ -7,6 +7,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"chronik/internal/wait"
 )
 
 // maxPending is how many connections may be in their handshake. One more, and the oldest makes room: brokers prove themselves at once,
@@ -49,17 +51,8 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 			return fmt.Errorf("the listener for other brokers: %w", err)
 		default: // out of descriptors, or the connection went away before it was accepted
 			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-			wait(ctx, pause)
+			_ = wait.For(ctx, pause) // then Accept tells
 		}
-	}
-}
-
-func wait(ctx context.Context, t time.Duration) {
-	timer := time.NewTimer(t)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
 	}
 }
 

@@ -4,7 +4,7 @@ package lint
 // within one line, what the line holds (wal and wal/epoch). A package belongs to the longest line that begins its path.
 var layers = []string{
 	// L0
-	"invariant", "model", "vfs", "mem", "config",
+	"invariant", "model", "wait", "vfs", "mem", "config",
 	// L1
 	"record", "wire", "link",
 	// L2
@@ -47,7 +47,7 @@ var bans = []ban{
 }
 
 var (
-	pure   = []string{"os", "net", "chronik/internal/wal", "chronik/internal/vfs", "chronik/internal/replica"}
+	pure   = []string{"os", "net", "chronik/internal/wal", "chronik/internal/vfs", "chronik/internal/replica", "chronik/internal/wait"}
 	impure = []string{
 		"time.Now", "time.Since", "time.Until", "time.Sleep", "time.After", "time.AfterFunc", "time.NewTimer", "time.NewTicker", "time.Tick",
 		"sync.Mutex", "sync.RWMutex", "sync.Cond", "sync.WaitGroup",

@@ -15,6 +15,7 @@ import (
 	"chronik/internal/model"
 	"chronik/internal/peer"
 	"chronik/internal/quorum"
+	"chronik/internal/wait"
 )
 
 const (
@@ -124,12 +125,8 @@ func (c *cluster) await(ctx context.Context) (quorum.Decision, error) {
 			log.Info("waiting for the other nodes", args...)
 			told, at = d.Reason, now
 		}
-		timer := time.NewTimer(askEvery)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return quorum.Decision{}, context.Cause(ctx)
+		if err := wait.For(ctx, askEvery); err != nil {
+			return quorum.Decision{}, err
 		}
 	}
 }
@@ -221,8 +218,7 @@ func (c *cluster) Possession() peer.Possession {
 	}
 	p.Member = c.takesPart(&s)
 	for _, v := range s.Voters {
-		address, _ := c.book.control(v.Node)
-		p.Voters = append(p.Voters, peer.Member{Replica: v.Replica, Address: address})
+		p.Voters = append(p.Voters, peer.Member{Replica: v.Replica, Address: likeliest(c.book.of(v.Replica))})
 	}
 	return p
 }
@@ -268,7 +264,7 @@ func (c *cluster) ActiveController() peer.ControllerInfo {
 	out.Term, out.Active = term, active
 	if known {
 		out.Leader = leader.Node
-		out.Address, _ = c.book.control(leader.Node)
+		out.Address = likeliest(c.book.of(leader))
 	}
 	return out
 }

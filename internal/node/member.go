@@ -11,6 +11,7 @@ import (
 	"chronik/internal/model"
 	"chronik/internal/peer"
 	"chronik/internal/quorum"
+	"chronik/internal/wait"
 )
 
 const (
@@ -38,7 +39,7 @@ func (c *cluster) join(ctx context.Context) {
 			return
 		}
 		attempt, cancel := context.WithTimeout(ctx, joinTime)
-		err = c.client.Join(attempt, peer.JoinRequest{Directory: c.node.identity.Directory, Address: c.node.settings.RaftAddr, Vote: true})
+		err = c.client.Join(attempt, peer.JoinRequest{Directory: c.node.identity.Directory, Address: c.reach(), Vote: true})
 		cancel()
 		if err == nil {
 			return
@@ -46,12 +47,7 @@ func (c *cluster) join(ctx context.Context) {
 		if ctx.Err() == nil {
 			log.Warn("this node is not part of the metadata quorum yet; it asks again", "error", err)
 		}
-		pause := time.NewTimer(joinPause)
-		select {
-		case <-pause.C:
-		case <-ctx.Done():
-			pause.Stop()
-		}
+		_ = wait.For(ctx, joinPause)
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"chronik/internal/quorum"
 	"chronik/internal/replica"
 	"chronik/internal/vfs"
+	"chronik/internal/wait"
 	"chronik/internal/wal"
 )
 
@@ -227,16 +228,9 @@ func (n *Node) openBroker(others *api.Cluster) (err error) {
 
 // retention looks after old records until ctx ends.
 func (n *Node) retention(ctx context.Context) {
-	for {
-		every := time.Duration(n.follower.broker().RetentionCheckMs) * time.Millisecond
-		timer := time.NewTimer(every)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return
-		case <-timer.C:
-			n.replicas.EnforceRetention(ctx)
-		}
+	every := func() time.Duration { return time.Duration(n.follower.broker().RetentionCheckMs) * time.Millisecond }
+	for wait.For(ctx, every()) == nil {
+		n.replicas.EnforceRetention(ctx)
 	}
 }
 

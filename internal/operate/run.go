@@ -10,6 +10,7 @@ import (
 
 	"chronik/internal/metadata/controller"
 	"chronik/internal/model"
+	"chronik/internal/wait"
 )
 
 // Cluster is what a run looks at and works on.
@@ -65,12 +66,7 @@ func (r *Run) Do(ctx context.Context) error {
 		default:
 			say(fmt.Sprintf("trying again: %v", err))
 		}
-		pause := time.NewTimer(r.Poll)
-		select {
-		case <-pause.C:
-		case <-ctx.Done():
-			pause.Stop()
-		}
+		_ = wait.For(ctx, r.Poll) // the next round tells if ctx has ended
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"chronik/internal/model"
 	"chronik/internal/peer/peerpb"
 	"chronik/internal/quorum"
+	"chronik/internal/wait"
 )
 
 // The time between two rounds of attempts doubles from firstPause to mostPause. Each pause is a random part of it, at least half: all brokers lose a
@@ -218,10 +219,5 @@ func (c *Client) sleep(ctx context.Context, s *search) {
 	pause := s.pause/2 + time.Duration(c.opts.Rand.Int64N(int64(s.pause/2)+1))
 	c.mu.Unlock()
 	s.pause = min(2*s.pause, mostPause)
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
+	_ = wait.For(ctx, pause) // who calls looks at ctx
 }

@@ -13,6 +13,7 @@ import (
 
 	"chronik/internal/bench"
 	"chronik/internal/verify/history"
+	"chronik/internal/wait"
 )
 
 // consumer polls all partitions.
@@ -43,7 +44,7 @@ func (c *consumer) read(ctx context.Context) {
 		cancel()
 		if err != nil {
 			c.run.trouble(fmt.Sprintf("consumer %d", c.number), err)
-			_ = pause(ctx, time.Second)
+			_ = wait.For(ctx, time.Second)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"chronik/internal/verify/history"
+	"chronik/internal/wait"
 )
 
 // readAll reads the topic to its end, and waits for the consumers to get there. It returns what did not finish.
@@ -49,7 +50,7 @@ func (r *Run) readPartition(ctx context.Context, partition int32, to *int64) err
 	for next < end && err == nil {
 		before := next
 		next, err = r.readOn(ctx, partition, next, end)
-		if err != nil && (ctx.Err() == nil && next > before || pause(ctx, again) == nil) {
+		if err != nil && (ctx.Err() == nil && next > before || wait.For(ctx, again) == nil) {
 			r.trouble("final read", err)
 			err = nil
 		}

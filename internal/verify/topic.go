@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"chronik/internal/verify/history"
+	"chronik/internal/wait"
 )
 
 const (
@@ -71,7 +72,7 @@ func (c *cluster) open(ctx context.Context) error {
 		if err == nil {
 			return nil
 		}
-		if pause(ctx, again) != nil {
+		if wait.For(ctx, again) != nil {
 			return fmt.Errorf("waiting for the leaders of topic %s: %w", c.topic, err)
 		}
 	}
@@ -160,7 +161,7 @@ func (c *cluster) ends(ctx context.Context, partition int32) (start, end int64, 
 		if err == nil {
 			return start, end, nil
 		}
-		if pause(ctx, again) != nil {
+		if wait.For(ctx, again) != nil {
 			return 0, 0, fmt.Errorf("listing the offsets of %s-%d: %w", c.topic, partition, err)
 		}
 		_ = c.look(ctx) // the next try tells if it was of no use
@@ -170,7 +171,7 @@ func (c *cluster) ends(ctx context.Context, partition int32) (start, end int64, 
 // observe records leaders and log ends until ctx ends.
 func (c *cluster) observe(ctx context.Context, r *Run) {
 	client := int32(len(r.opts.Consumers))
-	for pause(ctx, r.opts.Observe) == nil {
+	for wait.For(ctx, r.opts.Observe) == nil {
 		some, cancel := context.WithTimeout(ctx, r.opts.RequestTimeout)
 		err := c.look(some)
 		for p := range c.parts {
@@ -185,17 +186,5 @@ func (c *cluster) observe(ctx context.Context, r *Run) {
 		if err != nil {
 			r.trouble("observer", err)
 		}
-	}
-}
-
-// pause waits, or returns early with the context's error.
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"chronik/internal/verify"
+	"chronik/internal/wait"
 	"chronik/test/chaos/rig"
 )
 
@@ -25,7 +26,7 @@ func TestFullDisk(t *testing.T) {
 		if err := victim.Fill(); err != nil {
 			t.Fatal(err)
 		}
-		if err := rig.Wait(ctx, fullTime); err != nil {
+		if err := wait.For(ctx, fullTime); err != nil {
 			t.Fatal(err)
 		}
 		gap := l.longest(t, fault)

@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 
 	"chronik/internal/verify"
+	"chronik/internal/wait"
 	"chronik/test/chaos/rig"
 )
 
@@ -36,7 +37,7 @@ func TestOneWay(t *testing.T) {
 		if err := c.Net.Add(faults...); err != nil {
 			t.Fatal(err)
 		}
-		if err := rig.Wait(ctx, oneWayTime); err != nil {
+		if err := wait.For(ctx, oneWayTime); err != nil {
 			t.Fatal(err)
 		}
 		f.add(l.longest(t, fault))
@@ -121,7 +122,7 @@ func TestSlowLink(t *testing.T) {
 	if err := c.Net.Slow(victim.ID, 100_000, 100_000); err != nil { // its two thirds of 512 KB/s, and a second of delay
 		t.Fatal(err)
 	}
-	if err := rig.Wait(ctx, 10*time.Second); err != nil {
+	if err := wait.For(ctx, 10*time.Second); err != nil {
 		t.Fatal(err)
 	}
 	slow := l.carriedOn(ctx, t, l.every(), fault)
@@ -140,7 +141,7 @@ func TestSlowLink(t *testing.T) {
 	if err := c.Net.Add(faults...); err != nil {
 		t.Fatal(err)
 	}
-	if err := rig.Wait(ctx, 10*time.Second); err != nil {
+	if err := wait.For(ctx, 10*time.Second); err != nil {
 		t.Fatal(err)
 	}
 	lossy := l.carriedOn(ctx, t, l.every(), fault)

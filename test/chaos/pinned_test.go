@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"chronik/internal/record"
+	"chronik/internal/wait"
 	"chronik/test/chaos/rig"
 )
 
@@ -65,7 +66,7 @@ func (p *pinned) write(ctx context.Context, node *kgo.Broker, req *kmsg.ProduceR
 			p.grew = make(chan struct{})
 			p.mu.Unlock()
 		}
-		_ = rig.Wait(ctx, 2*time.Millisecond)
+		_ = wait.For(ctx, 2*time.Millisecond)
 	}
 }
 
@@ -129,7 +130,7 @@ func (l *load) moved(ctx context.Context, t *testing.T, topic string, partition 
 		if err == nil && parts[partition].Leader > 0 && parts[partition].Leader != before {
 			return parts[partition].Leader
 		}
-		if rig.Wait(ctx, 10*time.Millisecond) != nil {
+		if wait.For(ctx, 10*time.Millisecond) != nil {
 			t.Fatalf("node %d is not replaced: %+v, %v", before, parts, err)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"chronik/internal/verify"
+	"chronik/internal/wait"
 	"chronik/test/chaos/rig"
 )
 
@@ -83,7 +84,7 @@ func TestRandom(t *testing.T) {
 			errs = append(errs, what.begin(n))
 			undo = append(undo, func() error { return what.end(ctx, n) })
 		}
-		errs = append(errs, rig.Wait(ctx, time.Duration(100+rng.IntN(3900))*time.Millisecond))
+		errs = append(errs, wait.For(ctx, time.Duration(100+rng.IntN(3900))*time.Millisecond))
 		for _, u := range undo {
 			errs = append(errs, u())
 		}
@@ -94,7 +95,7 @@ func TestRandom(t *testing.T) {
 		if rng.IntN(2) == 0 {
 			l.settle(ctx, t)
 			t.Logf("whole after %v", time.Since(healed).Round(time.Millisecond))
-		} else if err := rig.Wait(ctx, time.Duration(rng.IntN(1500))*time.Millisecond); err != nil {
+		} else if err := wait.For(ctx, time.Duration(rng.IntN(1500))*time.Millisecond); err != nil {
 			t.Fatal(err)
 		}
 		cancel()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"chronik/internal/verify"
+	"chronik/internal/wait"
 	"chronik/test/chaos/rig"
 )
 
@@ -56,7 +57,7 @@ func TestPause(t *testing.T) {
 		its := l.led(ctx, t, victim)
 		fault := time.Now()
 		err := victim.Signal(syscall.SIGSTOP)
-		if err := errors.Join(err, rig.Wait(ctx, pause), victim.Signal(syscall.SIGCONT)); err != nil {
+		if err := errors.Join(err, wait.For(ctx, pause), victim.Signal(syscall.SIGCONT)); err != nil {
 			t.Fatal(err)
 		}
 		led.add(l.carriedOn(ctx, t, its, fault))
@@ -91,7 +92,7 @@ func TestPauseAll(t *testing.T) {
 		for _, n := range c.Nodes {
 			errs = append(errs, n.Signal(syscall.SIGSTOP))
 		}
-		errs = append(errs, rig.Wait(ctx, pause))
+		errs = append(errs, wait.For(ctx, pause))
 		for _, n := range c.Nodes {
 			errs = append(errs, n.Signal(syscall.SIGCONT))
 		}
@@ -99,7 +100,7 @@ func TestPauseAll(t *testing.T) {
 			t.Fatal(err)
 		}
 		back.add(l.carriedOn(ctx, t, l.every(), fault))
-		if err := rig.Wait(ctx, pause); err != nil { // what the stall sets off comes within a session and an election
+		if err := wait.For(ctx, pause); err != nil { // what the stall sets off comes within a session and an election
 			t.Fatal(err)
 		}
 		e := l.census(ctx, t).since(before)
@@ -135,7 +136,7 @@ func TestDiskStall(t *testing.T) {
 			t.Fatal(err)
 		}
 		led, others := l.carriedOn(ctx, t, its, fault), l.carriedOn(ctx, t, l.but(its), fault)
-		if err := rig.Wait(ctx, time.Until(fault.Add(length))); err != nil {
+		if err := wait.For(ctx, time.Until(fault.Add(length))); err != nil {
 			t.Fatal(err)
 		}
 		e := l.census(ctx, t).since(before)

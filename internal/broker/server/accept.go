@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/netip"
 	"time"
+
+	"chronik/internal/wait"
 )
 
 // ErrServerClosed is returned by Serve after Shutdown.
@@ -43,23 +45,11 @@ func (s *Server) Serve(name string, l net.Listener) error {
 			return fmt.Errorf("listener %s was closed: %w", name, err)
 		default:
 			s.log.warn("cannot accept a connection; will try again", nil, err, "listener", name, "after", backoff)
-			if !sleep(s.ctx, backoff) {
+			if wait.For(s.ctx, backoff) != nil {
 				return ErrServerClosed
 			}
 			backoff = min(2*backoff, acceptBackoffMax)
 		}
-	}
-}
-
-// sleep waits for d and tells whether ctx lasted so long.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 

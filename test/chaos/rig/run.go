@@ -56,15 +56,3 @@ func await(ctx context.Context, what string, every time.Duration, ask func(conte
 		}
 	}
 }
-
-// Wait lets time pass: the length of a fault, which is what a test is about.
-func Wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
