@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -55,9 +56,10 @@ type Dialer struct {
 	hand time.Duration // Run's too: that the next handshake may take
 	kick chan struct{}
 
-	mu      sync.Mutex
-	address string
-	link    *Link // the present one, nil if there is none
+	mu        sync.Mutex
+	addresses []string // where the node may listen, never none
+	next      int      // which is dialled next, or was dialled for the present link
+	link      *Link    // the present one, nil if there is none
 }
 
 // NewDialer makes a Dialer. Nothing happens before Run.
@@ -73,7 +75,7 @@ func NewDialer(o DialerOptions) *Dialer {
 	}
 	o.Config.Timing = o.Config.Timing.withDefaults()
 	return &Dialer{
-		opts: o, rng: rand.New(rand.NewPCG(o.Seed, uint64(o.Node))), kick: make(chan struct{}, 1), address: o.Address,
+		opts: o, rng: rand.New(rand.NewPCG(o.Seed, uint64(o.Node))), kick: make(chan struct{}, 1), addresses: []string{o.Address},
 		hand: min(firstHandshake, o.Config.Timing.Handshake),
 	}
 }
@@ -115,11 +117,24 @@ func (d *Dialer) Run(ctx context.Context) {
 	}
 }
 
-// attempt makes one link.
+// attempt makes one link. If that fails it is another address's turn.
 func (d *Dialer) attempt(ctx context.Context) (*Link, error) {
 	d.mu.Lock()
-	address := d.address
+	address := d.addresses[d.next]
 	d.mu.Unlock()
+	l, err := d.connect(ctx, address)
+	if err == nil {
+		return l, nil
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.addresses[d.next] == address { // else there are others meanwhile
+		d.next = (d.next + 1) % len(d.addresses)
+	}
+	return nil, err
+}
+
+func (d *Dialer) connect(ctx context.Context, address string) (*Link, error) {
 	short, cancel := context.WithTimeout(ctx, d.opts.Patience)
 	conn, err := d.opts.Dial(short, address)
 	cancel()
@@ -175,14 +190,21 @@ func (d *Dialer) Kick() {
 	}
 }
 
-// Retarget changes the node's address. A link to another one is closed.
-func (d *Dialer) Retarget(address string) {
+// Retarget says where the node listens: at one of these, perhaps, the likeliest first. They are tried in turn; who answers has to prove to be the node. A link that was
+// made to another address is closed. Without any, nothing changes.
+func (d *Dialer) Retarget(addresses ...string) {
 	d.mu.Lock()
-	changed := d.address != address
-	d.address = address
-	l := d.link
+	if len(addresses) == 0 || slices.Equal(d.addresses, addresses) {
+		d.mu.Unlock()
+		return
+	}
+	l, at := d.link, 0
+	if l != nil {
+		at = slices.Index(addresses, d.addresses[d.next])
+	}
+	d.addresses, d.next = slices.Clone(addresses), max(at, 0)
 	d.mu.Unlock()
-	if !changed {
+	if l != nil && at >= 0 {
 		return
 	}
 	if l != nil {

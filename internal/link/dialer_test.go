@@ -254,6 +254,34 @@ func TestKickAndRetarget(t *testing.T) {
 	})
 }
 
+// TestSeveralAddresses: they are tried in turn until the node answers at one. The link stays while its address is among them.
+func TestSeveralAddresses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := memnet.New()
+		j := &journal{}
+		serveAt(t, n, "two:1", config(3), func(*Link) Session { return newSession() }) // another node has the address now
+		d := dialerTo(t, n, "two:1", j, 1)
+		advance(5 * time.Second)
+		serveAt(t, n, "two:3", config(2), func(*Link) Session { return newSession() })
+		d.Retarget("two:1", "two:2", "two:3")
+		advance(2 * time.Second)
+		if heard, _ := j.state(); fmt.Sprint(heard) != "[up 1]" {
+			t.Fatalf("with three addresses, the last of which is the node's, heard %v", heard)
+		}
+		d.Retarget("two:3", "two:9")
+		d.Retarget()
+		advance(time.Second)
+		if heard, _ := j.state(); fmt.Sprint(heard) != "[up 1]" {
+			t.Errorf("with other addresses beside that of the link, heard %v", heard)
+		}
+		d.Retarget("two:2", "two:1")
+		advance(2 * time.Second)
+		if heard, _ := j.state(); fmt.Sprint(heard) != "[up 1 down 1]" {
+			t.Errorf("without the address of the link, heard %v", heard)
+		}
+	})
+}
+
 // TestStrangersDoNotKeepBrokersOut: however many connections say nothing, a broker gets its link.
 func TestStrangersDoNotKeepBrokersOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

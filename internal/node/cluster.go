@@ -153,8 +153,8 @@ func (c *cluster) openMetadata(context.Context) error {
 	cfg := c.linkConfig()
 	cfg.ClusterID = n.identity.ClusterID
 	c.transport = raftlink.New(raftlink.Options{
-		Self: c.replica(), Config: cfg, Reach: n.settings.RaftAddr, Dial: c.dial, Log: n.env.Log, Seed: uint64(n.settings.NodeID),
-		Address: func(r quorum.Replica) (string, bool) { return c.book.control(r.Node) },
+		Self: c.replica(), Config: cfg, Reach: c.reach(), Dial: c.dial, Log: n.env.Log, Seed: uint64(n.settings.NodeID),
+		Addresses: c.book.of, Heard: c.book.learn,
 	})
 	r, err := quorum.OpenRaft(quorum.RaftOptions{
 		DiskOptions: quorum.DiskOptions{Options: n.metadataOptions(), Self: c.replica(), Found: c.found}, Transport: c.transport,
@@ -172,10 +172,10 @@ func (c *cluster) openMetadata(context.Context) error {
 	}
 	c.active = active.New(active.Options{
 		Node: n.settings.NodeID, Log: r, Static: n.follower.static, Config: n.follower.broker, Logger: n.env.Log,
-		Reached: func(who quorum.Replica, address string) { c.book.learn(who.Node, address) },
+		Reached: c.book.learn,
 	})
 	calls := peer.NewServer(peer.Handlers{Controller: c.active, Forwarder: c, Informant: c}, n.env.Log)
-	c.pool = peer.NewPool(peer.PoolOptions{Config: cfg, Dial: c.dial, Address: c.book.control, Seed: uint64(n.settings.NodeID)})
+	c.pool = peer.NewPool(peer.PoolOptions{Config: cfg, Dial: c.dial, Addresses: c.book.control, Seed: uint64(n.settings.NodeID)})
 	c.client = peer.NewClient(peer.ClientOptions{
 		Self: n.settings.NodeID, ClusterID: n.identity.ClusterID, Local: calls, Pool: c.pool, Log: n.env.Log,
 		Candidates: c.candidates, Leader: c.leader, Rand: rand.New(rand.NewPCG(uint64(n.settings.NodeID), uint64(time.Now().UnixNano()))),
@@ -251,13 +251,24 @@ func (c *cluster) close() {
 	c.running.Wait()
 }
 
+// reach is where this node listens for the others' calls and messages.
+func (c *cluster) reach() string {
+	host, _, _ := net.SplitHostPort(c.node.settings.RaftAddr)
+	return net.JoinHostPort(host, strconv.Itoa(int(c.controlPort())))
+}
+
+func (c *cluster) controlPort() uint16 {
+	_, port, _ := net.SplitHostPort(c.node.settings.RaftAddr)
+	asked, _ := strconv.ParseUint(port, 10, 16)
+	return portOf(c.control, uint16(asked))
+}
+
 // endpoints are where others reach this node.
 func (c *cluster) endpoints(clients image.Endpoint) []image.Endpoint {
-	host, port, _ := net.SplitHostPort(c.node.settings.RaftAddr)
-	control, _ := strconv.ParseUint(port, 10, 16)
+	host, _, _ := net.SplitHostPort(c.node.settings.RaftAddr)
 	return []image.Endpoint{
 		clients,
-		{Listener: controlListener, Host: host, Port: portOf(c.control, uint16(control)), SecurityProtocol: brokerProtocol},
+		{Listener: controlListener, Host: host, Port: c.controlPort(), SecurityProtocol: brokerProtocol},
 		{Listener: replicationListener, Host: host, Port: portOf(c.replication, uint16(c.node.settings.ReplicationPort)), SecurityProtocol: brokerProtocol},
 	}
 }

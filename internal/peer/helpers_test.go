@@ -84,7 +84,7 @@ func (w *world) start(id model.BrokerID, cfg link.Config) *broker {
 	links := &link.Server{Config: func() link.Config { return cfg }, Open: b.server.Open}
 	served := make(chan error, 1)
 	go func() { served <- links.Serve(ctx, listener) }()
-	b.pool = NewPool(PoolOptions{Config: cfg, Dial: w.dial(id), Seed: uint64(id), Address: func(to model.BrokerID) (string, bool) { return address(to), true }})
+	b.pool = NewPool(PoolOptions{Config: cfg, Dial: w.dial(id), Seed: uint64(id), Addresses: func(to model.BrokerID) []string { return []string{address(to)} }})
 	b.client = NewClient(ClientOptions{Self: id, ClusterID: "cluster", Local: b.server, Pool: b.pool, Candidates: w.voters,
 		Rand: rand.New(rand.NewPCG(uint64(id), 7)), Log: quiet()})
 	b.stop = sync.OnceFunc(func() {

@@ -20,10 +20,10 @@ const (
 
 // PoolOptions says how other brokers are reached.
 type PoolOptions struct {
-	Config  link.Config
-	Dial    func(ctx context.Context, address string) (net.Conn, error)
-	Address func(model.BrokerID) (address string, ok bool) // where a broker listens for others; it may change
-	Seed    uint64                                         // of the chance in the waits between attempts
+	Config    link.Config
+	Dial      func(ctx context.Context, address string) (net.Conn, error)
+	Addresses func(model.BrokerID) []string // where a broker may listen for others, the likeliest first; they may change
+	Seed      uint64                        // of the chance in the waits between attempts
 }
 
 // Pool keeps links to brokers, made when they are first needed and given up when they are not used. A broker has at most one for each lane.
@@ -81,7 +81,7 @@ func (p *Pool) call(ctx context.Context, node model.BrokerID, m Method, body []b
 }
 
 func (p *Pool) conn(at place) (*conn, error) {
-	address, ok := p.opts.Address(at.node)
+	addresses := p.opts.Addresses(at.node)
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -90,18 +90,19 @@ func (p *Pool) conn(at place) (*conn, error) {
 	switch {
 	case p.closed:
 		return nil, ErrClosed
-	case !ok:
+	case len(addresses) == 0:
 		return nil, &noAddress{at.node}
 	case c != nil:
-		c.dialer.Retarget(address)
+		c.dialer.Retarget(addresses...)
 		c.touch(now)
 		return c, nil
 	}
 	c = newConn(at.node, now)
 	c.dialer = link.NewDialer(link.DialerOptions{
-		Config: p.opts.Config, Role: link.Control, Node: at.node, Address: address, Dial: p.opts.Dial, Owner: c,
+		Config: p.opts.Config, Role: link.Control, Node: at.node, Address: addresses[0], Dial: p.opts.Dial, Owner: c,
 		Most: redialMost, Seed: p.opts.Seed + uint64(at.lane),
 	})
+	c.dialer.Retarget(addresses...)
 	var ctx context.Context
 	ctx, c.stop = context.WithCancel(p.ctx)
 	p.conns[at] = c

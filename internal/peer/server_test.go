@@ -197,7 +197,7 @@ func TestAsk(t *testing.T) {
 		if err != nil || fmt.Sprint(got) != fmt.Sprint(has) || got.Empty() {
 			t.Errorf("%+v, %v", got, err)
 		}
-		pool := NewPool(PoolOptions{Config: stranger, Dial: w.dial(9), Address: func(id model.BrokerID) (string, bool) { return address(id), true }})
+		pool := NewPool(PoolOptions{Config: stranger, Dial: w.dial(9), Addresses: func(id model.BrokerID) []string { return []string{address(id)} }})
 		defer pool.Close()
 		for m := range methods {
 			if _, err := pool.call(within(t, time.Second), 2, m, nil); m != Probe && !errors.Is(err, ErrInvalid) {

@@ -12,7 +12,7 @@
 //   - Send and SendSnapshot never wait. What finds no room, or no link, is lost, and the quorum is told (Receiver.Unreachable), from another goroutine.
 //   - R8: what is large holds up no heartbeat for longer than one write.
 //   - M1: a message is given to the replica that it was made for, or to none. Senders are what their link has proved to be, and not what they
-//     claim; a replica that has left the quorum is refused until it is taken in again.
+//     claim. Whether they take part is for Raft to say: who is behind in the log may know of a leader as one that has left, and must hear it.
 //   - E2: frames that make no sense end their link. A queue, a snapshot, and the number of snapshots at a time have a bound.
 //
 // # Concurrency

@@ -13,8 +13,8 @@ type receiving struct {
 
 	// Of the link's reader.
 
-	from     quorum.Replica // guarded by transport.mu too
-	receiver Receiver       // nil before the hello
+	from     quorum.Replica
+	receiver Receiver // nil before the hello
 	purpose  byte
 	incoming *incoming // the snapshot that arrives; nil if none does
 }
@@ -63,14 +63,10 @@ func (r *receiving) greet(body []byte) error {
 	if err != nil {
 		return err
 	}
-	r.transport.mu.Lock()
-	r.from = from
-	gone := r.transport.removed[from] // since it was admitted
-	r.transport.mu.Unlock()
-	if gone {
-		return errRemoved
+	r.from, r.receiver, r.purpose = from, receiver, h.purpose
+	if heard := r.transport.opts.Heard; heard != nil && h.address != "" {
+		heard(from, h.address)
 	}
-	r.receiver, r.purpose = receiver, h.purpose
 	r.transport.alive(from)
 	return nil
 }

@@ -60,7 +60,7 @@ func (r *remote) Down(_ uint64, reason error) { r.drop(reason) }
 // Failed implements link.Owner.
 func (r *remote) Failed(err error, _ time.Duration) { r.drop(err) }
 
-// drop loses what is queued: by the time there is a link again, Raft has better to say.
+// drop loses what is queued: by the time there is a link again, Raft has better to say. Where nothing has been sent for long there is to be none.
 func (r *remote) drop(why error) {
 	text := why.Error()
 	r.mu.Lock()
@@ -68,11 +68,15 @@ func (r *remote) drop(why error) {
 	r.link = nil
 	news := r.fault != text
 	r.fault = text
+	idle := time.Since(r.used) > idleTime
 	r.mu.Unlock()
 	if news && r.transport.ctx.Err() == nil {
 		r.transport.opts.Log.Warn("no link to a replica of the metadata quorum; it is tried again", "to", r.replica.String(), "error", why)
 	}
 	r.transport.lost(r.replica)
+	if idle {
+		r.transport.giveUp(r)
+	}
 }
 
 // sender is the session of a remote's link.

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	// snapshotDial is the time for making a link for a snapshot.
+	// snapshotDial is the time for making a link for a snapshot, to one address.
 	snapshotDial = 5 * time.Second
 	// snapshotStall is how long the other side may make no progress with it.
 	snapshotStall = 30 * time.Second
@@ -25,14 +25,14 @@ const (
 
 var (
 	errSending  = errors.New("a snapshot is on its way to that replica already")
-	errNowhere  = errors.New("the replica was removed, or nobody knows where it is")
+	errNowhere  = errors.New("nobody knows where the replica is")
 	errStalled  = errors.New("the other side has made no progress with the snapshot for too long")
 	errComplete = errors.New("the snapshot is done")
 )
 
 // SendSnapshot implements quorum.Transport.
 func (t *Transport) SendSnapshot(to quorum.Replica, m *pb.Message, snapshot io.Reader, size int64, done func(error)) {
-	address, ok := t.address(to)
+	addresses := t.opts.Addresses(to)
 	t.mu.Lock()
 	var refusal error
 	switch {
@@ -40,7 +40,7 @@ func (t *Transport) SendSnapshot(to quorum.Replica, m *pb.Message, snapshot io.R
 		refusal = link.ErrClosed
 	case t.sending[to]:
 		refusal = errSending
-	case !ok || t.removed[to] || to == t.opts.Self:
+	case len(addresses) == 0 || to == t.opts.Self:
 		refusal = errNowhere
 	default:
 		t.sending[to] = true
@@ -53,7 +53,7 @@ func (t *Transport) SendSnapshot(to quorum.Replica, m *pb.Message, snapshot io.R
 	}
 	go func() {
 		defer t.running.Done()
-		err := t.sendSnapshot(to, address, m, snapshot, size)
+		err := t.sendSnapshot(to, addresses, m, snapshot, size)
 		if err != nil {
 			t.opts.Log.Warn("a snapshot of the metadata did not get to a replica; the quorum tries again", "to", to.String(), "bytes", size, "error", err)
 		}
@@ -65,18 +65,12 @@ func (t *Transport) SendSnapshot(to quorum.Replica, m *pb.Message, snapshot io.R
 }
 
 // sendSnapshot makes a link, and sends a snapshot over it.
-func (t *Transport) sendSnapshot(to quorum.Replica, address string, m *pb.Message, snapshot io.Reader, size int64) error {
+func (t *Transport) sendSnapshot(to quorum.Replica, addresses []string, m *pb.Message, snapshot io.Reader, size int64) error {
 	message, err := proto.Marshal(m)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(t.ctx, snapshotDial)
-	defer cancel()
-	conn, err := t.opts.Dial(ctx, address)
-	if err != nil {
-		return err
-	}
-	l, err := link.Dial(ctx, conn, t.opts.Config, link.Raft, to.Node)
+	l, err := t.linkForSnapshot(to, addresses)
 	if err != nil {
 		return err
 	}
@@ -91,6 +85,25 @@ func (t *Transport) sendSnapshot(to quorum.Replica, address string, m *pb.Messag
 		return *s.outcome
 	}
 	return reason
+}
+
+// linkForSnapshot makes a link to a replica at whichever address it is.
+func (t *Transport) linkForSnapshot(to quorum.Replica, addresses []string) (*link.Link, error) {
+	var errs []error
+	for _, address := range addresses {
+		ctx, cancel := context.WithTimeout(t.ctx, snapshotDial)
+		conn, err := t.opts.Dial(ctx, address)
+		if err == nil {
+			var l *link.Link
+			if l, err = link.Dial(ctx, conn, t.opts.Config, link.Raft, to.Node); err == nil {
+				cancel()
+				return l, nil
+			}
+		}
+		cancel()
+		errs = append(errs, err)
+	}
+	return nil, errors.Join(errs...)
 }
 
 // outgoing is the session of a link that a snapshot is sent over.

@@ -33,14 +33,16 @@ type Options struct {
 	Config link.Config
 	Reach  string // where this broker listens for others, host:port, to be told to replicas that do not know it yet
 	Dial   func(ctx context.Context, address string) (net.Conn, error)
-	// Address is where a replica listens for brokers; it may change. Where it does not know, what the replica has said itself counts.
-	Address func(quorum.Replica) (address string, ok bool)
-	Log     *slog.Logger // nil: slog.Default
-	Seed    uint64       // of the chance in the waits between attempts to make a link
+	// Addresses are where a replica may listen for brokers, the likeliest first; they may change.
+	Addresses func(quorum.Replica) []string
+	// Heard is told where a replica that has dialled listens, in its own words. Its links are closed that are to no address of it any more.
+	Heard func(who quorum.Replica, address string)
+	Log   *slog.Logger // nil: slog.Default
+	Seed  uint64       // of the chance in the waits between attempts to make a link
 }
 
 const (
-	// maxRemotes bounds the replicas that are sent to, and idleTime how long one is kept that nothing is sent to.
+	// maxRemotes bounds the replicas that are sent to, and idleTime how long one is kept that is not reached and nothing is sent to.
 	maxRemotes = 512
 	idleTime   = time.Minute
 	// redialMost is the longest time between two attempts to reach a replica. An election waits for no longer.
@@ -59,13 +61,10 @@ type Transport struct {
 	closed   bool
 	receiver Receiver
 	remotes  map[quorum.Replica]*remote
-	members  map[quorum.Replica]bool
-	removed  map[quorum.Replica]bool
-	said     map[quorum.Replica]string // addresses, in the words of replicas
-	links    map[*receiving]struct{}   // accepted
-	sending  map[quorum.Replica]bool   // a snapshot
-	unheard  map[quorum.Replica]bool   // to be reported as unreachable
-	getting  int                       // snapshots
+	links    map[*receiving]struct{} // accepted
+	sending  map[quorum.Replica]bool // a snapshot
+	unheard  map[quorum.Replica]bool // to be reported as unreachable
+	getting  int                     // snapshots
 }
 
 // New makes a Transport. Nothing is delivered before Bind.
@@ -76,8 +75,7 @@ func New(o Options) *Transport {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	t := &Transport{
 		opts: o, ctx: ctx, cancel: func() { cancel(link.ErrClosed) }, bell: make(chan struct{}, 1),
-		remotes: make(map[quorum.Replica]*remote), members: make(map[quorum.Replica]bool), removed: make(map[quorum.Replica]bool),
-		said: make(map[quorum.Replica]string), links: make(map[*receiving]struct{}), sending: make(map[quorum.Replica]bool),
+		remotes: make(map[quorum.Replica]*remote), links: make(map[*receiving]struct{}), sending: make(map[quorum.Replica]bool),
 		unheard: make(map[quorum.Replica]bool),
 	}
 	t.running.Go(t.report)
@@ -103,59 +101,6 @@ func (t *Transport) Close() {
 	t.running.Wait()
 }
 
-// SetMembers says who takes part, according to the newest configuration that is known here. Whoever was in it before and is no longer is refused from now on.
-// Addresses are asked for anew.
-func (t *Transport) SetMembers(list []quorum.Replica) {
-	now := make(map[quorum.Replica]bool, len(list))
-	for _, r := range list {
-		now[r] = true
-	}
-	t.mu.Lock()
-	for r := range t.members {
-		if !now[r] {
-			t.removed[r] = true
-		}
-	}
-	for r := range now {
-		delete(t.removed, r)
-	}
-	t.members = now
-	var keep []*remote
-	for r, to := range t.remotes {
-		if t.removed[r] {
-			t.stopLocked(to)
-		} else {
-			keep = append(keep, to)
-		}
-	}
-	for l := range t.links {
-		if t.removed[l.from] {
-			l.link.Close(errRemoved)
-		}
-	}
-	t.mu.Unlock()
-	for _, to := range keep {
-		if a, ok := t.address(to.replica); ok {
-			to.dialer.Retarget(a)
-		}
-	}
-}
-
-var errRemoved = errors.New("this replica was removed from the metadata quorum; add its node again to have it back")
-
-// address is where a replica listens.
-func (t *Transport) address(r quorum.Replica) (string, bool) {
-	if t.opts.Address != nil {
-		if a, ok := t.opts.Address(r); ok {
-			return a, true
-		}
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	a := t.said[r]
-	return a, a != ""
-}
-
 // Send implements quorum.Transport.
 func (t *Transport) Send(to quorum.Replica, m *pb.Message) {
 	t.mu.Lock()
@@ -172,16 +117,17 @@ func (t *Transport) Send(to quorum.Replica, m *pb.Message) {
 
 // remote makes what sends to a replica; nil if it must not or cannot.
 func (t *Transport) remote(to quorum.Replica) *remote {
-	address, ok := t.address(to)
+	addresses := t.opts.Addresses(to)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if r := t.remotes[to]; r != nil || !ok || t.closed || t.removed[to] || to == t.opts.Self || len(t.remotes) >= maxRemotes && !t.sweepLocked() {
+	if r := t.remotes[to]; r != nil || len(addresses) == 0 || t.closed || to == t.opts.Self || len(t.remotes) >= maxRemotes {
 		return r
 	}
 	r := &remote{transport: t, replica: to, used: time.Now()}
 	r.dialer = link.NewDialer(link.DialerOptions{
-		Config: t.opts.Config, Role: link.Raft, Node: to.Node, Address: address, Dial: t.opts.Dial, Owner: r, Most: redialMost, Seed: t.opts.Seed,
+		Config: t.opts.Config, Role: link.Raft, Node: to.Node, Address: addresses[0], Dial: t.opts.Dial, Owner: r, Most: redialMost, Seed: t.opts.Seed,
 	})
+	r.dialer.Retarget(addresses...)
 	var ctx context.Context
 	ctx, r.stop = context.WithCancel(t.ctx)
 	t.remotes[to] = r
@@ -197,9 +143,7 @@ func (t *Transport) alive(from quorum.Replica) {
 	if r == nil {
 		return
 	}
-	if a, ok := t.address(from); ok {
-		r.dialer.Retarget(a)
-	}
+	r.dialer.Retarget(t.opts.Addresses(from)...)
 	r.mu.Lock()
 	down := r.link == nil
 	r.mu.Unlock()
@@ -208,24 +152,14 @@ func (t *Transport) alive(from quorum.Replica) {
 	}
 }
 
-// stopLocked gives up a remote.
-func (t *Transport) stopLocked(r *remote) {
-	delete(t.remotes, r.replica)
-	r.stop()
-}
-
-// sweepLocked gives up remotes that are not members and were not sent to for long. It tells whether there is room now.
-func (t *Transport) sweepLocked() bool {
-	since := time.Now().Add(-idleTime)
-	for replica, r := range t.remotes {
-		r.mu.Lock()
-		idle := r.used.Before(since)
-		r.mu.Unlock()
-		if idle && !t.members[replica] {
-			t.stopLocked(r)
-		}
+// giveUp forgets a remote that cannot be reached and that nothing has been sent to for long: it has left, or its directory was replaced.
+func (t *Transport) giveUp(r *remote) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.remotes[r.replica] == r {
+		delete(t.remotes, r.replica)
+		r.stop()
 	}
-	return len(t.remotes) < maxRemotes
 }
 
 // lost notes that messages to a replica were lost. Send may be what calls it, and the quorum's goroutine what calls Send; so others tell it.
@@ -267,13 +201,8 @@ func (t *Transport) admit(node model.BrokerID, h hello) (quorum.Replica, Receive
 	switch {
 	case h.to != t.opts.Self.Directory:
 		return from, nil, fmt.Errorf("this is %v, and the link is for directory %v of it: its disk was replaced", t.opts.Self, h.to)
-	case t.removed[from]:
-		return from, nil, errRemoved
 	case t.receiver == nil || t.closed:
 		return from, nil, errors.New("the metadata quorum is not open here yet, or no more")
-	}
-	if _, known := t.said[from]; h.address != "" && (known || len(t.said) < maxRemotes) {
-		t.said[from] = h.address
 	}
 	return from, t.receiver, nil
 }

@@ -52,6 +52,20 @@ type end struct {
 	from  []quorum.Replica
 	snaps [][]byte
 	lost  []quorum.Replica
+	said  map[quorum.Replica]string // where others are, in their own words
+}
+
+// addresses are where a replica is for all that is known.
+func (e *end) addresses(r quorum.Replica) []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case e.said[r] != "":
+		return []string{e.said[r]}
+	case e.known.Load():
+		return []string{address(r.Node)}
+	}
+	return nil
 }
 
 func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
@@ -59,15 +73,26 @@ func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)
 // start brings a replica up. Nobody tells it where the others are unless all is known.
 func start(t *testing.T, n *memnet.Network, self quorum.Replica, known bool) *end {
 	t.Helper()
-	e := &end{self: self, net: n}
+	return startAt(t, n, self, address(self.Node), known)
+}
+
+// startAt is start at an address that nobody else knows.
+func startAt(t *testing.T, n *memnet.Network, self quorum.Replica, at string, known bool) *end {
+	t.Helper()
+	e := &end{self: self, net: n, said: make(map[quorum.Replica]string)}
 	e.known.Store(known)
 	e.Transport = New(Options{
-		Self: self, Config: config(self.Node), Reach: address(self.Node), Log: quiet(), Seed: uint64(self.Node),
+		Self: self, Config: config(self.Node), Reach: at, Log: quiet(), Seed: uint64(self.Node),
 		Dial:    func(ctx context.Context, to string) (net.Conn, error) { return n.Dial(ctx, host(self.Node), to) },
-		Address: func(r quorum.Replica) (string, bool) { return address(r.Node), e.known.Load() },
+		Addresses: e.addresses,
+		Heard: func(r quorum.Replica, address string) {
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			e.said[r] = address
+		},
 	})
 	e.Bind(e)
-	listener, err := n.Listen(address(self.Node))
+	listener, err := n.Listen(at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,49 +264,52 @@ func TestNeverBlocks(t *testing.T) {
 	})
 }
 
-// TestMembership: who has left is refused, in both directions, until he is taken in again; a new directory is somebody else.
-func TestMembership(t *testing.T) {
+// TestAnotherDirectoryIsSomebodyElse: what is for the replica that a node had before is given to nobody (M1), and who is not reached and not sent to
+// is not dialled for ever.
+func TestAnotherDirectoryIsSomebodyElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := memnet.New()
 		a, b := start(t, n, replica(1), true), start(t, n, replica(2), true)
-		all := []quorum.Replica{a.self, b.self}
-		a.SetMembers(all)
-		b.Send(a.self, message(pb.MsgApp, 1))
-		a.Send(b.self, message(pb.MsgApp, 1))
-		want(t, a, "2:MsgApp1")
-		want(t, b, "1:MsgApp1")
-		a.SetMembers(all[:1])
-		synctest.Wait()
-		for range 5 {
-			b.Send(a.self, message(pb.MsgApp, 2))
-			a.Send(b.self, message(pb.MsgApp, 2))
-			time.Sleep(100 * time.Millisecond)
-		}
-		want(t, a, "")
-		want(t, b, "")
-		if !a.unheard()[b.self] {
-			t.Error("sending to who has left is a loss")
-		}
-		var refusal error
-		a.SendSnapshot(b.self, message(pb.MsgSnap, 1), strings.NewReader(""), 0, func(err error) { refusal = err })
-		if refusal == nil {
-			t.Error("a snapshot for who has left")
-		}
-		a.SetMembers(all)
-		time.Sleep(time.Second)
-		a.received() // what may still have waited
-		b.received()
-		b.Send(a.self, message(pb.MsgApp, 3))
-		a.Send(b.self, message(pb.MsgApp, 3))
-		want(t, a, "2:MsgApp3")
-		want(t, b, "1:MsgApp3")
 		wiped := replica(1)
 		wiped.Directory[0] = 9
-		b.Send(wiped, message(pb.MsgApp, 4)) // node 1 has another directory than that
+		b.Send(wiped, message(pb.MsgApp, 4))
+		b.Send(a.self, message(pb.MsgApp, 5))
 		time.Sleep(time.Second)
-		want(t, a, "")
+		want(t, a, "2:MsgApp5")
 		if !b.unheard()[wiped] {
 			t.Error("nobody was told of the loss")
+		}
+		time.Sleep(idleTime + time.Second)
+		b.Transport.mu.Lock()
+		defer b.Transport.mu.Unlock()
+		if b.remotes[wiped] != nil || b.remotes[a.self] == nil {
+			t.Errorf("after a minute without a message these are kept: %v", b.remotes)
+		}
+	})
+}
+
+// TestAReplicaComesBackElsewhere: what it says itself counts from the moment at which it says so.
+func TestAReplicaComesBackElsewhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := memnet.New()
+		a, b := start(t, n, replica(1), true), start(t, n, replica(2), true)
+		a.Send(b.self, message(pb.MsgApp, 1))
+		want(t, b, "1:MsgApp1")
+		b.stop()
+		b = startAt(t, n, replica(2), "n2:elsewhere", true)
+		b.Send(a.self, message(pb.MsgApp, 2))
+		want(t, a, "2:MsgApp2")
+		time.Sleep(time.Second)
+		a.Send(b.self, message(pb.MsgApp, 3))
+		want(t, b, "1:MsgApp3")
+		var failure error
+		done := make(chan struct{})
+		m := message(pb.MsgSnap, 7)
+		m.Snapshot = &pb.Snapshot{Metadata: &pb.SnapshotMetadata{Index: proto.Uint64(70)}}
+		a.SendSnapshot(b.self, m, strings.NewReader("snapshot"), 8, func(err error) { failure = err; close(done) })
+		<-done
+		if failure != nil {
+			t.Errorf("a snapshot: %v", failure)
 		}
 	})
 }
@@ -343,10 +371,6 @@ func TestSnapshotsFail(t *testing.T) {
 		"peer closed":  {during: func(_ *memnet.Network, _, b *end) { b.stop() }, want: link.ErrClosed.Error()},
 		"too short":    {size: 4*window + 1, want: "reading the snapshot"},
 		"too large":    {size: maxSnapshot + 1},
-		"removed": {during: func(_ *memnet.Network, a, b *end) {
-			b.SetMembers(append([]quorum.Replica{a.self}, b.self))
-			b.SetMembers(nil)
-		}, want: "removed"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			n := memnet.New()
