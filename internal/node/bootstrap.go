@@ -218,7 +218,8 @@ func (c *cluster) Possession() peer.Possession {
 	}
 	p.Member = c.takesPart(&s)
 	for _, v := range s.Voters {
-		p.Voters = append(p.Voters, peer.Member{Replica: v.Replica, Address: likeliest(c.book.of(v.Replica))})
+		address, _ := c.book.control(v.Node)
+		p.Voters = append(p.Voters, peer.Member{Replica: v.Replica, Address: address})
 	}
 	return p
 }
@@ -264,7 +265,7 @@ func (c *cluster) ActiveController() peer.ControllerInfo {
 	out.Term, out.Active = term, active
 	if known {
 		out.Leader = leader.Node
-		out.Address = likeliest(c.book.of(leader))
+		out.Address, _ = c.book.control(leader.Node)
 	}
 	return out
 }
