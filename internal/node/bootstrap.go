@@ -218,8 +218,7 @@ func (c *cluster) Possession() peer.Possession {
 	}
 	p.Member = c.takesPart(&s)
 	for _, v := range s.Voters {
-		address, _ := c.book.control(v.Node)
-		p.Voters = append(p.Voters, peer.Member{Replica: v.Replica, Address: address})
+		p.Voters = append(p.Voters, peer.Member{Replica: v.Replica, Address: likeliest(c.book.of(v.Replica))})
 	}
 	return p
 }
@@ -265,7 +264,7 @@ func (c *cluster) ActiveController() peer.ControllerInfo {
 	out.Term, out.Active = term, active
 	if known {
 		out.Leader = leader.Node
-		out.Address, _ = c.book.control(leader.Node)
+		out.Address = likeliest(c.book.of(leader))
 	}
 	return out
 }

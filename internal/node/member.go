@@ -39,7 +39,7 @@ func (c *cluster) join(ctx context.Context) {
 			return
 		}
 		attempt, cancel := context.WithTimeout(ctx, joinTime)
-		err = c.client.Join(attempt, peer.JoinRequest{Directory: c.node.identity.Directory, Address: c.node.settings.RaftAddr, Vote: true})
+		err = c.client.Join(attempt, peer.JoinRequest{Directory: c.node.identity.Directory, Address: c.reach(), Vote: true})
 		cancel()
 		if err == nil {
 			return
