@@ -1,22 +1,15 @@
 package blackout
 
 import (
-	"errors"
 	"flag"
 	"fmt"
+	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
-	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
-	"chronik/internal/testcluster"
 	"chronik/internal/verify"
-	"chronik/internal/vfs"
-	"chronik/internal/vfs/crashfs"
+	"chronik/internal/verify/history"
 )
 
 var (
@@ -37,9 +30,9 @@ func TestBlackout(t *testing.T) {
 			p := newPlan(from + i)
 			t.Run(fmt.Sprint(p.seed), func(t *testing.T) {
 				t.Parallel()
-				report, err := tell(t, p, nil)
-				sum.add(p, report)
-				if wrong := wrongs(report, err); wrong != "" {
+				o := tell(t, p, nil)
+				sum.add(p, o)
+				if wrong := o.wrongs(); wrong != "" {
 					t.Errorf("seed %d:%v\n%s\nreplay: go test ./test/blackout -run 'TestBlackout$' -count=20 -args -blackout.seed=%d", p.seed, p, wrong, p.seed)
 				}
 			})
@@ -48,16 +41,51 @@ func TestBlackout(t *testing.T) {
 	t.Log(&sum)
 }
 
-// totals is what a run amounts to.
-type totals struct{ stories, cuts, all, acked, read atomic.Int64 }
+// outcome is what a story amounts to.
+type outcome struct {
+	report *verify.Report // what the clients saw; nil: it did not come to that
+	alone  *leaderOnly    // what became of records with acks=1
+	err    error          // what else went wrong
+}
 
-func (s *totals) add(p plan, r *verify.Report) {
+// wrongs is what must not be; empty if all is well.
+func (o *outcome) wrongs() string {
+	var texts []string
+	if o.err != nil {
+		texts = append(texts, o.err.Error())
+	}
+	if o.alone != nil {
+		if text := o.alone.wrongs(); text != "" {
+			texts = append(texts, text)
+		}
+	}
+	if r := o.report; r != nil && (len(r.Unfinished) > 0 || slices.ContainsFunc(r.Findings, violated)) {
+		texts = append(texts, r.String())
+	}
+	return strings.Join(texts, "\n")
+}
+
+// violated tells whether a promise is broken. The loss of records with acks=1 is leaderOnly's affair.
+func violated(f *history.Findings) bool {
+	alone := func(v *history.Violation) bool {
+		return f.Kind == history.Lost && len(v.Writes) == 1 && v.Writes[0].Acks == 1
+	}
+	return !f.Note && slices.ContainsFunc(f.First, func(v *history.Violation) bool { return !alone(v) })
+}
+
+// totals is what a run amounts to.
+type totals struct{ stories, cuts, all, acked, read, alone, bound atomic.Int64 }
+
+func (s *totals) add(p plan, o *outcome) {
 	s.stories.Add(1)
-	if r == nil {
+	if o.report == nil {
 		return
 	}
-	s.acked.Add(int64(r.Counts.Acked))
-	s.read.Add(int64(r.Counts.Polled))
+	s.acked.Add(int64(o.report.Counts.Acked))
+	s.read.Add(int64(o.report.Counts.Polled))
+	alone, bound := o.alone.counts()
+	s.alone.Add(int64(alone))
+	s.bound.Add(int64(bound))
 	for _, e := range p.events {
 		for _, b := range e.blows {
 			if b.kind == powerCut {
@@ -74,136 +102,6 @@ func (s *totals) add(p plan, r *verify.Report) {
 }
 
 func (s *totals) String() string {
-	return fmt.Sprintf("%d stories: %d times a node lost its power, %d times all did; %d records acknowledged, %d shown to consumers",
-		s.stories.Load(), s.cuts.Load(), s.all.Load(), s.acked.Load(), s.read.Load())
-}
-
-// delay is how long a message takes. Without it time stands still while a client asks a node again and again that does not lead any more.
-const delay = 300 * time.Microsecond
-
-// settled is when every client has what it asks for once, such as a producer ID: a client that holds a lock until then would stop the time
-// while no node answers.
-const settled = time.Second
-
-// wrongs is what must not be; empty if all is well.
-func wrongs(report *verify.Report, err error) string {
-	var texts []string
-	if err != nil {
-		texts = append(texts, err.Error())
-	}
-	if report != nil && !report.OK() {
-		texts = append(texts, report.String())
-	}
-	return strings.Join(texts, "\n")
-}
-
-// tell runs a plan and returns what the clients saw, and what else went wrong. disk stands between nodes and their disks; nil: nothing does.
-func tell(t *testing.T, p plan, disk func(id int, disk *crashfs.FS) vfs.FS) (report *verify.Report, err error) {
-	var w witness
-	synctest.Test(t, func(t *testing.T) {
-		w.TB = t
-		c := testcluster.New(&w, nodes, map[string]string{"min.insync.replicas": "2"})
-		c.Disk = disk
-		c.Net.SetDelay(delay)
-		report, err = clients(t, c, p)
-	})
-	return report, errors.Join(append(w.errs, err)...)
-}
-
-// witness takes down what a cluster complains of.
-type witness struct {
-	testing.TB
-	mu   sync.Mutex
-	errs []error
-}
-
-// Errorf implements testing.TB.
-func (w *witness) Errorf(format string, args ...any) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.errs = append(w.errs, fmt.Errorf(format, args...))
-}
-
-// clients runs them through the plan.
-func clients(t *testing.T, c *testcluster.Cluster, p plan) (*verify.Report, error) {
-	if err := each(1, 2, 3)(c.TryRun); err != nil {
-		return nil, err
-	}
-	run, err := verify.Start(t.Context(), verify.Options{
-		Brokers: []string{"n1:9092", "n2:9092", "n3:9092"}, Client: []kgo.Opt{kgo.Dialer(c.Dial)},
-		Partitions: 2, Replication: nodes, Rate: 100,
-		// None with acks=1: where all nodes lose their power it is promised next to nothing.
-		Producers: []verify.Producer{verify.Idempotent, verify.Plain, verify.OneByOne},
-		Consumers: []verify.Consumer{{}, {Restart: 2 * time.Second}},
-	})
-	if err != nil {
-		return nil, err
-	}
-	time.Sleep(settled) // virtual, as all the time here
-	for i, e := range p.events {
-		time.Sleep(e.after)
-		if serr := each(e.blows...)(func(b blow) error { return suffer(c, b) }); serr != nil {
-			err = errors.Join(err, fmt.Errorf("event %d: %w", i+1, serr))
-		}
-	}
-	report, serr := run.Stop(t.Context())
-	return report, errors.Join(err, serr)
-}
-
-// each does something with several at the same time.
-func each[T any](list ...T) func(do func(T) error) error {
-	return func(do func(T) error) error {
-		errs := make([]error, len(list))
-		var all sync.WaitGroup
-		for i, x := range list {
-			all.Go(func() { errs[i] = do(x) })
-		}
-		all.Wait()
-		return errors.Join(errs...)
-	}
-}
-
-// idle is how long a node may write nothing: then its power goes all the same.
-const idle = 2 * time.Second
-
-func suffer(c *testcluster.Cluster, b blow) error {
-	switch b.kind {
-	case isolation:
-		c.Isolate(b.node)
-		time.Sleep(b.down)
-		c.Rejoin(b.node)
-		return nil
-	case cleanStop:
-		if b.ops > 0 {
-			c.CutAfter(b.node, b.ops, b.mode)
-		}
-		if err := c.TryStop(b.node); err != nil && !errors.Is(err, testcluster.ErrPowerCut) {
-			return fmt.Errorf("node %d does not stop in order: %w", b.node, err)
-		}
-		c.Bury(b.node)
-	default:
-		die(c, b.node, c.CutAfter(b.node, b.ops, b.mode))
-	}
-	time.Sleep(b.down)
-	if b.again > 0 {
-		dead := c.CutAfter(b.node, b.again, b.mode)
-		if err := c.TryRun(b.node); err != nil && !errors.Is(err, testcluster.ErrPowerCut) {
-			return fmt.Errorf("node %d does not start: %w", b.node, err)
-		}
-		die(c, b.node, dead)
-	}
-	if err := c.TryRun(b.node); err != nil {
-		return fmt.Errorf("node %d does not start after a power cut: %w", b.node, err)
-	}
-	return nil
-}
-
-// die waits until the power is gone, or takes it.
-func die(c *testcluster.Cluster, node int, dead <-chan struct{}) {
-	select {
-	case <-dead:
-		c.Bury(node)
-	case <-time.After(idle):
-		c.Kill(node)
-	}
+	return fmt.Sprintf("%d stories: %d times a node lost its power, %d times all did; %d records acknowledged, %d with acks=1, of which %d were bound to stay; %d shown to consumers",
+		s.stories.Load(), s.cuts.Load(), s.all.Load(), s.acked.Load(), s.alone.Load(), s.bound.Load(), s.read.Load())
 }

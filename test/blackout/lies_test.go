@@ -27,8 +27,8 @@ func TestBlackoutCatchesLies(t *testing.T) {
 		t.Run(lie.name, func(t *testing.T) {
 			t.Parallel()
 			for seed := uint64(1); seed <= fewStories; seed++ {
-				wrong := wrongs(tell(t, newPlan(seed), func(_ int, disk *crashfs.FS) vfs.FS { return liar{disk, lie.lies} }))
-				if wrong != "" {
+				o := tell(t, newPlan(seed), func(_ int, disk *crashfs.FS) vfs.FS { return liar{disk, lie.lies} })
+				if wrong := o.wrongs(); wrong != "" {
 					t.Logf("caught with seed %d: %.300s", seed, wrong)
 					return
 				}

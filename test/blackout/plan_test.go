@@ -71,6 +71,20 @@ func (p plan) String() string {
 	return b.String()
 }
 
+// zombies is how long a node that led before may not know that it does not any more, and acknowledge with acks=1 what nobody will ever see: as
+// long as it is cut off, and then until it hears of it.
+func (p plan) zombies() time.Duration {
+	d := time.Second
+	for _, e := range p.events {
+		for _, b := range e.blows {
+			if b.kind == isolation {
+				d = max(d, b.down+time.Second)
+			}
+		}
+	}
+	return d
+}
+
 func newPlan(seed uint64) plan {
 	rng := rand.New(rand.NewPCG(seed, 0xb1ac0))
 	p := plan{seed: seed}
