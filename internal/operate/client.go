@@ -12,6 +12,7 @@ import (
 
 	"chronik/internal/metadata/controller"
 	"chronik/internal/model"
+	"chronik/internal/wire"
 )
 
 // requestTime is what the brokers are granted for one change.
@@ -72,22 +73,21 @@ func (e codeOnly) Error() string {
 func (c *Client) Reassign(ctx context.Context, moves []controller.Reassignment) error {
 	req := kmsg.NewPtrAlterPartitionAssignmentsRequest()
 	req.TimeoutMillis = int32(requestTime.Milliseconds())
-	at := map[string]int{}
+	topics := wire.NewByTopic(func(topic string) kmsg.AlterPartitionAssignmentsRequestTopic {
+		t := kmsg.NewAlterPartitionAssignmentsRequestTopic()
+		t.Topic = topic
+		return t
+	})
 	for _, m := range moves {
-		i, ok := at[m.Topic]
-		if !ok {
-			i, at[m.Topic] = len(req.Topics), len(req.Topics)
-			t := kmsg.NewAlterPartitionAssignmentsRequestTopic()
-			t.Topic = m.Topic
-			req.Topics = append(req.Topics, t)
-		}
 		p := kmsg.NewAlterPartitionAssignmentsRequestTopicPartition()
 		p.Partition = m.Partition
-		for _, id := range m.Replicas {
+		for _, id := range m.Replicas { // no list at all cancels
 			p.Replicas = append(p.Replicas, int32(id))
 		}
-		req.Topics[i].Partitions = append(req.Topics[i].Partitions, p)
+		t := topics.Of(m.Topic)
+		t.Partitions = append(t.Partitions, p)
 	}
+	req.Topics = topics.Topics()
 	resp, err := ask[*kmsg.AlterPartitionAssignmentsResponse](ctx, c, req)
 	if err != nil {
 		return err
@@ -108,17 +108,16 @@ func (c *Client) Reassign(ctx context.Context, moves []controller.Reassignment) 
 func (c *Client) Elect(ctx context.Context, parts []model.TopicPartition) error {
 	req := kmsg.NewPtrElectLeadersRequest()
 	req.TimeoutMillis = int32(requestTime.Milliseconds())
-	at := map[string]int{}
+	topics := wire.NewByTopic(func(topic string) kmsg.ElectLeadersRequestTopic {
+		t := kmsg.NewElectLeadersRequestTopic()
+		t.Topic = topic
+		return t
+	})
 	for _, tp := range parts {
-		i, ok := at[tp.Topic]
-		if !ok {
-			i, at[tp.Topic] = len(req.Topics), len(req.Topics)
-			t := kmsg.NewElectLeadersRequestTopic()
-			t.Topic = tp.Topic
-			req.Topics = append(req.Topics, t)
-		}
-		req.Topics[i].Partitions = append(req.Topics[i].Partitions, tp.Partition)
+		t := topics.Of(tp.Topic)
+		t.Partitions = append(t.Partitions, tp.Partition)
 	}
+	req.Topics = topics.Topics()
 	resp, err := ask[*kmsg.ElectLeadersResponse](ctx, c, req)
 	if err != nil {
 		return err

@@ -9,6 +9,8 @@
 //   - It copies records when it encodes a Fetch response. FetchResponse leaves them where they are, as a Region that
 //     writes itself to the socket.
 //
+// ByTopic, which gathers what a message says of partitions under their topics, is for those who fill kmsg's messages.
+//
 // Invariants:
 //   - Any bytes give a result or an error, never a panic, in time linear in their number and in memory bounded by
 //     twice maxDecodedBytes (E2).

@@ -9,30 +9,29 @@ import (
 	"chronik/internal/broker/server"
 	"chronik/internal/model"
 	"chronik/internal/replica"
+	"chronik/internal/wire"
 )
 
 // AlterReplicaLogDirs (34), versions 1 and 2: has replicas of this broker moved to other data directories (KIP-113). The answer comes when
 // that has begun; DescribeLogDirs shows how far it is. A partition of other brokers is REPLICA_NOT_AVAILABLE, and will lie in the directory if it comes.
 func (b *Broker) alterReplicaLogDirs(_ context.Context, _ *server.Request, req *kmsg.AlterReplicaLogDirsRequest) *kmsg.AlterReplicaLogDirsResponse {
 	resp := kmsg.NewPtrAlterReplicaLogDirsResponse()
-	at := make(map[string]int)
+	topics := wire.NewByTopic(func(topic string) kmsg.AlterReplicaLogDirsResponseTopic {
+		t := kmsg.NewAlterReplicaLogDirsResponseTopic()
+		t.Topic = topic
+		return t
+	})
 	for _, d := range req.Dirs {
 		for _, t := range d.Topics {
 			for _, n := range t.Partitions {
-				i, ok := at[t.Topic]
-				if !ok {
-					i = len(resp.Topics)
-					at[t.Topic] = i
-					topic := kmsg.NewAlterReplicaLogDirsResponseTopic()
-					topic.Topic = t.Topic
-					resp.Topics = append(resp.Topics, topic)
-				}
 				p := kmsg.NewAlterReplicaLogDirsResponseTopicPartition()
 				p.Partition, p.ErrorCode = n, Code(b.move(model.TopicPartition{Topic: t.Topic, Partition: n}, d.Dir))
-				resp.Topics[i].Partitions = append(resp.Topics[i].Partitions, p)
+				out := topics.Of(t.Topic)
+				out.Partitions = append(out.Partitions, p)
 			}
 		}
 	}
+	resp.Topics = topics.Topics()
 	return resp
 }
 

@@ -8,6 +8,7 @@ import (
 	"chronik/internal/metadata/command"
 	"chronik/internal/metadata/controller"
 	"chronik/internal/model"
+	"chronik/internal/wire"
 )
 
 // ElectLeaders (43), versions 0 to 2: preferred leaders lead again (KIP-183), and from version 1 on, whoever is there leads where nobody
@@ -38,30 +39,22 @@ func (c *control) electLeaders(ctx context.Context, req *kmsg.ElectLeadersReques
 	}
 	resp := kmsg.NewPtrElectLeadersResponse()
 	resp.ErrorCode = Code(err)
-	at := make(map[string]int)
+	topics := wire.NewByTopic(func(topic string) kmsg.ElectLeadersResponseTopic {
+		t := kmsg.NewElectLeadersResponseTopic()
+		t.Topic = topic
+		return t
+	})
 	for _, t := range req.Topics {
-		electedTopic(resp, at, t.Topic) // also one without partitions
+		topics.Of(t.Topic) // also one without partitions
 	}
 	for _, a := range answers {
 		p := kmsg.NewElectLeadersResponseTopicPartition()
 		p.Partition, p.ErrorCode, p.ErrorMessage = a.Partition, Code(a.Err), message(a.Err)
-		t := electedTopic(resp, at, a.Topic)
+		t := topics.Of(a.Topic)
 		t.Partitions = append(t.Partitions, p)
 	}
+	resp.Topics = topics.Topics()
 	return resp
-}
-
-// electedTopic is the topic's part of the response, a new one if it has none.
-func electedTopic(resp *kmsg.ElectLeadersResponse, at map[string]int, topic string) *kmsg.ElectLeadersResponseTopic {
-	i, ok := at[topic]
-	if !ok {
-		i = len(resp.Topics)
-		at[topic] = i
-		t := kmsg.NewElectLeadersResponseTopic()
-		t.Topic = topic
-		resp.Topics = append(resp.Topics, t)
-	}
-	return &resp.Topics[i]
 }
 
 // checkTime refuses a request that grants no time.

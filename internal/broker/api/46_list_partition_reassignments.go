@@ -9,6 +9,7 @@ import (
 	"chronik/internal/metadata/controller"
 	"chronik/internal/metadata/image"
 	"chronik/internal/model"
+	"chronik/internal/wire"
 )
 
 // ListPartitionReassignments (46), version 0: which reassignments are under way (KIP-455). The controller answers, so that who has just
@@ -29,21 +30,19 @@ func (c *control) listPartitionReassignments(ctx context.Context, req *kmsg.List
 		resp.ErrorCode, resp.ErrorMessage = Code(err), message(err)
 		return resp
 	}
-	at := make(map[string]int)
+	topics := wire.NewByTopic(func(topic string) kmsg.ListPartitionReassignmentsResponseTopic {
+		t := kmsg.NewListPartitionReassignmentsResponseTopic()
+		t.Topic = topic
+		return t
+	})
 	for _, o := range controller.ListPartitionReassignments(im, partitions) {
-		i, ok := at[o.Topic]
-		if !ok {
-			i = len(resp.Topics)
-			at[o.Topic] = i
-			t := kmsg.NewListPartitionReassignmentsResponseTopic()
-			t.Topic = o.Topic
-			resp.Topics = append(resp.Topics, t)
-		}
 		p := kmsg.NewListPartitionReassignmentsResponseTopicPartition()
 		p.Partition, p.Replicas = o.Partition, model.Int32s(o.Replicas)
 		p.AddingReplicas, p.RemovingReplicas = model.Int32s(o.Adding), model.Int32s(o.Removing)
-		resp.Topics[i].Partitions = append(resp.Topics[i].Partitions, p)
+		t := topics.Of(o.Topic)
+		t.Partitions = append(t.Partitions, p)
 	}
+	resp.Topics = topics.Topics()
 	return resp
 }
 
