@@ -165,11 +165,11 @@ func (p *pace) balance(ctx context.Context, c *operate.Client) (operate.Rebalanc
 	return operate.Rebalance{Internal: factors, Limit: p.limit}, v, err
 }
 
-func clusterAdd(s Streams, a *access) *cobra.Command {
+// clusterNode is a command that leads the cluster to an aim for one node, whose ID it takes.
+func clusterNode(s Streams, a *access, use, short string, aim func(context.Context, *operate.Client, *pace, model.BrokerID) (operate.Aim, error)) *cobra.Command {
 	var p pace
-	var vote bool
 	cmd := &cobra.Command{
-		Use: "add-node ID", Short: "Wait until a node has joined, and give it its share of the partitions",
+		Use: use + " ID", Short: short,
 		Args: func(cmd *cobra.Command, args []string) error {
 			_, err := nodeID(cmd, args)
 			return errors.Join(err, p.check())
@@ -177,36 +177,34 @@ func clusterAdd(s Streams, a *access) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, _ := nodeID(cmd, args) // checked
 			return a.use(func(c *operate.Client) error {
-				r, _, err := p.balance(cmd.Context(), c)
+				to, err := aim(cmd.Context(), c, &p, id)
 				if err != nil {
 					return err
 				}
-				return p.run(cmd.Context(), s, c, operate.AddNode{ID: id, Voter: vote, Rebalance: r})
+				return p.run(cmd.Context(), s, c, to)
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&vote, "voter", false, "the node is to vote on the metadata, even if five others do")
 	p.flags(cmd)
 	return cmd
 }
 
-func clusterRemove(s Streams, a *access) *cobra.Command {
-	var p pace
-	cmd := &cobra.Command{
-		Use: "remove-node ID", Short: "Move everything off a node, take its vote, and have the cluster forget it",
-		Args: func(cmd *cobra.Command, args []string) error {
-			_, err := nodeID(cmd, args)
-			return errors.Join(err, p.check())
-		},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			id, _ := nodeID(cmd, args) // checked
-			return a.use(func(c *operate.Client) error {
-				return p.run(cmd.Context(), s, c, operate.RemoveNode{ID: id, Limit: p.limit})
-			})
-		},
-	}
-	p.flags(cmd)
+func clusterAdd(s Streams, a *access) *cobra.Command {
+	var vote bool
+	cmd := clusterNode(s, a, "add-node", "Wait until a node has joined, and give it its share of the partitions",
+		func(ctx context.Context, c *operate.Client, p *pace, id model.BrokerID) (operate.Aim, error) {
+			r, _, err := p.balance(ctx, c)
+			return operate.AddNode{ID: id, Voter: vote, Rebalance: r}, err
+		})
+	cmd.Flags().BoolVar(&vote, "voter", false, "the node is to vote on the metadata, even if five others do")
 	return cmd
+}
+
+func clusterRemove(s Streams, a *access) *cobra.Command {
+	return clusterNode(s, a, "remove-node", "Move everything off a node, take its vote, and have the cluster forget it",
+		func(_ context.Context, _ *operate.Client, p *pace, id model.BrokerID) (operate.Aim, error) {
+			return operate.RemoveNode{ID: id, Limit: p.limit}, nil
+		})
 }
 
 func clusterRebalance(s Streams, a *access) *cobra.Command {

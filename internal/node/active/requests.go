@@ -74,49 +74,39 @@ func (c *Controller) touch(term uint64, h controller.Heartbeat) {
 
 // AlterPartitions implements peer.Controller.
 func (c *Controller) AlterPartitions(ctx context.Context, from peer.Caller, epoch model.BrokerEpoch, changes []controller.ISRChange) ([]controller.AlteredPartition, error) {
-	if _, err := c.begin(); err != nil {
-		return nil, err
-	}
-	var answers []controller.AlteredPartition
-	_, err := c.propose(ctx, func(in controller.Inputs) (commands []*command.Command, err error) {
-		commands, answers, err = controller.AlterPartition(in, from.Node, int64(epoch), changes)
-		return commands, err
+	return answered(ctx, c, func(in controller.Inputs) ([]*command.Command, []controller.AlteredPartition, error) {
+		return controller.AlterPartition(in, from.Node, int64(epoch), changes)
 	})
-	if err != nil {
-		return nil, err
-	}
-	return answers, nil
 }
 
 // Resign implements peer.Controller.
 func (c *Controller) Resign(ctx context.Context, from peer.Caller, epoch model.BrokerEpoch, items []controller.Resignation) ([]error, error) {
-	if _, err := c.begin(); err != nil {
-		return nil, err
-	}
-	var errs []error
-	_, err := c.propose(ctx, func(in controller.Inputs) (commands []*command.Command, err error) {
-		commands, errs, err = controller.Resign(in, from.Node, int64(epoch), items)
-		return commands, err
+	return answered(ctx, c, func(in controller.Inputs) ([]*command.Command, []error, error) {
+		return controller.Resign(in, from.Node, int64(epoch), items)
 	})
-	if err != nil {
-		return nil, err
-	}
-	return errs, nil
 }
 
 // AllocateProducerIDs implements peer.Controller.
-func (c *Controller) AllocateProducerIDs(ctx context.Context, from peer.Caller, epoch model.BrokerEpoch) (block controller.ProducerIDBlock, err error) {
+func (c *Controller) AllocateProducerIDs(ctx context.Context, from peer.Caller, epoch model.BrokerEpoch) (controller.ProducerIDBlock, error) {
+	return answered(ctx, c, func(in controller.Inputs) ([]*command.Command, controller.ProducerIDBlock, error) {
+		return controller.AllocateProducerIDs(in, from.Node, int64(epoch))
+	})
+}
+
+// answered proposes what a decision wants done, and returns its answer when that is committed. With an error there is none.
+func answered[A any](ctx context.Context, c *Controller, decide func(controller.Inputs) ([]*command.Command, A, error)) (A, error) {
+	var answer, none A
 	if _, err := c.begin(); err != nil {
-		return controller.ProducerIDBlock{}, err
+		return none, err
 	}
-	_, err = c.propose(ctx, func(in controller.Inputs) (commands []*command.Command, err error) {
-		commands, block, err = controller.AllocateProducerIDs(in, from.Node, int64(epoch))
+	_, err := c.propose(ctx, func(in controller.Inputs) (commands []*command.Command, err error) {
+		commands, answer, err = decide(in)
 		return commands, err
 	})
 	if err != nil {
-		return controller.ProducerIDBlock{}, err
+		return none, err
 	}
-	return block, nil
+	return answer, nil
 }
 
 // Join implements peer.Controller. A replica that is to vote does so if there are not yet enough that do. The one that the node had before it lost its
