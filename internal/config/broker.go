@@ -42,6 +42,12 @@ type Broker struct {
 	ReplicaLagMs       int64
 	ReplicaLagMessages int64 // 0: not looked at
 
+	// Bytes per second; math.MaxInt64: no bound.
+
+	LeaderThrottledRate   int64
+	FollowerThrottledRate int64
+	AlterDirsRate         int64 // between data directories
+
 	AutoLeaderRebalance         bool
 	LeaderImbalanceCheckSeconds int64
 }

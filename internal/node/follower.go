@@ -40,6 +40,7 @@ func (f *follower) start(im *image.Image) error {
 		return err
 	}
 	f.granted(im)
+	f.throttle(f.current.Load().broker)
 	for t := range im.Topics() {
 		f.ensure(t, f.current.Load())
 	}
@@ -122,9 +123,15 @@ func (f *follower) reconfigure(im *image.Image) {
 		eff = f.current.Load()
 	}
 	f.current.Store(eff)
+	f.throttle(eff.broker)
 	for t := range im.Topics() {
 		f.ensure(t, eff)
 	}
+}
+
+// throttle bounds what replicas that catch up or move may take (KIP-73).
+func (f *follower) throttle(b *config.Broker) {
+	f.replicas.Throttle(replica.Rates{Leader: b.LeaderThrottledRate, Follower: b.FollowerThrottledRate, Dirs: b.AlterDirsRate})
 }
 
 func (f *follower) resolve(im *image.Image) (*effective, error) {

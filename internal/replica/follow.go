@@ -36,6 +36,7 @@ func (m *member) collectFollower() {
 	if m.seen != m.reported && m.follower.AckDue() {
 		m.reported, m.out.report = m.seen, true
 	}
+	m.out.report = m.out.report || e.Grant
 }
 
 // batches takes what the leader sent, and has it appended without a copy: owner holds the bytes. The caller has the mutex.

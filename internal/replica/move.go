@@ -159,6 +159,7 @@ func (m *move) run(ctx context.Context, s *Set) error {
 		return err
 	}
 	c := l.CopyTo(m.path())
+	c.Pace = s.throttles.dirs.wait
 	for {
 		if err := m.catchUp(ctx, c); err != nil {
 			return err

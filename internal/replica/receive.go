@@ -86,7 +86,7 @@ func (s *source) Report(out *stream.Report) {
 	if s.lock() {
 		defer s.unlock()
 		out.Ack, out.HasAck = s.follower.Ack()
-		out.Credit, out.HasCredit = s.follower.Credit()
+		out.Credit, out.HasCredit = s.credit()
 	}
 }
 

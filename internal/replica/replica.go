@@ -57,6 +57,9 @@ type Settings struct {
 	Log    wal.Config
 	Policy Policy
 	MinISR int32 // min.insync.replicas as configured
+
+	// The replicas that leaders and followers hold to their brokers' Rates while these are not in sync (KIP-73).
+	LeaderThrottled, FollowerThrottled Throttled
 }
 
 // Append is what a producer wants appended.

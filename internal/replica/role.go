@@ -103,6 +103,7 @@ func (m *member) beFollower(s replication.State, grant *grant, now time.Time) {
 		})
 	}
 	m.r.following.Store(&leadership{epoch: s.LeaderEpoch, member: m})
+	m.follower.Hold(m.throttled(&s))
 	var own replication.Own
 	if !m.cutting {
 		own = m.own()

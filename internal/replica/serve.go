@@ -19,6 +19,7 @@ type subscriber struct {
 	lane   *stream.Lane
 	number replication.Subscription
 	sent   model.Offset
+	leave  int // bytes that the throttle lets it be sent
 }
 
 // Subscribe answers a follower's question; nil: it has been given up, and needs no answer.
@@ -98,8 +99,11 @@ func (m *member) Next(to model.BrokerID, _ int, out *stream.Outgoing) {
 		out.Kind, out.Restart = stream.Restarts, restart
 		return
 	}
-	if from, credit, ok := m.leader.Next(to); ok && m.nextBatches(&m.subscribers[i], from, credit, out) {
-		return
+	if from, credit, ok := m.leader.Next(to); ok {
+		s := &m.subscribers[i]
+		if credit = m.leave(s, credit); credit > 0 && m.nextBatches(s, from, credit, out) {
+			return
+		}
 	}
 	if w, ok := m.leader.Watermark(to); ok {
 		out.Kind, out.Watermark = stream.NewWatermark, w
@@ -124,6 +128,7 @@ func (m *member) nextBatches(s *subscriber, from model.Offset, credit int, out *
 		e.owner.Retain()
 	}
 	out.Kind, out.Batches, out.Owner = stream.HotBatches, b, e.owner
+	m.spend(s, len(b.Bytes))
 	m.sent(s, e.next)
 	return true
 }
@@ -169,6 +174,7 @@ func (m *member) Send(to model.BrokerID, from model.Offset, read stream.Batches,
 	bytes, end := firstOf(read, most)
 	b, ok := m.leader.Send(to, from, end, bytes)
 	if ok {
+		m.spend(&m.subscribers[i], len(bytes))
 		m.sent(&m.subscribers[i], end)
 	}
 	return b, ok
@@ -229,6 +235,7 @@ func (m *member) subscribed(id model.BrokerID) int {
 
 func (m *member) unsubscribe(id model.BrokerID) {
 	if i := m.subscribed(id); i >= 0 {
+		m.forgo(&m.subscribers[i])
 		m.subscribers = slices.Delete(m.subscribers, i, i+1)
 	}
 	if len(m.subscribers) == 0 {
@@ -237,6 +244,9 @@ func (m *member) unsubscribe(id model.BrokerID) {
 }
 
 func (m *member) unsubscribeAll() {
+	for i := range m.subscribers {
+		m.forgo(&m.subscribers[i])
+	}
 	m.subscribers = nil
 	m.tail.clear()
 }

@@ -29,6 +29,7 @@ type Set struct {
 	moves       moves
 	ticks       ticks
 	tails       tailBudget
+	throttles   throttles
 	grant       atomic.Pointer[grant] // nil: this incarnation is not registered yet
 	lostSession atomic.Bool
 	numbers     atomic.Uint64 // of subscriptions
@@ -58,6 +59,7 @@ func NewSet(env Env) (*Set, error) {
 	s.ticks.every = env.Replication.Tick
 	s.tails.limit, s.tails.each = env.Replication.TailBytes, max(env.Replication.TailBytes/16, 1)
 	s.moves.prepare()
+	s.throttles.prepare()
 	if err := s.disks.find(&env); err != nil {
 		return nil, err
 	}
@@ -212,6 +214,7 @@ func (s *Set) Close() error {
 	defer s.leaving.all.Wait()
 	s.moves.end()
 	s.ticks.stop()
+	s.throttles.stop()
 	s.jobs.stop()
 	const parallel = 8
 	var g errgroup.Group

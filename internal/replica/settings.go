@@ -29,6 +29,7 @@ func SettingsOf(t *config.Topic, producerExpiryMs int64) *Settings {
 		s.Log.RetentionBytes, s.Log.RetentionMs = t.RetentionBytes, t.RetentionMs
 	}
 	s.MinISR = t.MinInsyncReplicas
+	s.LeaderThrottled, s.FollowerThrottled = ThrottledOf(t.LeaderThrottledReplicas), ThrottledOf(t.FollowerThrottledReplicas)
 	s.Policy.Recompress, s.Policy.Codec, s.Policy.Level = codec(t)
 	return s
 }

@@ -52,6 +52,7 @@ type Follower struct {
 	told      Watermark // what the present leader last said
 	acked     Own       // what it was last told
 	window    window
+	held      bool // all credit is given with Give
 
 	out FollowerEffects
 }
@@ -66,6 +67,8 @@ type FollowerEffects struct {
 	DeleteTo model.Offset
 	// Moved: the watermark is higher than before; readers of this replica want to know.
 	Moved bool
+	// Grant: Due may have credit to give, although nothing has moved.
+	Grant bool
 }
 
 // Truncate says how to cut the log.
@@ -128,9 +131,13 @@ func (f *Follower) subscribe(now time.Time) {
 	f.phase, f.number, f.retryAt = subscribing, f.opts.Number(), now.Add(f.opts.Patience)
 	f.next, f.acked = f.own.End, f.own
 	f.window = window{size: f.opts.Window}
+	credit := f.opts.Window
+	if f.held {
+		credit, f.window.free = 0, credit
+	}
 	f.out.Subscribe = &Subscribe{
 		TopicID: f.opts.TopicID, Partition: f.opts.Partition, Subscription: f.number, LeaderEpoch: f.epoch,
-		Broker: f.opts.Broker, BrokerEpoch: f.opts.BrokerEpoch, Own: f.own, LastEpoch: f.lastEpoch(), Credit: f.opts.Window,
+		Broker: f.opts.Broker, BrokerEpoch: f.opts.BrokerEpoch, Own: f.own, LastEpoch: f.lastEpoch(), Credit: credit,
 	}
 }
 
@@ -139,6 +146,13 @@ func (f *Follower) lastEpoch() model.LeaderEpoch {
 		return model.NoEpoch
 	}
 	return f.opts.History.LastEpoch()
+}
+
+// Hold has the leader send nothing but what it is given credit for bit by bit, with Give, as a throttle lets it (KIP-73); or not any more.
+func (f *Follower) Hold(on bool) {
+	if on != f.held {
+		f.held, f.out.Grant = on, f.phase == streaming
+	}
 }
 
 // later gives the present subscription up and asks again after a while.

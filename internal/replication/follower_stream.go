@@ -34,7 +34,7 @@ func (f *Follower) accepted(m Accepted, now time.Time) {
 		f.subscribe(now) // the log has been cut since it was asked for
 		return
 	}
-	f.phase = streaming
+	f.phase, f.out.Grant = streaming, f.held
 	f.hear(m.HighWatermark, m.LogStart)
 }
 
@@ -151,9 +151,21 @@ func (f *Follower) AckDue() bool {
 }
 
 // Credit makes the message that gives the leader back the bytes that have become durable.
-func (f *Follower) Credit() (Credit, bool) {
-	if f.phase != streaming || !f.window.due() {
+func (f *Follower) Credit() (Credit, bool) { return f.Give(f.Due()) }
+
+// Due is how many bytes may be given, if it is worth a message.
+func (f *Follower) Due() int {
+	if f.phase != streaming || !f.held && !f.window.due() {
+		return 0
+	}
+	return f.window.free
+}
+
+// Give is Credit for some of what is due.
+func (f *Follower) Give(bytes int) (Credit, bool) {
+	if bytes = min(bytes, f.Due()); bytes <= 0 {
 		return Credit{}, false
 	}
-	return Credit{Subscription: f.number, Bytes: f.window.give()}, true
+	f.window.free -= bytes
+	return Credit{Subscription: f.number, Bytes: bytes}, true
 }

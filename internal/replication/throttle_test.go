@@ -106,3 +106,42 @@ func TestThrottleRates(t *testing.T) {
 		t.Error("a new rate remembers the debt")
 	}
 }
+
+// TestHeldFollower: a follower that is held asks without credit and gives what it is told to; what it was sent becomes due again when it is durable; let go,
+// it gives the whole window.
+func TestHeldFollower(t *testing.T) {
+	d := follow(t, logOf(0, nil), 0)
+	d.Take()
+	d.Hold(true)
+	if d.Take().Grant {
+		t.Error("grants credit before it streams")
+	}
+	d.LinkLost(d.now)
+	d.now = d.now.Add(retry)
+	d.Tick(d.now)
+	if q := d.Take().Subscribe; q == nil || q.Credit != 0 {
+		t.Fatalf("the question is %+v, want one without credit", q)
+	}
+	d.accept(0, 0)
+	if !d.Take().Grant || d.Due() != 100 {
+		t.Errorf("%d bytes are due when the stream begins", d.Due())
+	}
+	if c, ok := d.Give(10); !ok || c.Bytes != 10 || c.Subscription != d.last || d.Due() != 90 {
+		t.Errorf("gives %+v, %v, and %d are due", c, ok, d.Due())
+	}
+	if !d.get(Batches{From: 0, End: 1, Bytes: make([]byte, 10)}) {
+		t.Fatal("a batch is not taken")
+	}
+	d.sync(1)
+	if d.Due() != 100 {
+		t.Errorf("%d bytes are due when what was sent is durable", d.Due())
+	}
+	d.Take()
+	d.Hold(false)
+	if c, ok := d.Credit(); !d.Take().Grant || !ok || c.Bytes != 100 {
+		t.Errorf("let go, it gives %+v, %v", c, ok)
+	}
+	if _, ok := d.Give(1); ok {
+		t.Error("gives more than the window")
+	}
+}

@@ -29,9 +29,3 @@ func (w *window) release(synced model.Offset) {
 // due tells whether it is worth a message: a quarter of the window is free. If less is, the leader still has some of
 // the window, or more will be free when what it sent is durable.
 func (w *window) due() bool { return w.free > 0 && w.free >= w.size/4 }
-
-func (w *window) give() int {
-	free := w.free
-	w.free = 0
-	return free
-}

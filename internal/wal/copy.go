@@ -17,6 +17,9 @@ import (
 //
 // It is for one goroutine.
 type Copy struct {
+	// Pace, if not nil, is called by CatchUp before it copies so many bytes, and may wait. With its error the copy ends.
+	Pace func(ctx context.Context, bytes int) error
+
 	log   *Log
 	dir   string
 	gen   uint32
@@ -83,7 +86,7 @@ func (c *Copy) segment(ctx context.Context, v *view) (copied int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	copied, err = copyBytes(ctx, dst, src, from, v.size)
+	copied, err = copyBytes(ctx, dst, src, from, v.size, c.Pace)
 	if err == nil {
 		err = dst.Sync() // by the file that was written through: no other one hears of errors
 	}
@@ -177,10 +180,10 @@ func (c *Copy) file(ctx context.Context, name string) (err error) {
 	if number, ok := parseSegmentName(name); ok && c.have[number] > 0 {
 		head, from = min(headerBytes, size), min(c.have[number], size)
 	}
-	if _, err := copyBytes(ctx, dst, src, 0, head); err != nil {
+	if _, err := copyBytes(ctx, dst, src, 0, head, nil); err != nil {
 		return err
 	}
-	if _, err := copyBytes(ctx, dst, src, from, size); err != nil {
+	if _, err := copyBytes(ctx, dst, src, from, size, nil); err != nil {
 		return err
 	}
 	if err := dst.Truncate(size); err != nil {
@@ -189,8 +192,8 @@ func (c *Copy) file(ctx context.Context, name string) (err error) {
 	return dst.Sync()
 }
 
-// copyBytes copies [from, to) of one file to the same place in another.
-func copyBytes(ctx context.Context, dst, src vfs.File, from, to int64) (copied int64, err error) {
+// copyBytes copies [from, to) of one file to the same place in another, at the pace that is given, if one is.
+func copyBytes(ctx context.Context, dst, src vfs.File, from, to int64, pace func(context.Context, int) error) (copied int64, err error) {
 	pooled := scanBuffers.Get().(*[]byte)
 	defer scanBuffers.Put(pooled)
 	for at := from; at < to; {
@@ -198,6 +201,11 @@ func copyBytes(ctx context.Context, dst, src vfs.File, from, to int64) (copied i
 			return copied, err
 		}
 		b := (*pooled)[:min(to-at, scanChunk)]
+		if pace != nil {
+			if err := pace(ctx, len(b)); err != nil {
+				return copied, err
+			}
+		}
 		if _, err := src.ReadAt(b, at); err != nil {
 			return copied, err
 		}
