@@ -3,6 +3,7 @@ package wal
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strconv"
 	"strings"
@@ -150,7 +151,11 @@ func (l *Log) producersAt(segs []*segment, end model.Offset) (producer.State, er
 	scratch := newCore(Config{})
 	scratch.segs = segs
 	known := [stateKinds]model.Offset{end, segs[0].base, end}
-	if p, at, ok := l.knownProducers(segs, end); ok && at >= segs[0].base {
+	p, at, ok, err := l.knownProducers(segs, end)
+	if err != nil {
+		return producer.State{}, err
+	}
+	if ok && at >= segs[0].base {
 		scratch.producers, known[stateProducers] = p, at
 	}
 	if err := l.replayFrom(&scratch, known[stateProducers], end, &known); err != nil {
@@ -160,35 +165,48 @@ func (l *Log) producersAt(segs []*segment, end model.Offset) (producer.State, er
 	return scratch.producers, nil
 }
 
-// knownProducers finds the newest state of the producers as of end or before: in their file, in a mark, or in a floor.
-func (l *Log) knownProducers(segs []*segment, end model.Offset) (p producer.State, at model.Offset, ok bool) {
-	p, at, ok = l.filedProducers(end)
-	if m, markedAt, marked := l.markedProducers(segs, end); marked && (!ok || markedAt > at) {
+// knownProducers finds the newest state of the producers as of end or before: in their file, in a mark, or in a floor. What is damaged
+// is as good as missing; what cannot be read is an error, for it is there the next time (T1).
+func (l *Log) knownProducers(segs []*segment, end model.Offset) (p producer.State, at model.Offset, ok bool, err error) {
+	if p, at, ok, err = l.filedProducers(end); err != nil {
+		return producer.State{}, 0, false, err
+	}
+	m, markedAt, marked, err := l.markedProducers(segs, end)
+	if err != nil {
+		return producer.State{}, 0, false, err
+	}
+	if marked && (!ok || markedAt > at) {
 		p, at, ok = m, markedAt, true
 	}
 	for _, s := range slices.Backward(segs) {
 		if ok && s.base <= at {
 			break
 		}
-		if f, floored := l.floorOf(s); floored && s.base <= end {
-			return f, s.base, true
+		if s.base > end {
+			continue
+		}
+		if f, floored, err := l.floorOf(s); err != nil || floored {
+			return f, s.base, floored, err
 		}
 	}
-	return p, at, ok
+	return p, at, ok, nil
 }
 
 // floorOf reads a segment's floor, if it has one.
-func (l *Log) floorOf(s *segment) (producer.State, bool) {
+func (l *Log) floorOf(s *segment) (p producer.State, ok bool, err error) {
 	l.mu.Lock()
 	there := slices.Contains(l.core.floors, s.number)
 	l.mu.Unlock()
 	if !there {
-		return producer.State{}, false
+		return producer.State{}, false, nil
 	}
 	body, err := vfs.ReadFile(l.fs, l.path(floorName(s.number)))
-	if err != nil {
-		return producer.State{}, false
+	if errors.Is(err, fs.ErrNotExist) {
+		return producer.State{}, false, nil // somebody has given it up
 	}
-	p, at, err := producer.LoadSnapshot(body)
-	return p, err == nil && at == s.base
+	if err != nil {
+		return producer.State{}, false, err
+	}
+	p, at, damage := producer.LoadSnapshot(body)
+	return p, damage == nil && at == s.base, nil
 }

@@ -2,6 +2,7 @@ package wal
 
 import (
 	"bytes"
+	"errors"
 	"syscall"
 	"testing"
 
@@ -9,6 +10,7 @@ import (
 	"chronik/internal/record"
 	"chronik/internal/vfs/crashfs"
 	"chronik/internal/vfs/faultfs"
+	"chronik/internal/wal/producer"
 )
 
 // TestT1TruncationRemembersTheDeleted: a truncation goes back behind all that the log has told its marks and its snapshot
@@ -203,5 +205,29 @@ func TestE3NoSpaceForAFloor(t *testing.T) {
 	if n := len(l.Producers()); n != 3 {
 		t.Errorf("%d producers are remembered of 3", n)
 	}
+	l.Abandon(nil)
+}
+
+// TestT1AnUnreadableFloorIsNoneMissing: a disk that fails while a log is opened makes it forget nobody: it does not open, and does the
+// next time.
+func TestT1AnUnreadableFloorIsNoneMissing(t *testing.T) {
+	e, disk, faults, _ := onDisks(t)
+	e.cfg.SegmentBytes = 1200
+	l, _ := e.open()
+	sent := fillAndDelete(t, l, crowd)
+	for i := range 6 {
+		must(t, l, batch(1, 100, 1, &record.Producer{ID: crowd + 1, Sequence: int32(i)}))
+	}
+	l.Abandon(nil)
+	if err := disk.RemoveAll(e.dir + "/" + producer.FileName); err != nil { // as a truncation that was cut short does
+		t.Fatal(err)
+	}
+	broken := faults.Inject(faultfs.Rule{Ops: faultfs.OpRead, Match: faultfs.Base(floorPrefix + "*"), Err: syscall.EIO})
+	if _, _, err := e.tryOpen(); !errors.Is(err, syscall.EIO) {
+		t.Fatalf("opened with %v, want the disk's error", err)
+	}
+	broken.Stop()
+	l, _ = e.open()
+	checkRetries(t, l, sent)
 	l.Abandon(nil)
 }

@@ -26,7 +26,11 @@ func (r *recovery) restoreState() error {
 			known = r.loadFile(k)
 		}
 		if k == stateProducers && known < r.c.segs[0].base {
-			if s, at, ok := r.l.knownProducers(r.c.segs, r.c.active().end); ok {
+			s, at, ok, err := r.l.knownProducers(r.c.segs, r.c.active().end)
+			if err != nil {
+				return err
+			}
+			if ok {
 				r.c.producers, known = s, at
 			}
 		}

@@ -2,6 +2,8 @@ package wal
 
 import (
 	"errors"
+	"io"
+	"io/fs"
 	"slices"
 
 	"chronik/internal/model"
@@ -37,21 +39,29 @@ func (l *Log) cutProducersTo(end model.Offset) error {
 }
 
 // filedProducers reads the producer state from its file, if it is one of end or before.
-func (l *Log) filedProducers(end model.Offset) (p producer.State, at model.Offset, ok bool) {
+func (l *Log) filedProducers(end model.Offset) (p producer.State, at model.Offset, ok bool, err error) {
 	body, err := vfs.ReadFile(l.fs, l.path(producer.FileName))
-	if err != nil {
-		return producer.State{}, 0, false
+	if errors.Is(err, fs.ErrNotExist) {
+		return producer.State{}, 0, false, nil
 	}
-	p, at, err = producer.LoadSnapshot(body)
-	return p, at, err == nil && at <= end
+	if err != nil {
+		return producer.State{}, 0, false, err
+	}
+	p, at, damage := producer.LoadSnapshot(body)
+	return p, at, damage == nil && at <= end, nil
 }
 
 // markedProducers finds the newest producer state of end or before that lies in a mark. Where the newest mark
 // of a segment has left it to a file, the one before it in the other slot often has not.
-func (l *Log) markedProducers(segs []*segment, end model.Offset) (p producer.State, at model.Offset, ok bool) {
+func (l *Log) markedProducers(segs []*segment, end model.Offset) (p producer.State, at model.Offset, ok bool, err error) {
 	page := make([]byte, headerBytes)
 	for _, s := range slices.Backward(segs) {
-		if s.base > end || !l.readHeader(s.number, page) {
+		if s.base > end {
+			continue
+		}
+		if there, err := l.readHeader(s.number, page); err != nil {
+			return producer.State{}, 0, false, err
+		} else if !there {
 			continue
 		}
 		latest, valid := latestMark(page)
@@ -71,24 +81,26 @@ func (l *Log) markedProducers(segs []*segment, end model.Offset) (p producer.Sta
 			}
 		}
 		if ok {
-			return p, at, true
+			return p, at, true, nil
 		}
 	}
-	return producer.State{}, 0, false
+	return producer.State{}, 0, false, nil
 }
 
 // readHeader reads a segment's header page, false if there is none.
-func (l *Log) readHeader(number int64, page []byte) bool {
+func (l *Log) readHeader(number int64, page []byte) (bool, error) {
 	f, err := l.segmentFile(number)
 	if err != nil {
-		return false
+		return false, err
 	}
 	defer f.release()
-	if _, err := f.ReadAt(page, 0); err != nil {
-		return false
+	if _, err := f.ReadAt(page, 0); err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
+		return false, nil
+	} else if err != nil {
+		return false, err
 	}
-	id, err := decodeIdentity(page)
-	return err == nil && id.number == number && id.topicID == l.topicID
+	id, damage := decodeIdentity(page)
+	return damage == nil && id.number == number && id.topicID == l.topicID, nil
 }
 
 // cutSnapshots replaces the snapshot files that know what is cut off by those of the log's new end, before
