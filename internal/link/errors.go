@@ -16,12 +16,13 @@ const (
 	_               Code = iota
 	NotALink             // what came is not the handshake of a broker
 	NoCommonVersion      // the releases are too far apart
-	OtherCluster         // the brokers belong to different clusters, or one to none
+	OtherCluster         // the brokers belong to different clusters
 	WrongNode            // the node is not the one that was dialled, or is ourselves
 	NotProved            // the secrets differ, only one side has one, or the certificate does not name the node
 	Denied               // Config.Admit would not have the peer
 	BadRole              // the acceptor does not know what the link would be for
 	OneSidedTLS          // only one side uses TLS
+	NoCluster            // one belongs to none yet: it is only starting, or waits with an empty directory
 )
 
 // HandshakeError tells why there is no link. It is the same on both sides, but for who says it.

@@ -48,7 +48,8 @@ func TestHandshakeRefuses(t *testing.T) {
 		want             string
 	}{
 		"another cluster":     {acceptor: with(func(c *Config) { c.ClusterID = "theirs" }), code: OtherCluster, want: `cluster "theirs"`},
-		"no cluster":          {dialer: with(func(c *Config) { c.ClusterID = "" }), code: OtherCluster, want: `cluster ""`},
+		"no cluster":          {dialer: with(func(c *Config) { c.ClusterID = "" }), code: NoCluster, want: "does not belong to a cluster yet"},
+		"no cluster here":     {acceptor: with(func(c *Config) { c.ClusterID = "" }), code: NoCluster, want: "node 2 does not belong to a cluster yet"},
 		"another secret":      {acceptor: with(func(c *Config) { c.Auth.Secret = []byte("another one of 16") }), code: NotProved, want: "same shared secret"},
 		"no secret here":      {dialer: with(func(c *Config) { c.Auth.Secret = nil }), code: NotProved, want: "node 2 has a shared secret and node 1 has none"},
 		"no secret there":     {acceptor: with(func(c *Config) { c.Auth.Secret = nil }), code: NotProved, want: "node 1 has a shared secret and node 2 has none"},

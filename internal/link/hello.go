@@ -101,6 +101,13 @@ func compare(mine, theirs *hello) *HandshakeError {
 			mine.node, mine.oldest, mine.newest, theirs.node, theirs.oldest, theirs.newest)
 	case !theirs.role.known() || theirs.role != mine.role:
 		return refuse(BadRole, "node %d wants a link for %v, node %d one for %v", theirs.node, theirs.role, mine.node, mine.role)
+	case !sameCluster(mine, theirs) && (mine.clusterID == "" || theirs.clusterID == ""):
+		who := mine
+		if mine.clusterID != "" {
+			who = theirs
+		}
+		return refuse(NoCluster, "node %d does not belong to a cluster yet: it is starting, and is reached in a moment, or its directory is empty, and its log says what it waits for",
+			who.node)
 	case !sameCluster(mine, theirs):
 		return refuse(OtherCluster, "node %d belongs to cluster %q, node %d to cluster %q: one of them has the wrong peers or the wrong data directory",
 			mine.node, mine.clusterID, theirs.node, theirs.clusterID)

@@ -3,8 +3,10 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"path"
+	"strings"
 	"sync"
 	"time"
 
@@ -58,8 +60,7 @@ func (c *cluster) follow(ctx context.Context) error {
 	cold := stream.NewColdReads(coldReads)
 	c.senders.Store(stream.NewSenders(n.replicas, cold))
 	c.running.Go(func() { c.join(ctx) })
-	n.env.Log.Info("waiting for the metadata quorum")
-	if _, err := c.quorum().Linearizable(ctx); err != nil {
+	if err := c.awaitQuorum(ctx); err != nil {
 		return err
 	}
 	failed := make(chan error, 1)
@@ -88,6 +89,43 @@ func (c *cluster) follow(ctx context.Context) error {
 		}
 	})
 	return nil
+}
+
+// awaitQuorum waits until the metadata here are as new as anybody's. It says what it waits for, and goes on saying so.
+func (c *cluster) awaitQuorum(ctx context.Context) error {
+	log := c.node.env.Log
+	log.Info("waiting for the metadata quorum")
+	for {
+		attempt, cancel := context.WithTimeoutCause(ctx, remindEvery, errNoQuorum)
+		_, err := c.quorum().Linearizable(attempt)
+		cancel()
+		if !errors.Is(err, errNoQuorum) || ctx.Err() != nil {
+			return err
+		}
+		s, err := c.quorum().Status(ctx)
+		if err != nil {
+			return err
+		}
+		var voters []string
+		for _, v := range s.Voters {
+			voters = append(voters, fmt.Sprintf("%d at %s", v.Node, strings.Join(c.book.of(v.Replica), " or ")))
+		}
+		if !c.takesPart(&s) { // it knows nothing yet; who takes it in says so, see join
+			voters = nil
+		}
+		log.Warn("still waiting for the metadata quorum: more than half of its voters have to run and to reach each other; start them, or see whether a firewall is between",
+			"leader", c.leaderName(), "voters", voters)
+	}
+}
+
+var errNoQuorum = errors.New("nobody leads the metadata quorum, or its leader does not reach this node")
+
+// leaderName is who leads the metadata quorum, for the log.
+func (c *cluster) leaderName() any {
+	if id, ok := c.leader(); ok {
+		return id
+	}
+	return "none"
 }
 
 // openPartitions clears away what deleted topics left, and builds the broker.

@@ -74,6 +74,10 @@ func (c *complaints) refused(from net.Addr, err error) {
 		c.log.Debug("a connection to the port for other nodes was refused", "from", from.String(), "error", err)
 		return
 	}
+	if h.Code == link.NoCluster {
+		c.log.Debug("a node was told that this one is only starting, or is only starting itself", "from", from.String(), "error", err)
+		return
+	}
 	host, _, _ := net.SplitHostPort(from.String())
 	c.warn("a node was refused", host, err, "from", host)
 }

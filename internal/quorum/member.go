@@ -151,8 +151,9 @@ func NewMember(o MemberOptions) (*Member, error) {
 		return nil, err
 	}
 	m.input(func() error {
-		if m.alone() {
-			return m.node.Campaign() // nobody else could be leader
+		// Nobody else could be leader, unless the configuration changes with what is committed and was not applied yet: then it is too early to say.
+		if m.alone() && !slices.ContainsFunc(s.changes, func(i uint64) bool { return m.image.Index() < i && i <= s.vote.commit }) {
+			return m.node.Campaign()
 		}
 		return nil
 	})
@@ -374,9 +375,20 @@ func (m *Member) become(r role) {
 		m.owed, m.settling = false, false
 	}
 	if r != m.role {
-		m.opts.Log.Info("metadata quorum", "replica", m.opts.Self.Node, "term", r.term, "leading", r.leading, "leader", m.config.replicas[r.leader].Node)
+		m.opts.Log.Info("metadata quorum", "replica", m.opts.Self.Node, "term", r.term, "leading", r.leading, "leader", m.nameOf(r.leader))
 	}
 	m.role = r
+}
+
+// nameOf is a leader as the log calls it: 0 may be a node.
+func (m *Member) nameOf(leader uint64) any {
+	if r, ok := m.config.replicas[leader]; ok {
+		return r.Node
+	}
+	if leader == raft.None {
+		return "none"
+	}
+	return "one that is not known here yet"
 }
 
 // send lets a message go, or holds it back until its term is durable here (M1): a leader that spoke in a term, and then

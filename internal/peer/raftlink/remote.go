@@ -2,6 +2,8 @@ package raftlink
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -71,7 +73,12 @@ func (r *remote) drop(why error) {
 	idle := time.Since(r.used) > idleTime
 	r.mu.Unlock()
 	if news && r.transport.ctx.Err() == nil {
-		r.transport.opts.Log.Warn("no link to a replica of the metadata quorum; it is tried again", "to", r.replica.String(), "error", why)
+		level := slog.LevelWarn
+		var refused *link.HandshakeError
+		if errors.As(why, &refused) && refused.Code == link.NoCluster {
+			level = slog.LevelInfo // it is there, and soon more than that
+		}
+		r.transport.opts.Log.Log(r.transport.ctx, level, "no link to a replica of the metadata quorum; it is tried again", "to", r.replica.String(), "error", why)
 	}
 	r.transport.lost(r.replica)
 	if idle {
