@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io/fs"
 	"path"
+
+	"chronik/internal/vfs"
 )
 
 // dirsName is the directory, in the first data directory, of the notes on which others there are: an empty file for each, named after its ID.
@@ -36,11 +38,7 @@ func (n *Node) noteDirs() error {
 		if err := n.env.FS.MkdirAll(dir); err != nil {
 			return err
 		}
-		f, err := n.env.FS.Create(path.Join(dir, id))
-		if err == nil {
-			err = f.Close()
-		}
-		if err != nil {
+		if err := vfs.PutMark(n.env.FS, path.Join(dir, id)); err != nil {
 			return err
 		}
 	}

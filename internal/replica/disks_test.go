@@ -121,7 +121,7 @@ func TestD3DirectoryFails(t *testing.T) {
 		watch := NewWatcher()
 		g.Get(part(3)).Watch(watch)
 		if g.Get(part(3)).log.Load() != nil {
-			wait(t, watch)
+			woken(t, watch)
 		}
 		g.Get(part(3)).Unwatch(watch)
 	}

@@ -41,14 +41,7 @@ func (n *failedDirs) add(root string) error {
 	if err := n.fs.MkdirAll(n.dir); err != nil {
 		return err
 	}
-	f, err := n.fs.Create(path.Join(n.dir, url.PathEscape(root)))
-	if err == nil {
-		err = f.Close()
-	}
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return n.fs.SyncDir(n.dir)
+	return vfs.PutMark(n.fs, path.Join(n.dir, url.PathEscape(root)))
 }
 
 // remove crosses a directory out: whatever in it was out of date is gone.
@@ -56,8 +49,6 @@ func (n *failedDirs) remove(root string) error {
 	if !n.has(root) {
 		return nil
 	}
-	if err := n.fs.Remove(path.Join(n.dir, url.PathEscape(root))); err != nil {
-		return err
-	}
-	return n.fs.SyncDir(n.dir)
+	_, err := vfs.TakeMark(n.fs, path.Join(n.dir, url.PathEscape(root)))
+	return err
 }

@@ -89,8 +89,8 @@ func put(t testing.TB, r *Replica) model.Offset {
 	return at.BaseOffset
 }
 
-// wait waits for a watcher to be woken.
-func wait(t testing.TB, w *Watcher) {
+// woken waits for a watcher to be woken.
+func woken(t testing.TB, w *Watcher) {
 	t.Helper()
 	select {
 	case <-w.C():

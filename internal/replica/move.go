@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"path"
 	"sync"
 	"time"
 
 	"chronik/internal/model"
+	"chronik/internal/vfs"
+	"chronik/internal/wait"
 	"chronik/internal/wal"
 )
 
@@ -171,7 +172,7 @@ func (m *move) run(ctx context.Context, s *Set) error {
 		if !errors.Is(err, errBusy) {
 			return err
 		}
-		if err := pause(ctx, movePause); err != nil {
+		if err := wait.For(ctx, movePause); err != nil {
 			return err
 		}
 	}
@@ -189,17 +190,6 @@ func (m *move) catchUp(ctx context.Context, c *wal.Copy) error {
 		}
 	}
 	return nil
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // swap lets the copy take the log's place. It is not cancelled: what has begun is completed, or the partition is out of use until the next start.
@@ -260,24 +250,12 @@ func (m *move) exchange(s *Set, from *disk) error {
 }
 
 // mark makes a copy the one that counts.
-func (s *Set) mark(dir string) error {
-	f, err := s.env.FS.Create(path.Join(dir, movedName))
-	if err == nil {
-		err = f.Close()
-	}
-	if err != nil {
-		return err
-	}
-	return s.env.FS.SyncDir(dir)
-}
+func (s *Set) mark(dir string) error { return vfs.PutMark(s.env.FS, path.Join(dir, movedName)) }
 
 // unmark removes the mark, of which an earlier move may have left one.
 func (s *Set) unmark(d *disk, tp model.TopicPartition) error {
-	err := s.env.FS.Remove(path.Join(d.partition(tp), movedName))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return errors.Join(err, s.env.FS.SyncDir(d.partition(tp)))
+	_, err := vfs.TakeMark(s.env.FS, path.Join(d.partition(tp), movedName))
+	return err
 }
 
 // reopen opens the log where it is now, after it was suspended. If that fails it is out of use.

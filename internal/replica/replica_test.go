@@ -89,12 +89,12 @@ func TestWatchers(t *testing.T) {
 	r.Unwatch(gone)
 	r.Unwatch(gone) // once too often does nothing
 	put(t, r)
-	wait(t, w)
+	woken(t, w)
 	if r.HighWatermark() != 1 {
 		t.Errorf("woken at watermark %d, want 1", r.HighWatermark())
 	}
 	g.Remove(t0)
-	wait(t, w)
+	woken(t, w)
 	select {
 	case <-gone.C():
 		t.Error("a watcher that left was woken")
@@ -124,7 +124,7 @@ func TestD3FencedPartition(t *testing.T) {
 	if err := failed.result(t); !errors.Is(err, wal.ErrFenced) || fault.Hits() != 1 {
 		t.Errorf("the batch whose sync failed: %v", err)
 	}
-	wait(t, w)
+	woken(t, w)
 	if _, err := r.Append(Append{Batch: batch(t, record.Options{}, now)}); !errors.Is(err, wal.ErrFenced) {
 		t.Errorf("the next batch: %v, want ErrFenced", err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"chronik/internal/model"
 	"chronik/internal/replication"
+	"chronik/internal/wait"
 )
 
 // Rates bound what this broker moves to replicas that are not in sync, in bytes per second; replication.NoLimit: not at all (KIP-73).
@@ -154,7 +155,7 @@ func (t *throttle) wait(ctx context.Context, bytes int) error {
 		if leave > 0 {
 			continue
 		}
-		if err := pause(ctx, again); err != nil {
+		if err := wait.For(ctx, again); err != nil {
 			return err
 		}
 	}
