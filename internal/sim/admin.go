@@ -85,7 +85,7 @@ func (w *world) createTopic(name string) {
 		if active < w.factor() {
 			return nil
 		}
-		return topicRequest{create: []controller.NewTopic{{Name: name, Partitions: 1, ReplicationFactor: int16(w.factor())}}}
+		return topicRequest{create: []controller.NewTopic{{Name: name, Partitions: 1, ReplicationFactor: int16(w.factor()), Configs: w.topicConfigs(name)}}}
 	})
 }
 
@@ -125,7 +125,6 @@ func (w *world) reassign() {
 		return
 	}
 	item := controller.Reassignment{TopicPartition: model.TopicPartition{Topic: t.Name}}
-	cancel := item
 	for _, i := range w.rng.Perm(len(w.nodes) - 1) {
 		item.Replicas = append(item.Replicas, model.BrokerID(i+1))
 	}
@@ -134,13 +133,22 @@ func (w *world) reassign() {
 	}
 	w.stats[reassignments]++
 	w.once(reassignRequest{[]controller.Reassignment{item}})
-	if w.one(2) {
+	if w.one(4) {
 		return
 	}
-	w.after(w.between(0, 200*time.Millisecond), func() {
-		if t := w.truth.Topic(item.Topic); t != nil && t.Partitions[0].Reassigning() {
+	w.cancel(item.Topic, w.now+500*time.Millisecond)
+}
+
+// cancel takes a reassignment back that is seen to be under way before a time.
+func (w *world) cancel(topic string, deadline time.Duration) {
+	w.after(w.between(0, 20*time.Millisecond), func() {
+		switch t := w.truth.Topic(topic); {
+		case t == nil || w.now > deadline:
+		case t.Partitions[0].Reassigning():
 			w.stats[cancellations]++
-			w.once(reassignRequest{[]controller.Reassignment{cancel}})
+			w.once(reassignRequest{[]controller.Reassignment{{TopicPartition: model.TopicPartition{Topic: topic}}}})
+		default:
+			w.cancel(topic, deadline)
 		}
 	})
 }

@@ -28,6 +28,7 @@ type bugs struct {
 	noEpochFence     bool // R3: the controller takes ISR changes of any epoch for those of the present one
 	noResync         bool // L1: recovery does not sync what it accepts
 	staleTail        bool // L3: what is cut off stays in the file
+	claimsClean      bool // D2: a node says that it was stopped cleanly, whatever has happened
 	quorum           quorum.Broken
 }
 

@@ -18,7 +18,10 @@ type ledger struct {
 	start     model.Offset
 	writers   map[model.LeaderEpoch]writer
 	producers map[model.ProducerID]sequence
-	forgets   bool // records were deleted: a replica that began behind them knows nothing of their producers
+	relaxed   bool              // its topic has relaxed its flushing
+	lossy     bool              // and records were lost, as that allows (D2)
+	lostIn    model.LeaderEpoch // the first epoch that does not have them
+	forgets   bool              // records were deleted: a replica that began behind them knows nothing of their producers
 }
 
 // writer is the one that appends in an epoch (R1).
@@ -35,7 +38,7 @@ type sequence struct {
 
 func newLedger(w *world, key partitionKey, topic string) *ledger {
 	name := fmt.Sprintf("%s-%d of %v", topic, key.num, key.id)
-	return &ledger{w: w, key: key, topic: topic, name: name, writers: make(map[model.LeaderEpoch]writer), producers: make(map[model.ProducerID]sequence)}
+	return &ledger{w: w, key: key, topic: topic, name: name, relaxed: w.flush[topic] > 0, writers: make(map[model.LeaderEpoch]writer), producers: make(map[model.ProducerID]sequence)}
 }
 
 func (l *ledger) end() model.Offset {
@@ -65,8 +68,11 @@ func (l *ledger) index(off model.Offset) int {
 }
 
 // passed is told that a replica's watermark has reached hw. What it passed is committed: it is the same everywhere and
-// stays so (D2, R2).
-func (l *ledger) passed(who nodeID, s *shadow, hw model.Offset) {
+// stays so (D2, R2). epoch is that of its role.
+func (l *ledger) passed(who nodeID, s *shadow, hw model.Offset, epoch model.LeaderEpoch) {
+	if epoch < l.lostIn {
+		return
+	}
 	if hw > s.end() {
 		l.w.fail("R2", "%s: the watermark of %v is %d, its log ends at %d", l.name, who, hw, s.end())
 		return
@@ -157,6 +163,9 @@ func (l *ledger) parts(s *shadow) (committed, replica int) {
 // the log was cut, and no registration has told of it. Until then nobody elects it for that it has.
 func (l *ledger) excused(id model.BrokerID) bool {
 	d := l.w.nodes[id].disk
+	if l.relaxed && !l.w.nodes[id].registered() {
+		return true // it loses what was not synced, unless it is stopped cleanly
+	}
 	if _, untold := d.untold[l.key]; untold {
 		return true
 	}
@@ -188,6 +197,7 @@ func (l *ledger) kept(old, im *image.Image) {
 		switch n, was := im.Node(id), old.Node(id); {
 		case slices.Contains(p.ISR, id), slices.Contains(p.ELR, id), !slices.Contains(p.Replicas, id):
 		case n == nil, was == nil, n.Directory != was.Directory:
+		case l.relaxed && (n.Epoch != was.Epoch || marked(q, id)):
 		default:
 			l.w.fail("R4", "%s: node %d has left the ISR or ELR, and is not eligible: ISR %v, ELR %v before; ISR %v, ELR %v now", l.name, id, q.ISR, q.ELR, p.ISR, p.ELR)
 		}

@@ -27,6 +27,7 @@ func (w *world) cluster(size int) {
 			w.topics = append(w.topics, "audit")
 		}
 	}
+	w.relax()
 	w.net.calm = weather{delay: 200 * time.Microsecond, jitter: time.Duration(1+w.rng.IntN(5)) * time.Millisecond / 2}
 	if w.one(2) {
 		w.net.calm.duplicate, w.net.echo = 0.03, 0.3
@@ -122,6 +123,7 @@ func (w *world) committed(im *image.Image) {
 		p := t.Partitions[l.key.num]
 		if o := old.TopicByID(l.key.id); o != nil {
 			q := o.Partitions[l.key.num]
+			l.left(q, p, old, im)
 			if p == q {
 				continue
 			}
@@ -133,6 +135,7 @@ func (w *world) committed(im *image.Image) {
 				w.stats[isrExpands]++
 			}
 			l.kept(old, im)
+			l.elected(q, p, old, im)
 		}
 		l.covered()
 	}

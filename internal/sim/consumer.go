@@ -79,15 +79,25 @@ func (c *consumer) outOfRange(id model.TopicID, at model.Offset, r fetchReply) {
 		c.at = r.start
 		return
 	}
+	if l := c.w.ledger(id, 0, c.topic); l.lossy {
+		c.at, c.hw = r.start, 0
+		return
+	}
 	c.w.fail("R5", "%v reads %s at %d, which it was led to, and is told that it is out of range", c.id, id, at)
 }
 
 func (c *consumer) took(id model.TopicID, epoch model.LeaderEpoch, r fetchReply) {
+	l := c.w.ledger(id, 0, c.topic)
+	if l.lossy { // what the reader had seen may be gone, and other records stand there
+		for _, b := range r.batches {
+			c.at = max(c.at, b.last+1)
+		}
+		return
+	}
 	if r.settled && r.hw < c.hw {
 		c.w.fail("R5", "%v was told the watermark %d in epoch %d, and %d before", c.id, r.hw, epoch, c.hw)
 	}
 	c.hw = max(c.hw, r.hw)
-	l := c.w.ledger(id, 0, c.topic)
 	for _, b := range r.batches {
 		if b.last < c.at {
 			continue

@@ -82,7 +82,7 @@ func (n *node) register() {
 	n.registering = true
 	r := controller.Registration{
 		ClusterID: clusterID, ID: n.broker(), Incarnation: n.incarnation, Directory: n.disk.id,
-		Features: controller.Inputs{}.Supported(), CleanStop: n.clean,
+		Features: controller.Inputs{}.Supported(), CleanStop: n.clean || n.w.bugs.claimsClean,
 	}
 	for _, l := range n.w.order {
 		if end, ok := n.disk.untold[l.key]; ok {
@@ -94,7 +94,7 @@ func (n *node) register() {
 		if a == nil || a.err != nil || n.epoch != 0 {
 			return
 		}
-		n.epoch = a.epoch
+		n.epoch, n.known = a.epoch, true
 		for _, c := range r.Cuts { // they are known now
 			delete(n.disk.untold, partitionKey{c.Topic, c.Partition})
 		}

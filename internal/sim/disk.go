@@ -76,6 +76,9 @@ func (d *disk) crash(mode crashfs.Mode) {
 		d.install(d.cells)
 		return
 	}
+	for _, s := range d.shadows {
+		s.dark = true
+	}
 	d.install(d.cells.Crash(mode))
 }
 

@@ -17,6 +17,7 @@
 //	auditor.go                   linearizable reads of the metadata
 //	faults.go, admin.go          what goes wrong, and what operators do, and how often
 //	shadow.go, check.go          what logs must hold, what was promised, and what is looked at after each event
+//	relaxed.go                   topics whose appends complete before they are synced, and what they may lose
 //	final.go                     what must be so when all has healed
 //	bugs.go                      rules that can be broken on purpose
 //	broken_test.go               rules that are broken on purpose, each of which must be found

@@ -44,6 +44,7 @@ type process struct {
 	asked       replication.Subscription
 	opening     bool // a log is being opened
 	clean       bool // the process before had closed its logs
+	known       bool // a registration of this process was answered: the controller knows whether the process before was stopped cleanly
 }
 
 // workers is how many groups a node has in flight at a time.
@@ -101,6 +102,7 @@ func (n *node) start() {
 		incarnation: n.w.uuid(), flights: make(map[*wal.Log]*wal.InFlight),
 		links: make(map[nodeID]*conn), callers: make(map[nodeID]*conn), clean: n.disk.stoppedClean,
 	}
+	n.w.clean[n.incarnation] = n.clean
 	n.disk.stoppedClean = false
 	n.stepper = wal.NewStepper(wal.CommitterOptions{FS: n.w.bugs.disk(n, n.disk.files), OpenFiles: 16, Now: n.wall})
 	if im := n.disk.image; im != nil {
@@ -286,6 +288,9 @@ func (n *node) close() {
 			clean = false
 		}
 		r.account()
+		if clean {
+			r.shadow.settled = r.shadow.durable
+		}
 	}
 	n.stepper.Close()
 	if n.voter != nil {
@@ -293,6 +298,7 @@ func (n *node) close() {
 			clean = false
 		}
 	}
+	clean = clean && (n.clean || n.known) // else this stop would hide the one before (D2)
 	n.die()
 	n.disk.crash(crashfs.Keep)
 	n.disk.stoppedClean = clean

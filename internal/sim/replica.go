@@ -91,7 +91,7 @@ func (r *replica) openLog() {
 		r.damaged(err)
 		return
 	}
-	err = r.shadow.recovered(l.Start(), content)
+	err = r.shadow.recovered(l.Start(), content, r.book.relaxed)
 	switch {
 	case err != nil && r.shadow.flipped:
 		r.shadow.adopt(l.Start(), content)
@@ -107,7 +107,7 @@ func (r *replica) openFiles() (*wal.Log, wal.Recovery, error) {
 	return wal.Open(wal.Options{
 		FS: n.w.bugs.disk(n, n.disk.files), Dir: logDir(r.topic, r.num),
 		Partition: model.TopicPartition{Topic: r.topic, Partition: r.num}, TopicID: r.id,
-		Config: n.w.logConfig, Committer: n.stepper.Committer(), Now: n.wall, Observer: observer{r},
+		Config: n.w.configOf(r.topic), Committer: n.stepper.Committer(), Now: n.wall, Observer: observer{r},
 		BeforeCut: func(end model.Offset) error { n.disk.lost(partitionKey{r.id, r.num}, end); return nil },
 	})
 }
@@ -193,7 +193,7 @@ func (r *replica) account() {
 		r.shadow.cut(end)
 	}
 	if start := r.log.Start(); start > r.shadow.start && r.failed == nil && !r.cutting {
-		if start > r.book.end() {
+		if start > r.book.end() && !r.book.lossy {
 			r.n.w.fail("D2", "%v: the log begins at %d, committed is up to %d", r, start, r.book.end())
 		}
 		r.shadow.trim(start)

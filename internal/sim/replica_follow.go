@@ -68,7 +68,9 @@ func (r *replica) follow() bool {
 			r.send(link, c)
 		}
 	}
-	r.book.passed(n.id, r.shadow, f.Watermark())
+	if !r.book.lossy {
+		r.book.passed(n.id, r.shadow, f.Watermark(), r.epoch)
+	}
 	return did
 }
 
@@ -92,7 +94,7 @@ func (r *replica) truncate(t replication.Truncate) {
 	n := r.n
 	n.w.stats[truncations]++
 	n.w.note(n.id, "cuts its log from %d to %d", int64(r.log.End()), int64(t.To))
-	if t.Committed && !n.w.unclean {
+	if t.Committed && !n.w.unclean && !r.book.lossy {
 		n.w.fail("R2", "%v is to cut committed records, from %d on, of %d", r, t.To, r.log.End())
 	}
 	r.echo(t.To)

@@ -57,7 +57,7 @@ func (r *replica) lead() bool {
 		n.w.note(n.id, "resigns from epoch %d, reason %d", int64(l.Epoch()), int64(e.Resign))
 		n.resign(r, l.Epoch())
 	}
-	r.book.passed(n.id, r.shadow, l.HighWatermark())
+	r.book.passed(n.id, r.shadow, l.HighWatermark(), l.Epoch())
 	if e.Moved {
 		r.book.covered()
 		r.answerWaits()

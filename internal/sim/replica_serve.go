@@ -179,8 +179,8 @@ func (r *replica) answerWaits() {
 			if silent := r.n.w.now - r.n.heard; silent > sessionTimeout {
 				r.n.w.fail("R6", "%v answers acks=-1, %v after it has heard from a controller", r, silent)
 			}
-			r.book.passed(r.n.id, r.shadow, r.leader.HighWatermark())
-			if r.book.end() <= w.last {
+			r.book.passed(r.n.id, r.shadow, r.leader.HighWatermark(), r.epoch)
+			if r.book.end() <= w.last && !r.book.lossy {
 				r.n.w.fail("D2", "%v answers acks=-1 for %d, committed is up to %d", r, w.last, r.book.end())
 			}
 			r.end(w, okay)

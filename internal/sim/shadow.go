@@ -34,6 +34,8 @@ type shadow struct {
 	start   model.Offset
 	batches []stored
 	durable model.Offset // the log said that it is synced up to here
+	settled model.Offset // of a relaxed topic's log: this much is known to be synced
+	dark    bool         // the power has failed since the log was open
 	agreed  model.Offset // held against what is committed up to here
 	gone    bool         // the log was removed; if it is there again after all, it may hold anything
 	flipped bool         // there is a flipped bit in it, which may not have been found yet
@@ -59,7 +61,7 @@ func (s *shadow) cut(to model.Offset) {
 	if to < s.start {
 		s.start = to
 	}
-	s.durable, s.agreed = min(s.durable, s.end()), min(s.agreed, s.end())
+	s.durable, s.settled, s.agreed = min(s.durable, s.end()), min(s.settled, s.end()), min(s.agreed, s.end())
 }
 
 // trim forgets what lies below the log's start.
@@ -74,7 +76,7 @@ func (s *shadow) trim(start model.Offset) {
 
 // torn notes that cutting the log has failed: what lay above an offset may be there or not.
 func (s *shadow) torn(to model.Offset) {
-	s.durable, s.agreed = min(s.durable, to), min(s.agreed, to)
+	s.durable, s.settled, s.agreed = min(s.durable, to), min(s.settled, to), min(s.agreed, to)
 }
 
 // restart empties it.
@@ -89,7 +91,14 @@ func (s *shadow) adopt(start model.Offset, found []stored) {
 }
 
 // recovered compares what a log holds after a crash with what it must hold: a prefix, and all that was durable (L1).
-func (s *shadow) recovered(start model.Offset, found []stored) error {
+//
+// A log of a topic with relaxed flushing may lose what was not synced, with the power only (D2).
+func (s *shadow) recovered(start model.Offset, found []stored, relaxed bool) error {
+	durable := s.durable
+	if relaxed && s.dark {
+		durable = min(durable, s.settled)
+	}
+	s.dark = false
 	if s.gone {
 		s.gone = false
 		s.adopt(start, found)
@@ -113,10 +122,10 @@ func (s *shadow) recovered(start model.Offset, found []stored) error {
 	if n := len(found); n > 0 {
 		end = found[n-1].last + 1
 	}
-	if end < s.durable {
-		return fmt.Errorf("found offsets up to %d, synced was up to %d", end, s.durable)
+	if end < durable {
+		return fmt.Errorf("found offsets up to %d, synced was up to %d", end, durable)
 	}
 	s.start, s.batches = start, s.batches[i:i+len(found)]
-	s.durable, s.agreed = end, min(s.agreed, end)
+	s.durable, s.settled, s.agreed = end, end, min(s.agreed, end)
 	return nil
 }

@@ -23,11 +23,13 @@ const (
 	deletions
 	followerReads
 	linearReads
+	relaxedTopics
+	relaxedLosses
 	numExercises
 )
 
 var exerciseNames = [numExercises]string{"election", "truncation", "torn crash", "ISR shrink", "ISR expand", "controller election", "quorum change",
-	"topic made anew", "reassignment", "cancellation", "node replaced", "records deleted", "read from a follower", "linearizable read"}
+	"topic made anew", "reassignment", "cancellation", "node replaced", "records deleted", "read from a follower", "linearizable read", "relaxed topic", "relaxed records lost"}
 
 // summary adds up what many schedules exercised.
 type summary struct {
