@@ -12,6 +12,7 @@ import (
 
 	"chronik/internal/metadata/controller"
 	"chronik/internal/metadata/image"
+	"chronik/internal/model"
 	"chronik/internal/replica"
 	"chronik/internal/replication/stream"
 )
@@ -167,10 +168,12 @@ func (c *cluster) takeCleanMark() (clean bool, err error) {
 	return err == nil, err
 }
 
-// markClean leaves the mark. Without it the next start takes logs for suspicious that are not, and no harm is done.
+// markClean leaves the mark. Without it the next start takes logs for suspicious that are not, and no harm is done. If the start before this stop followed
+// an unclean one, and no controller was told, then the mark would hide that: members of relaxed topics could lead with records missing (D2).
 func (c *cluster) markClean() error {
 	n := c.node
-	if c.broker.Load() == nil || n.Err() != nil {
+	told := c.registration.CleanStop || c.brokerEpoch() != model.NoBrokerEpoch
+	if c.broker.Load() == nil || n.Err() != nil || !told {
 		return nil // it never came so far, or ended otherwise
 	}
 	file, err := n.env.FS.Create(path.Join(n.settings.DataDir, cleanName))
