@@ -83,7 +83,7 @@ func (l *Log) shut() {
 	l.mu.Unlock()
 	l.forgetFile(indexNumber)
 	for _, s := range segs {
-		l.forgetFile(s.number)
+		l.forgetFile(s.file())
 	}
 }
 
@@ -113,7 +113,7 @@ func (l *Log) finish() error {
 	if done {
 		return nil
 	}
-	f, err := l.segmentFile(seg.number)
+	f, err := l.segmentFile(seg.file())
 	if err != nil {
 		return err
 	}

@@ -131,7 +131,7 @@ func (l *Log) write(g *group) (*file, error) {
 	seg := l.core.active()
 	seq := l.core.marks.seq
 	l.mu.Unlock()
-	f, err := l.segmentFile(seg.number)
+	f, err := l.segmentFile(seg.file())
 	if err != nil {
 		return nil, err
 	}

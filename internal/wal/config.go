@@ -3,6 +3,8 @@ package wal
 import (
 	"math"
 	"time"
+
+	"chronik/internal/wal/compact"
 )
 
 // Config is what a topic's configuration means for its logs. All of it may change while the log is open.
@@ -18,6 +20,9 @@ type Config struct {
 	FlushMessages    int64
 	FlushMs          int64 // flush.ms: with FlushMessages, the longest time until a sync; checked each second
 	ProducerExpiryMs int64 // producer.id.expiration.ms; <= 0: never
+	// Compaction says when Compact has something to do; nil: never (cleanup.policy without compact).
+	Compaction        *compact.Policy
+	DeleteRetentionMs int64 // delete.retention.ms: how long a round of compaction keeps tombstones and markers
 }
 
 // DefaultConfig is Kafka's defaults, but that every append is synced before it completes.

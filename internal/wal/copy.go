@@ -23,7 +23,7 @@ type Copy struct {
 	log   *Log
 	dir   string
 	gen   uint32
-	have  map[int64]int64 // per segment, up to where its bytes are there and synced
+	have  map[int64]int64 // per segment's file, up to where its bytes are there and synced
 	next  model.Offset
 	bytes int64
 }
@@ -58,7 +58,7 @@ func (c *Copy) CatchUp(ctx context.Context) (copied int64, err error) {
 		n, err := c.segment(ctx, &views[i])
 		copied += n
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // retention was faster
+			continue // retention was faster, or compaction
 		}
 		if err != nil {
 			return copied, err
@@ -73,16 +73,16 @@ func (c *Copy) CatchUp(ctx context.Context) (copied int64, err error) {
 }
 
 func (c *Copy) segment(ctx context.Context, v *view) (copied int64, err error) {
-	from := max(c.have[v.number], headerBytes)
+	from := max(c.have[v.file], headerBytes)
 	if from >= v.size {
 		return 0, nil
 	}
-	src, err := c.log.segmentFile(v.number)
+	src, err := c.log.segmentFile(v.file)
 	if err != nil {
 		return 0, err
 	}
 	defer src.release()
-	dst, err := c.create(segmentName(v.number))
+	dst, err := c.create(segmentName(v.file))
 	if err != nil {
 		return 0, err
 	}
@@ -93,7 +93,7 @@ func (c *Copy) segment(ctx context.Context, v *view) (copied int64, err error) {
 	if err = errors.Join(err, dst.Close()); err != nil {
 		return copied, fmt.Errorf("copying %s to %s: %w", src.name, c.dir, err)
 	}
-	c.have[v.number] = v.size
+	c.have[v.file] = v.size
 	c.bytes += copied
 	return copied, nil
 }
@@ -177,8 +177,8 @@ func (c *Copy) file(ctx context.Context, name string) (err error) {
 	}
 	defer func() { err = errors.Join(err, dst.Close()) }()
 	head, from := size, size
-	if number, ok := parseSegmentName(name); ok && c.have[number] > 0 {
-		head, from = min(headerBytes, size), min(c.have[number], size)
+	if file, ok := parseSegmentName(name); ok && c.have[file] > 0 {
+		head, from = min(headerBytes, size), min(c.have[file], size)
 	}
 	if _, err := copyBytes(ctx, dst, src, 0, head, nil); err != nil {
 		return err

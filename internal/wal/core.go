@@ -50,6 +50,9 @@ type plan struct {
 	pos   int64
 	stats stats // of that segment
 	gaps  bool  // of that segment
+	// closed: compaction has written that segment, and a truncation has made it the last one. It is not appended to: the name of its
+	// file is not the one by which the journal would find it.
+	closed bool
 }
 
 // duplicate is a retry whose original is not durable yet (T1).
@@ -115,7 +118,7 @@ func (c *core) append(a *Append, nowMs int64) (out Appended, done bool, err erro
 	g.end = last + 1
 	g.records += int64(b.RecordCount())
 	c.plan.pos += int64(len(b))
-	c.plan.stats.add(base, b.MaxTimestamp())
+	c.plan.stats.add(base, timeOf(b))
 	c.end = last + 1
 	return Appended{BaseOffset: base, LastOffset: last, LogAppendTimeMs: logAppendTime(b), LogStart: c.start}, false, nil
 }
@@ -173,7 +176,7 @@ func (c *core) groupFor(b record.Batch, base model.Offset) *group {
 		g.roll = true
 		g.seal, g.floor = c.capture(), c.takeFloor()
 		g.seal.flags = markSealed
-		c.plan = plan{used: c.plan.used + 1, pos: headerBytes, stats: noStats(), gaps: gap || c.plan.gaps}
+		c.plan = plan{used: c.plan.used + 1, pos: headerBytes, stats: noStats(), gaps: gap || c.plan.gaps && !c.plan.closed}
 	}
 	g.pos, g.gaps = c.plan.pos, c.plan.gaps
 	if c.tail == nil {
@@ -188,7 +191,7 @@ func (c *core) groupFor(b record.Batch, base model.Offset) *group {
 // mustRoll is Kafka's rule: the batch does not fit any more, or it is segment.ms younger than the first one.
 func (c *core) mustRoll(b record.Batch, gap bool) bool {
 	p := &c.plan
-	if p.used < 0 || gap && !p.gaps {
+	if p.used < 0 || p.closed || gap && !p.gaps {
 		return true
 	}
 	if p.pos == headerBytes {
@@ -246,7 +249,7 @@ func (c *core) onWritten(g *group) {
 	pos, st := g.pos, seg.stats
 	for _, buf := range g.bufs {
 		b := record.Batch(buf)
-		base, maxTs := b.BaseOffset(), b.MaxTimestamp()
+		base, maxTs := b.BaseOffset(), timeOf(b)
 		st.add(base, maxTs)
 		c.index.note(c.cfg.indexInterval(), seg.number, st.maxTs, base, pos)
 		pos += int64(len(buf))

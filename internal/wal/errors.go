@@ -52,7 +52,7 @@ func (e *IdentityError) Unwrap() error { return ErrIdentity }
 
 // CorruptError says which bytes are damaged. It matches ErrCorrupt.
 type CorruptError struct {
-	Segment int64        // number
+	Segment int64        // its file: the number, unless compaction has written it
 	Pos     int64        // in the file
 	Offset  model.Offset // the first that is affected
 	Err     error        // what is wrong

@@ -21,7 +21,7 @@ type fileCache struct {
 	tick uint64
 }
 
-// fileKey names a file of a log: a segment by its number, or the index.
+// fileKey names a file of a log: that of a segment (fileNumber), or the index.
 type fileKey struct {
 	log    *Log
 	number int64

@@ -48,12 +48,14 @@ type identity struct {
 	epoch     model.LeaderEpoch // of the log's leader when the segment was begun
 	first     bool              // the log begins here: segments with lower numbers are leftovers of a reset
 	gaps      bool              // offsets may be missing between its batches
+	cleaned
 }
 
 // Flags of an identity.
 const (
 	identityFirst = 1 << iota
 	identityGaps
+	identityEmpty
 )
 
 func (id *identity) flags() (f byte) {
@@ -62,6 +64,9 @@ func (id *identity) flags() (f byte) {
 	}
 	if id.gaps {
 		f |= identityGaps
+	}
+	if id.empty {
+		f |= identityEmpty
 	}
 	return f
 }
@@ -77,6 +82,9 @@ func (id *identity) encode(b []byte) {
 	be.PutUint32(b[36:], uint32(id.epoch))
 	be.PutUint64(b[40:], uint64(id.number))
 	be.PutUint64(b[48:], uint64(id.base))
+	if id.gen > 0 {
+		id.cleaned.encode(b)
+	}
 	be.PutUint32(b[identityCRC:], crc32.Checksum(b[:identityCRC], castagnoli))
 }
 
@@ -98,6 +106,7 @@ func decodeIdentity(b []byte) (identity, error) {
 		epoch:     model.LeaderEpoch(be.Uint32(b[36:])),
 		number:    int64(be.Uint64(b[40:])),
 		base:      model.Offset(be.Uint64(b[48:])),
+		cleaned:   decodeCleaned(b),
 	}, nil
 }
 
@@ -108,6 +117,8 @@ const (
 	// markRedo: the mark was written by a truncation or a move of the log start. A process that died in the
 	// middle may have left it, and what it did next, in the page cache only: recovery does it again.
 	markRedo
+	// markCleaned: compaction has written the segment, and it was not cut since.
+	markCleaned
 )
 
 // Kinds of derived state that a mark carries, or says to be in a file of its own.

@@ -11,7 +11,11 @@ import (
 
 // findEntry returns the last index entry of a segment that is not after what is looked for, false if the
 // index has none. after must be true from some entry of the segment on.
-func (l *Log) findEntry(number int64, after func(indexEntry) bool) (indexEntry, bool) {
+func (l *Log) findEntry(v *view, after func(indexEntry) bool) (indexEntry, bool) {
+	if v.entries > 0 {
+		return l.findInFoot(v, after)
+	}
+	number := v.number
 	l.mu.Lock()
 	x := &l.core.index
 	e, ok := x.before(number, after)
@@ -26,7 +30,7 @@ func (l *Log) findEntry(number int64, after func(indexEntry) bool) (indexEntry, 
 		return indexEntry{}, false
 	}
 	defer f.release()
-	e, ok, err = l.searchFile(f, count, number, after)
+	e, ok, err = l.searchFile(f, 0, count, number, after)
 	if err != nil {
 		l.indexBroken()
 	}
@@ -38,8 +42,8 @@ var errBadEntry = errors.New("damaged index entry")
 // searchBlock is how many entries are read at once when the search has come close.
 const searchBlock = 64
 
-// searchFile is the binary search over the entries in the file.
-func (l *Log) searchFile(f *file, count, number int64, after func(indexEntry) bool) (indexEntry, bool, error) {
+// searchFile is the binary search over the entries in a file, from a position on.
+func (l *Log) searchFile(f *file, from, count, number int64, after func(indexEntry) bool) (indexEntry, bool, error) {
 	past := func(e indexEntry) bool {
 		return int64(e.number) > number || int64(e.number) == number && after(e)
 	}
@@ -49,7 +53,7 @@ func (l *Log) searchFile(f *file, count, number int64, after func(indexEntry) bo
 	found := false
 	for hi-lo > searchBlock {
 		mid := (lo + hi) / 2
-		e, err := l.readEntry(f, mid, buf[:entryBytes])
+		e, err := l.readEntryAt(f, from+mid*entryBytes, buf[:entryBytes])
 		if err != nil {
 			return indexEntry{}, false, err
 		}
@@ -60,7 +64,7 @@ func (l *Log) searchFile(f *file, count, number int64, after func(indexEntry) bo
 		}
 	}
 	block := buf[:(hi-lo)*entryBytes]
-	if _, err := f.ReadAt(block, lo*entryBytes); err != nil {
+	if _, err := f.ReadAt(block, from+lo*entryBytes); err != nil {
 		return indexEntry{}, false, err
 	}
 	for ; len(block) > 0; block = block[entryBytes:] {
@@ -77,7 +81,11 @@ func (l *Log) searchFile(f *file, count, number int64, after func(indexEntry) bo
 }
 
 func (l *Log) readEntry(f *file, i int64, buf []byte) (indexEntry, error) {
-	if _, err := f.ReadAt(buf, i*entryBytes); err != nil {
+	return l.readEntryAt(f, i*entryBytes, buf)
+}
+
+func (l *Log) readEntryAt(f *file, pos int64, buf []byte) (indexEntry, error) {
+	if _, err := f.ReadAt(buf, pos); err != nil {
 		return indexEntry{}, err
 	}
 	e, ok := decodeEntry(buf, l.seed)
@@ -178,7 +186,7 @@ func (l *Log) rebuildIndex() {
 	var count int64
 	end := model.Offset(0)
 	for _, v := range segs {
-		if v.broken != nil {
+		if v.broken != nil || v.entries > 0 {
 			continue
 		}
 		_ = l.indexSegment(&v, headerBytes, noStats(), interval, func(e indexEntry) {
@@ -211,7 +219,7 @@ func (l *Log) trimIndex() {
 	x.deleted = false
 	first := int64(0)
 	if wanted {
-		first = l.core.segs[0].number
+		first = l.core.firstIndexed()
 	}
 	l.mu.Unlock()
 	if !wanted || count < 2*minTrim {
@@ -254,7 +262,7 @@ func (l *Log) trimIndex() {
 // indexSegment walks a segment's batch headers from pos on and calls add for each entry that the index
 // should have. It stops at the first header that makes no sense.
 func (l *Log) indexSegment(v *view, pos int64, st stats, interval int64, add func(indexEntry)) error {
-	f, err := l.segmentFile(v.number)
+	f, err := l.segmentFile(v.file)
 	if err != nil {
 		return err
 	}
@@ -268,7 +276,7 @@ func (l *Log) indexSegment(v *view, pos int64, st stats, interval int64, add fun
 			return err
 		}
 		base := b.head.BaseOffset()
-		st.add(base, b.head.MaxTimestamp())
+		st.add(base, timeOf(b.head))
 		if last == 0 || b.pos-last >= interval {
 			add(indexEntry{offset: base, maxTs: st.maxTs, number: uint32(v.number), pos: uint32(b.pos)})
 			last = b.pos

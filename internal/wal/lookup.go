@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
@@ -22,6 +23,14 @@ const maxUnpacked = 256 << 20
 
 // LookupTime finds the first record below limit whose timestamp is ts, in ms, or later.
 func (l *Log) LookupTime(ts int64, limit model.Offset) (TimestampOffset, error) {
+	for {
+		if found, err := l.lookupTime(ts, limit); !errors.Is(err, errReplaced) {
+			return found, err
+		}
+	}
+}
+
+func (l *Log) lookupTime(ts int64, limit model.Offset) (TimestampOffset, error) {
 	l.mu.Lock()
 	limit = min(limit, l.core.visible)
 	start := l.core.start
@@ -45,6 +54,14 @@ func (l *Log) LookupTime(ts int64, limit model.Offset) (TimestampOffset, error) 
 // MaxTimestamp finds the first record that has the greatest timestamp of the log (KIP-734); none if that
 // lies at limit or above.
 func (l *Log) MaxTimestamp(limit model.Offset) (TimestampOffset, error) {
+	for {
+		if found, err := l.maxTimestamp(limit); !errors.Is(err, errReplaced) {
+			return found, err
+		}
+	}
+}
+
+func (l *Log) maxTimestamp(limit model.Offset) (TimestampOffset, error) {
 	l.mu.Lock()
 	limit = min(limit, l.core.visible)
 	start := l.core.start
@@ -72,7 +89,7 @@ func (l *Log) MaxTimestamp(limit model.Offset) (TimestampOffset, error) {
 		return notFound, nil
 	}
 	from := cutPoint{offset: best.base, pos: headerBytes}
-	e, ok := l.findEntry(best.number, func(e indexEntry) bool { return e.offset > best.maxTsAt })
+	e, ok := l.findEntry(&best, func(e indexEntry) bool { return e.offset > best.maxTsAt })
 	if ok {
 		from = cutPoint{offset: e.offset, pos: int64(e.pos)}
 	}
@@ -84,9 +101,9 @@ func (l *Log) newestSince(v *view, start model.Offset) error {
 	if v.broken != nil {
 		return fmt.Errorf("%s: %w", l.tp, v.broken)
 	}
-	f, err := l.segmentFile(v.number)
+	f, err := l.segmentFile(v.file)
 	if err != nil {
-		return fmt.Errorf("%s: %w", l.tp, l.gone(v.number, err))
+		return fmt.Errorf("%s: %w", l.tp, l.gone(v, err))
 	}
 	defer f.release()
 	s := newScanner(f, headerBytes, v.size, true)
@@ -103,7 +120,7 @@ func (l *Log) newestSince(v *view, start model.Offset) error {
 			return fmt.Errorf("%s: %w", l.tp, r.damage(s.pos, start, err))
 		}
 		if b.head.LastOffset() >= start {
-			st.add(b.head.BaseOffset(), b.head.MaxTimestamp())
+			st.add(b.head.BaseOffset(), timeOf(b.head))
 		}
 	}
 }
@@ -111,7 +128,7 @@ func (l *Log) newestSince(v *view, start model.Offset) error {
 // timeFrom is where to begin looking for a timestamp in a segment: the last index entry before which
 // everything is older.
 func (l *Log) timeFrom(v *view, ts int64) cutPoint {
-	e, ok := l.findEntry(v.number, func(e indexEntry) bool { return e.maxTs >= ts })
+	e, ok := l.findEntry(v, func(e indexEntry) bool { return e.maxTs >= ts })
 	if !ok {
 		return cutPoint{offset: v.base, pos: headerBytes}
 	}
@@ -124,9 +141,9 @@ func (l *Log) findTime(v *view, from cutPoint, start, limit model.Offset, ts int
 	if v.broken != nil {
 		return notFound, fmt.Errorf("%s: %w", l.tp, v.broken)
 	}
-	f, err := l.segmentFile(v.number)
+	f, err := l.segmentFile(v.file)
 	if err != nil {
-		return notFound, fmt.Errorf("%s: %w", l.tp, l.gone(v.number, err))
+		return notFound, fmt.Errorf("%s: %w", l.tp, l.gone(v, err))
 	}
 	defer f.release()
 	s := newScanner(f, from.pos, v.size, true)
@@ -144,7 +161,7 @@ func (l *Log) findTime(v *view, from cutPoint, start, limit model.Offset, ts int
 		if err != nil {
 			return notFound, fmt.Errorf("%s: %w", l.tp, r.damage(s.pos, chk.expect, err))
 		}
-		if b.head.LastOffset() < start || b.head.MaxTimestamp() < ts {
+		if b.head.LastOffset() < start || timeOf(b.head) < ts {
 			continue
 		}
 		found, err := firstSince(f, b, start, ts)
@@ -170,7 +187,8 @@ func firstSince(f *file, at batchAt, start model.Offset, ts int64) (TimestampOff
 			return notFound, err
 		}
 	}
-	if b.TimestampType() == record.LogAppendTime {
+	appended := b.TimestampType() == record.LogAppendTime
+	if appended && b.RecordCount() == b.LastOffsetDelta()+1 {
 		return TimestampOffset{max(b.BaseOffset(), start), b.MaxTimestamp()}, nil
 	}
 	data := b.Records()
@@ -184,7 +202,11 @@ func firstSince(f *file, at batchAt, start model.Offset, ts int64) (TimestampOff
 	var r record.Record
 	for it.Next(&r) {
 		off := b.BaseOffset() + model.Offset(r.OffsetDelta)
-		if t := b.BaseTimestamp() + r.TimestampDelta; t >= ts && off >= start {
+		t := b.BaseTimestamp() + r.TimestampDelta
+		if appended {
+			t = b.MaxTimestamp()
+		}
+		if t >= ts && off >= start {
 			return TimestampOffset{off, t}, nil
 		}
 	}

@@ -14,8 +14,11 @@ import (
 // view is what a reader needs of a segment, copied under the mutex.
 type view struct {
 	number    int64
+	file      int64 // see segment.file
 	base, end model.Offset
 	size      int64
+	foot      int64 // position of its own index, if it has entries there
+	entries   int64
 	broken    error
 	gaps      bool
 	maxTs     int64
@@ -23,14 +26,14 @@ type view struct {
 }
 
 func viewOf(s *segment) view {
-	return view{number: s.number, base: s.base, end: s.end, size: s.size, broken: s.broken, gaps: s.gaps,
+	return view{number: s.number, file: s.file(), foot: s.foot, entries: int64(s.entries), base: s.base, end: s.end, size: s.size, broken: s.broken, gaps: s.gaps,
 		maxTs: s.stats.maxTs, maxTsAt: s.stats.maxTsAt}
 }
 
 // hint remembers where a read ended: most readers go on there.
 type hint struct {
 	offset model.Offset
-	number int64
+	file   int64 // see segment.file
 	pos    int64 // 0: empty
 }
 
@@ -53,6 +56,15 @@ const (
 // and never served (L2). An offset outside of the log is ErrOutOfRange, but for one below the log start in the same batch: a
 // replica takes batches whole.
 func (l *Log) Read(from, limit model.Offset, maxBytes int, minOne bool) (*Region, error) {
+	for {
+		region, err := l.tryRead(from, limit, maxBytes, minOne)
+		if err == nil || !errors.Is(err, errReplaced) {
+			return region, err
+		}
+	}
+}
+
+func (l *Log) tryRead(from, limit model.Offset, maxBytes int, minOne bool) (*Region, error) {
 	l.mu.Lock()
 	if l.closed {
 		l.mu.Unlock()
@@ -72,7 +84,7 @@ func (l *Log) Read(from, limit model.Offset, maxBytes int, minOne bool) (*Region
 	}
 	seg := c.segmentAt(from)
 	r := reader{log: l, v: viewOf(seg), from: from, limit: limit, max: int64(maxBytes), minOne: minOne, gen: l.generation.Load()}
-	if at, ok := l.hinted(from, seg.number); ok {
+	if at, ok := l.hinted(from, seg.file()); ok {
 		r.at, r.expect = at, from
 	}
 	region := r.rest(seg)
@@ -81,8 +93,8 @@ func (l *Log) Read(from, limit model.Offset, maxBytes int, minOne bool) (*Region
 		return nil, fmt.Errorf("%s: %w", l.tp, r.v.broken)
 	}
 	var err error
-	if r.f, err = l.segmentFile(r.v.number); err != nil {
-		return nil, fmt.Errorf("%s: %w", l.tp, l.gone(r.v.number, err))
+	if r.f, err = l.segmentFile(r.v.file); err != nil {
+		return nil, fmt.Errorf("%s: %w", l.tp, l.gone(&r.v, err))
 	}
 	if region != nil {
 		region.f = r.f
@@ -115,9 +127,9 @@ func (l *Log) readBelow(from, start, limit model.Offset, maxBytes int, minOne bo
 }
 
 // hinted finds where a read that began at an offset would begin, if one ended there.
-func (l *Log) hinted(off model.Offset, number int64) (pos int64, ok bool) {
+func (l *Log) hinted(off model.Offset, file int64) (pos int64, ok bool) {
 	for _, h := range l.hints {
-		if h.pos > 0 && h.offset == off && h.number == number {
+		if h.pos > 0 && h.offset == off && h.file == file {
 			return h.pos, true
 		}
 	}
@@ -125,11 +137,11 @@ func (l *Log) hinted(off model.Offset, number int64) (pos int64, ok bool) {
 }
 
 // hint remembers where a read ended.
-func (l *Log) hint(off model.Offset, number, pos int64) {
-	if _, ok := l.hinted(off, number); ok {
+func (l *Log) hint(off model.Offset, file, pos int64) {
+	if _, ok := l.hinted(off, file); ok {
 		return
 	}
-	l.hints[l.nextHint%uint8(len(l.hints))] = hint{off, number, pos}
+	l.hints[l.nextHint%uint8(len(l.hints))] = hint{off, file, pos}
 	l.nextHint++
 }
 
@@ -143,7 +155,7 @@ func (r *reader) rest(seg *segment) *Region {
 	if known, ok := seg.clean.covering(r.at); !ok || known.to < seg.size {
 		return nil
 	}
-	r.log.hint(seg.end, seg.number, seg.size)
+	r.log.hint(seg.end, seg.file(), seg.size)
 	return &Region{log: r.log, gen: r.gen, pos: r.at, n: seg.size - r.at, next: seg.end}
 }
 
@@ -193,16 +205,22 @@ func (r *reader) read() (*Region, error) {
 	return region, nil
 }
 
+// errReplaced: compaction has put another segment in the place of the one that was to be read. It is looked up again.
+var errReplaced = errors.New("the segment was replaced")
+
 // gone explains why a segment that was there under the mutex cannot be opened.
-func (l *Log) gone(number int64, err error) error {
+func (l *Log) gone(v *view, err error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
 		return ErrClosed
 	}
 	for _, s := range l.core.segs {
-		if s.number == number {
+		if s.file() == v.file {
 			return err
+		}
+		if s.base <= v.base && v.base < s.end {
+			return errReplaced
 		}
 	}
 	return fmt.Errorf("%w: the segment was deleted meanwhile", ErrOutOfRange)
@@ -217,7 +235,7 @@ func (r *reader) misled(err error) bool {
 // begin finds the batch boundary to walk from, at an offset or below.
 func (r *reader) begin(off model.Offset) {
 	r.guess = false
-	e, ok := r.log.findEntry(r.v.number, func(e indexEntry) bool { return e.offset > off })
+	e, ok := r.log.findEntry(&r.v, func(e indexEntry) bool { return e.offset > off })
 	if ok && int64(e.pos) < r.v.size {
 		r.at, r.expect, r.guess = int64(e.pos), e.offset, true
 	} else {
@@ -246,7 +264,7 @@ func (r *reader) trusted() (known int64, ok bool) {
 	r.log.mu.Lock()
 	defer r.log.mu.Unlock()
 	for _, s := range r.log.core.segs {
-		if s.number == r.v.number {
+		if s.file() == r.v.file {
 			known, ok := s.clean.covering(r.at)
 			return known.to, ok && known.to > r.at
 		}
@@ -341,7 +359,7 @@ func (r *reader) skip(s *scanner, region *Region, last int64) bool {
 		return false
 	}
 	r.jumped = true
-	e, ok := r.log.findEntry(r.v.number, func(e indexEntry) bool {
+	e, ok := r.log.findEntry(&r.v, func(e indexEntry) bool {
 		return int64(e.pos) > region.pos+r.max || e.offset >= r.limit
 	})
 	if !ok || int64(e.pos) <= s.pos {
@@ -362,7 +380,7 @@ func (r *reader) damage(pos int64, off model.Offset, err error) error {
 		return ErrTruncated
 	}
 	if errors.Is(err, errBadBatch) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return &CorruptError{Segment: r.v.number, Pos: pos, Offset: off, Err: err}
+		return &CorruptError{Segment: r.v.file, Pos: pos, Offset: off, Err: err}
 	}
 	return err
 }
@@ -377,13 +395,13 @@ func (r *reader) remember(region *Region, verified bool, checked span) {
 	}
 	if verified {
 		for _, s := range l.core.segs {
-			if s.number == r.v.number {
+			if s.file() == r.v.file {
 				s.clean.add(checked)
 			}
 		}
 	}
 	if region.n > 0 {
-		l.hint(region.next, r.v.number, region.pos+region.n)
+		l.hint(region.next, r.v.file, region.pos+region.n)
 	}
 }
 

@@ -101,6 +101,9 @@ func (r *recovery) run() error {
 	if err := r.tail(); err != nil {
 		return err
 	}
+	if err := r.dropEnded(); err != nil {
+		return err
+	}
 	return r.fillIndex()
 }
 
@@ -120,7 +123,7 @@ func (r *recovery) tail() error {
 		r.adopt(seg)
 		return nil
 	}
-	f, err := r.l.segmentFile(s.number)
+	f, err := r.l.segmentFile(s.file)
 	if err != nil {
 		return err
 	}
@@ -161,7 +164,7 @@ func (r *recovery) adopt(seg *segment) {
 	c := r.c
 	c.end, c.written, c.visible = seg.end, seg.end, seg.end
 	c.settle(seg.end)
-	c.plan = plan{used: max(seg.number, r.found[len(r.found)-1].mark.used), pos: seg.size, stats: seg.stats, gaps: seg.gaps}
+	c.plan = plan{used: max(seg.number, r.found[len(r.found)-1].mark.used), pos: seg.size, stats: seg.stats, gaps: seg.gaps, closed: seg.gen > 0}
 	c.start = min(c.start, c.end)
 	c.epochs.TruncateFromStart(c.start) // the mark may be older than the log start
 	c.txns.DropBefore(c.start)
@@ -214,7 +217,7 @@ func (r *recovery) accept(seg *segment, b *batchAt) error {
 		r.walk.replay(b.head, &r.walk.known)
 	}
 	r.c.replay(b.head, &r.state)
-	seg.stats.add(base, b.head.MaxTimestamp())
+	seg.stats.add(base, timeOf(b.head))
 	r.c.index.note(r.c.cfg.indexInterval(), seg.number, seg.stats.maxTs, base, b.pos)
 	seg.size, seg.end = b.pos+b.size, b.head.LastOffset()+1
 	return nil
@@ -243,7 +246,7 @@ func (c *core) replay(b record.Batch, known *[stateKinds]model.Offset) {
 // closeFiles lets go of the files after an Open that failed, so that the directory can be moved.
 func (r *recovery) closeFiles() {
 	for _, s := range r.found {
-		r.l.forgetFile(s.number)
+		r.l.forgetFile(s.file)
 	}
 	r.l.forgetFile(indexNumber)
 }

@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -14,7 +15,9 @@ import (
 
 // found is a segment file as it lies on the disk.
 type found struct {
+	file   int64 // see segment.file
 	number int64
+	gen    uint32
 	size   int64
 	id     identity
 	page   []byte // of the last segment only
@@ -35,10 +38,10 @@ func (r *recovery) list() error {
 		return err
 	}
 	for _, e := range entries {
-		number, ok := parseSegmentName(e.Name)
+		file, ok := parseSegmentName(e.Name)
 		switch {
 		case ok:
-			r.found = append(r.found, found{number: number})
+			r.found = append(r.found, found{file: file, number: file & (1<<genShift - 1), gen: uint32(file >> genShift)})
 		case e.Name == indexName:
 			r.index = true
 		case strings.HasSuffix(e.Name, vfs.TempSuffix):
@@ -51,13 +54,13 @@ func (r *recovery) list() error {
 			r.c.marks.files[k] = true
 		}
 	}
-	slices.SortFunc(r.found, func(a, b found) int { return int(a.number - b.number) })
+	slices.SortFunc(r.found, func(a, b found) int { return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.gen, b.gen)) })
 	return nil
 }
 
 // header reads a segment's header page.
 func (r *recovery) header(s *found, last bool) error {
-	f, err := r.l.segmentFile(s.number)
+	f, err := r.l.segmentFile(s.file)
 	if err != nil {
 		return err
 	}
@@ -79,8 +82,8 @@ func (r *recovery) header(s *found, last bool) error {
 		return &IdentityError{Dir: r.l.dir, Found: s.id.topicID, Want: r.l.topicID,
 			FoundPartition: s.id.partition, WantedPartition: r.l.tp.Partition}
 	}
-	if s.id.number != s.number {
-		s.err = fmt.Errorf("%w: the file says that it is number %d", errNoHeader, s.id.number)
+	if s.id.number != s.number || s.id.gen != s.gen {
+		s.err = fmt.Errorf("%w: the file says that it is %s", errNoHeader, segmentName(fileNumber(s.id.number, s.id.gen)))
 		return nil
 	}
 	s.mark, s.marked = latestMark(page)
@@ -112,6 +115,11 @@ func (r *recovery) drop() error {
 			break
 		}
 	}
+	replaced, err := r.dropReplaced()
+	if err != nil {
+		return err
+	}
+	gone = append(gone, replaced...)
 	for i := range r.found {
 		if s := &r.found[i]; s.err == nil && s.marked {
 			r.c.start = max(r.c.start, s.mark.logStart)
@@ -149,8 +157,8 @@ func (r *recovery) drop() error {
 		}
 	}
 	for _, s := range gone {
-		r.l.forgetFile(s.number)
-		if err := r.l.fs.Remove(r.l.path(segmentName(s.number))); err != nil {
+		r.l.forgetFile(s.file)
+		if err := r.l.fs.Remove(r.l.path(segmentName(s.file))); err != nil {
 			return err
 		}
 	}
@@ -187,7 +195,7 @@ func (r *recovery) unborn() (bool, error) {
 	if s.err == nil && s.marked || s.size <= headerBytes {
 		return s.err != nil || !s.marked, nil
 	}
-	f, err := r.l.segmentFile(s.number)
+	f, err := r.l.segmentFile(s.file)
 	if err != nil {
 		return false, err
 	}
@@ -203,6 +211,7 @@ func (r *recovery) install() {
 	for i := range r.found {
 		s := &r.found[i]
 		seg := &segment{number: s.number, base: s.id.base, end: s.mark.offset, size: s.mark.pos, stats: s.mark.stats, gaps: s.id.gaps}
+		r.installCleaned(seg, s)
 		if !s.marked {
 			seg.size, seg.stats = max(s.size, headerBytes), noStats()
 		}
@@ -233,7 +242,7 @@ func (r *recovery) install() {
 
 // corrupt notes damage; the first that is met is reported.
 func (r *recovery) corrupt(s *segment, off model.Offset, err error) error {
-	e := &CorruptError{Segment: s.number, Pos: s.size, Offset: off, Err: err}
+	e := &CorruptError{Segment: s.file(), Pos: s.size, Offset: off, Err: err}
 	if r.out.Corruption == nil {
 		r.out.Corruption = fmt.Errorf("%s: %w", r.l.tp, e)
 	}

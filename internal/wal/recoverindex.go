@@ -85,7 +85,7 @@ func (r *recovery) fillIndex() error {
 	var missing []indexEntry
 	for i, s := range r.c.segs {
 		v := viewOf(s)
-		if v.number < int64(last.number) || v.broken != nil {
+		if v.number < int64(last.number) || v.broken != nil || v.entries > 0 {
 			continue
 		}
 		if i == len(r.c.segs)-1 && len(scanned) > 0 {

@@ -182,14 +182,14 @@ func (l *Log) replayFrom(c *core, from, to model.Offset, known *[stateKinds]mode
 }
 
 func (l *Log) replaySegment(c *core, v *view, from, to model.Offset, known *[stateKinds]model.Offset) error {
-	f, err := l.segmentFile(v.number)
+	f, err := l.segmentFile(v.file)
 	if err != nil {
 		return err
 	}
 	defer f.release()
 	s := newScanner(f, headerBytes, v.size, true)
 	defer s.close()
-	if e, ok := l.findEntry(v.number, func(e indexEntry) bool { return e.offset > from }); ok {
+	if e, ok := l.findEntry(v, func(e indexEntry) bool { return e.offset > from }); ok {
 		s.pos = int64(e.pos)
 	}
 	for {
@@ -198,7 +198,7 @@ func (l *Log) replaySegment(c *core, v *view, from, to model.Offset, known *[sta
 			return nil
 		}
 		if errors.Is(err, errBadBatch) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return &CorruptError{Segment: v.number, Pos: s.pos, Offset: v.base, Err: err}
+			return &CorruptError{Segment: v.file, Pos: s.pos, Offset: v.base, Err: err}
 		}
 		if err != nil {
 			return err

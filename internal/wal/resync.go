@@ -84,7 +84,7 @@ func (r *recovery) settleHeader() error {
 	if s.err != nil || !s.marked {
 		return nil
 	}
-	f, err := r.l.segmentFile(s.number)
+	f, err := r.l.segmentFile(s.file)
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func (r *recovery) measure() error {
 		if r.found[i].err != nil || r.found[i].marked {
 			continue
 		}
-		f, err := r.l.segmentFile(s.number)
+		f, err := r.l.segmentFile(s.file())
 		if err != nil {
 			return err
 		}
@@ -130,7 +130,7 @@ func (r *recovery) measureSegment(f *file, s *segment) error {
 		if err != nil {
 			return err
 		}
-		s.stats.add(b.head.BaseOffset(), b.head.MaxTimestamp())
+		s.stats.add(b.head.BaseOffset(), timeOf(b.head))
 		end = b.head.LastOffset() + 1
 	}
 }

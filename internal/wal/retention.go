@@ -46,8 +46,8 @@ func (l *Log) tryDelete(to model.Offset, empty bool) (deleted int, err error) {
 	}
 	// Nobody but readers knows these files any more, and deleting big ones takes time: not within the turn.
 	for i, s := range doomed {
-		name := l.path(segmentName(s.number))
-		l.forgetFile(s.number)
+		name := l.path(segmentName(s.file()))
+		l.forgetFile(s.file())
 		if err := l.fs.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return i, fmt.Errorf("deleting %s, which the next start repeats: %w", name, err)
 		}
@@ -130,7 +130,7 @@ func (c *core) expired(nowMs int64, limit model.Offset) (to model.Offset, all bo
 			break
 		}
 		data := s.size - headerBytes
-		byTime := c.cfg.RetentionMs >= 0 && s.stats.maxTs != record.NoTimestamp && nowMs-s.stats.maxTs > c.cfg.RetentionMs
+		byTime := c.cfg.RetentionMs >= 0 && (s.empty || s.stats.maxTs != record.NoTimestamp && nowMs-s.stats.maxTs > c.cfg.RetentionMs)
 		bySize := c.cfg.RetentionBytes >= 0 && total-data >= c.cfg.RetentionBytes && !last
 		if !byTime && !bySize {
 			break
@@ -234,7 +234,7 @@ func (c *core) below(off model.Offset) (n int) {
 // persistStart writes the last mark again with another log start, and syncs it. The segments below base may
 // go then.
 func (l *Log) persistStart(seg *segment, base, start model.Offset) error {
-	f, err := l.segmentFile(seg.number)
+	f, err := l.segmentFile(seg.file())
 	if err != nil {
 		return err
 	}

@@ -56,7 +56,7 @@ func (l *Log) seal(m *mark) error {
 	if err := l.syncWritten(); err != nil { // the mark and what it claims must not race to the disk
 		return err
 	}
-	f, err := l.segmentFile(seg.number)
+	f, err := l.segmentFile(seg.file())
 	if err != nil {
 		return err
 	}

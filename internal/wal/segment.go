@@ -20,6 +20,15 @@ func noStats() stats {
 	return stats{firstTs: record.NoTimestamp, maxTs: record.NoTimestamp, maxTsAt: model.NoOffset}
 }
 
+// timeOf is the greatest timestamp of a batch's records, record.NoTimestamp if compaction has left none: the header says then which
+// it had.
+func timeOf(b record.Batch) int64 {
+	if b.RecordCount() == 0 {
+		return record.NoTimestamp
+	}
+	return b.MaxTimestamp()
+}
+
 // add takes one more batch into account.
 func (s *stats) add(base model.Offset, maxTs int64) {
 	if s.firstTs == record.NoTimestamp {
@@ -41,7 +50,18 @@ type segment struct {
 	gaps   bool   // offsets may be missing between its batches: they come from a compacted log
 	broken error  // set if the file as a whole cannot be read: header or length damaged
 	clean  ranges // byte ranges whose CRCs are known to hold since open
+	cleaned
 }
+
+// file identifies the segment's file.
+func (s *segment) file() int64 { return fileNumber(s.number, s.gen) }
+
+// fileNumber identifies a file of a log: by the segment's number, and by how often compaction has written it. Its bytes are
+// the same for ever, but for a cut.
+func fileNumber(number int64, gen uint32) int64 { return number | int64(gen)<<genShift }
+
+// genShift leaves as many bits to a segment's number as an index entry has.
+const genShift = 32
 
 const (
 	segmentPrefix = "segment_"
@@ -49,13 +69,17 @@ const (
 	numberDigits  = 3
 )
 
-// segmentName is the file name of a segment: at least three digits.
-func segmentName(number int64) string {
+// segmentName is the name of a segment's file: at least three digits, and if compaction has written it how often.
+func segmentName(file int64) string {
+	number, gen := file&(1<<genShift-1), file>>genShift
+	if gen > 0 {
+		return fmt.Sprintf("%s%0*d_%d%s", segmentPrefix, numberDigits, number, gen, segmentSuffix)
+	}
 	return fmt.Sprintf("%s%0*d%s", segmentPrefix, numberDigits, number, segmentSuffix)
 }
 
 // parseSegmentName is the inverse of segmentName; false for any other name.
-func parseSegmentName(name string) (int64, bool) {
+func parseSegmentName(name string) (file int64, ok bool) {
 	digits, ok := strings.CutPrefix(name, segmentPrefix)
 	if !ok {
 		return 0, false
@@ -63,8 +87,19 @@ func parseSegmentName(name string) (int64, bool) {
 	if digits, ok = strings.CutSuffix(digits, segmentSuffix); !ok {
 		return 0, false
 	}
-	n, err := strconv.ParseInt(digits, 10, 64)
-	return n, err == nil && n >= 0 && segmentName(n) == name
+	digits, again, cleaned := strings.Cut(digits, "_")
+	number, err := strconv.ParseUint(digits, 10, genShift)
+	if err != nil {
+		return 0, false
+	}
+	gen := uint64(0)
+	if cleaned {
+		if gen, err = strconv.ParseUint(again, 10, 31); err != nil {
+			return 0, false
+		}
+	}
+	file = fileNumber(int64(number), uint32(gen))
+	return file, segmentName(file) == name
 }
 
 // ranges is a short sorted list of disjoint byte ranges.

@@ -117,7 +117,7 @@ func (l *Log) cut(to model.Offset) error {
 	}
 	v := viewOf(seg)
 	l.mu.Unlock()
-	f, err := l.segmentFile(v.number)
+	f, err := l.segmentFile(v.file)
 	if err != nil {
 		return err
 	}
@@ -182,7 +182,7 @@ func (l *Log) boundary(f *file, v *view, to model.Offset) (cutPoint, error) {
 			}
 			return at, err
 		}
-		at.stats.add(b.head.BaseOffset(), b.head.MaxTimestamp())
+		at.stats.add(b.head.BaseOffset(), timeOf(b.head))
 		at.offset, at.pos = b.head.LastOffset()+1, b.pos+b.size
 	}
 }
@@ -199,7 +199,8 @@ func (c *core) cutTo(seg *segment, at cutPoint) (doomed []*segment) {
 	seg.end, seg.size, seg.stats = at.offset, at.pos, at.stats
 	seg.clean.cut(at.pos, at.offset)
 	c.visible, c.written, c.end = at.offset, at.offset, at.offset
-	c.plan = plan{used: c.plan.used, pos: at.pos, stats: at.stats, gaps: seg.gaps}
+	c.plan = plan{used: c.plan.used, pos: at.pos, stats: at.stats, gaps: seg.gaps, closed: seg.gen > 0}
+	c.uncleaned(seg)
 	c.epochs.TruncateFromEnd(at.offset)
 	c.txns.TruncateTo(at.offset)
 	c.index.cutTail(at.offset)
@@ -220,8 +221,8 @@ func (l *Log) removeSegments(segs []*segment) error {
 		return nil
 	}
 	for i := len(segs) - 1; i >= 0; i-- {
-		l.forgetFile(segs[i].number)
-		if err := l.fs.Remove(l.path(segmentName(segs[i].number))); err != nil {
+		l.forgetFile(segs[i].file())
+		if err := l.fs.Remove(l.path(segmentName(segs[i].file()))); err != nil {
 			return err
 		}
 	}

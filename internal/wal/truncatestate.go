@@ -59,7 +59,7 @@ func (l *Log) markedProducers(segs []*segment, end model.Offset) (p producer.Sta
 		if s.base > end {
 			continue
 		}
-		if there, err := l.readHeader(s.number, page); err != nil {
+		if there, err := l.readHeader(s, page); err != nil {
 			return producer.State{}, 0, false, err
 		} else if !there {
 			continue
@@ -88,8 +88,8 @@ func (l *Log) markedProducers(segs []*segment, end model.Offset) (p producer.Sta
 }
 
 // readHeader reads a segment's header page, false if there is none.
-func (l *Log) readHeader(number int64, page []byte) (bool, error) {
-	f, err := l.segmentFile(number)
+func (l *Log) readHeader(s *segment, page []byte) (bool, error) {
+	f, err := l.segmentFile(s.file())
 	if err != nil {
 		return false, err
 	}
@@ -100,7 +100,7 @@ func (l *Log) readHeader(number int64, page []byte) (bool, error) {
 		return false, err
 	}
 	id, damage := decodeIdentity(page)
-	return damage == nil && id.number == number && id.topicID == l.topicID, nil
+	return damage == nil && id.number == s.number && id.gen == s.gen && id.topicID == l.topicID, nil
 }
 
 // cutSnapshots replaces the snapshot files that know what is cut off by those of the log's new end, before

@@ -95,7 +95,7 @@ func (l *Log) markAlone() {
 	}
 	unsynced, written := c.synced < c.written, c.written
 	l.mu.Unlock()
-	f, err := l.segmentFile(seg.number)
+	f, err := l.segmentFile(seg.file())
 	if err == nil {
 		defer f.release()
 		if unsynced {
@@ -139,7 +139,7 @@ func (l *Log) syncWritten() error {
 	if done {
 		return nil
 	}
-	f, err := l.segmentFile(seg.number)
+	f, err := l.segmentFile(seg.file())
 	if err != nil {
 		return err
 	}
