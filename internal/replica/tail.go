@@ -15,9 +15,8 @@ import (
 // durable, so nothing but speed depends on it.
 type tail struct {
 	budget *tailBudget
-	list   []recent
-	head   int
 	bytes  int64 // charged to the budget
+	queue[recent]
 }
 
 // recent is one batch in memory, with a reference to its owner.
@@ -88,16 +87,7 @@ func (t *tail) drop(below model.Offset) {
 
 func (t *tail) dropFirst() {
 	t.release(&t.list[t.head])
-	if t.head++; t.head == len(t.list) {
-		t.list, t.head = t.list[:0], 0
-		if cap(t.list) > keptWaits {
-			t.list = nil
-		}
-	} else if t.head >= keptWaits && t.head > len(t.list)/2 {
-		n := copy(t.list, t.list[t.head:])
-		clear(t.list[n:])
-		t.list, t.head = t.list[:n], 0
-	}
+	t.queue.dropFirst()
 }
 
 // cut lets go of everything at and above an offset: the log was cut there.

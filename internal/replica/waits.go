@@ -10,8 +10,7 @@ import (
 // waits are producers that wait at an offset: for the watermark, or for the own sync. They are bound to one leader epoch,
 // because they are failed when that ends, and to one generation of the log, because those above a cut are failed with it (D5).
 type waits struct {
-	list []waiting // by offset
-	head int       // what lies before has been told
+	queue[waiting] // by offset; what was taken out of it is told
 }
 
 // waiting is one of them: whoever wants to hear when everything up to last is safe.
@@ -45,19 +44,9 @@ func (q *waits) first() (model.Offset, bool) {
 
 // pop takes the first one out, to be told err.
 func (q *waits) pop(err error) verdict {
-	w := q.list[q.head]
-	q.list[q.head] = waiting{}
-	if q.head++; q.head == len(q.list) {
-		q.list, q.head = q.list[:0], 0
-		if cap(q.list) > keptWaits {
-			q.list = nil
-		}
-	} else if q.head >= keptWaits && q.head > len(q.list)/2 {
-		n := copy(q.list, q.list[q.head:])
-		clear(q.list[n:])
-		q.list, q.head = q.list[:n], 0
-	}
-	return verdict{w.waiter, err}
+	w := q.list[q.head].waiter
+	q.dropFirst()
+	return verdict{w, err}
 }
 
 // remove takes out one that does not wait any more; false: it was told, or is about to be.
@@ -70,9 +59,6 @@ func (q *waits) remove(w wal.Waiter) bool {
 	}
 	return false
 }
-
-// keptWaits is the capacity that an empty queue may hold on to, and how much of one is moved at a time.
-const keptWaits = 256
 
 // failFrom takes out all that wait at or above an offset.
 func (q *waits) failFrom(end model.Offset, err error, to []verdict) []verdict {
