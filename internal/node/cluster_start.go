@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"path"
 	"strings"
 	"sync"
@@ -15,6 +14,7 @@ import (
 	"chronik/internal/model"
 	"chronik/internal/replica"
 	"chronik/internal/replication/stream"
+	"chronik/internal/vfs"
 )
 
 // cleanName is there while a node that closed all its logs is stopped.
@@ -157,15 +157,7 @@ func (c *cluster) nodesChanged(im *image.Image, d *image.Delta) {
 
 // takeCleanMark tells whether the node was stopped in order, and removes the mark before anything is written.
 func (c *cluster) takeCleanMark() (clean bool, err error) {
-	n := c.node
-	err = n.env.FS.Remove(path.Join(n.settings.DataDir, cleanName))
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	if err == nil {
-		err = n.env.FS.SyncDir(n.settings.DataDir)
-	}
-	return err == nil, err
+	return vfs.TakeMark(c.node.env.FS, c.node.cleanMark())
 }
 
 // markClean leaves the mark. Without it the next start takes logs for suspicious that are not, and no harm is done. If the start before this stop followed
@@ -176,9 +168,7 @@ func (c *cluster) markClean() error {
 	if c.broker.Load() == nil || n.Err() != nil || !told {
 		return nil // it never came so far, or ended otherwise
 	}
-	file, err := n.env.FS.Create(path.Join(n.settings.DataDir, cleanName))
-	if err != nil {
-		return err
-	}
-	return errors.Join(file.Close(), n.env.FS.SyncDir(n.settings.DataDir))
+	return vfs.PutMark(n.env.FS, n.cleanMark())
 }
+
+func (n *Node) cleanMark() string { return path.Join(n.settings.DataDir, cleanName) }
