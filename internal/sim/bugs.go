@@ -29,6 +29,7 @@ type bugs struct {
 	noResync         bool // L1: recovery does not sync what it accepts
 	staleTail        bool // L3: what is cut off stays in the file
 	claimsClean      bool // D2: a node says that it was stopped cleanly, whatever has happened
+	forgetsJournal   bool // L1: the journal is not replayed
 	quorum           quorum.Broken
 }
 

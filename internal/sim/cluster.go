@@ -28,6 +28,7 @@ func (w *world) cluster(size int) {
 		}
 	}
 	w.relax()
+	w.share = w.share || !w.plain && w.one(2)
 	w.net.calm = weather{delay: 200 * time.Microsecond, jitter: time.Duration(1+w.rng.IntN(5)) * time.Millisecond / 2}
 	if w.one(2) {
 		w.net.calm.duplicate, w.net.echo = 0.03, 0.3

@@ -18,6 +18,9 @@ import (
 const (
 	dataDir = "/data"
 	logsDir = dataDir + "/wal/partitions"
+	// The journal's halves are small, so that they are filled.
+	journalDir  = dataDir + "/wal/journal"
+	journalHalf = 32 << 10
 )
 
 // disk is what a node keeps. It outlives the node's processes, and loses power with them.
@@ -109,15 +112,15 @@ func (d *disk) syncTime() time.Duration {
 	return t
 }
 
-// isSegment tells whether a file is part of a partition's log.
-func isSegment(c faultfs.Call) bool {
-	return strings.HasPrefix(c.Name, logsDir) && strings.HasPrefix(path.Base(c.Name), "segment_")
+// holdsRecords tells whether a file is a segment of a partition's log, or a half of the journal.
+func holdsRecords(c faultfs.Call) bool {
+	return strings.HasPrefix(c.Name, logsDir) && strings.HasPrefix(path.Base(c.Name), "segment_") || path.Dir(c.Name) == journalDir
 }
 
-// failNext has the next call of a kind on a segment fail with EIO (D3).
+// failNext has the next call of a kind on records fail with EIO (D3).
 func (d *disk) failNext(op faultfs.Op) {
 	d.bad++
-	d.rules = append(d.rules, d.files.Inject(faultfs.Rule{Ops: op, Match: isSegment, Times: 1, Err: syscall.EIO}))
+	d.rules = append(d.rules, d.files.Inject(faultfs.Rule{Ops: op, Match: holdsRecords, Times: 1, Err: syscall.EIO}))
 }
 
 // repair ends all that is wrong with the disk.

@@ -10,7 +10,8 @@
 //
 //	heap.go, world.go, trace.go  virtual time, the loop, what is printed of a failure
 //	network.go, disk.go          what lies between nodes, and below them
-//	node.go, control.go          a broker: its process, its logs, what it tells the controller
+//	node.go, committer.go        a broker: its process, its logs, how they come to the disk
+//	control.go                   what it tells the controller
 //	replica*.go, quorum.go       the thin shells around the cores of replication and of the metadata, as events
 //	authority.go                 the active controller
 //	producer.go, consumer.go     the workload

@@ -2,7 +2,6 @@ package sim
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"chronik/internal/metadata/image"
@@ -46,9 +45,6 @@ type process struct {
 	clean       bool // the process before had closed its logs
 	known       bool // a registration of this process was answered: the controller knows whether the process before was stopped cleanly
 }
-
-// workers is how many groups a node has in flight at a time.
-const workers = 4
 
 func newNode(w *world, id nodeID) *node {
 	return &node{w: w, id: id, disk: newDisk(w, id)}
@@ -104,13 +100,15 @@ func (n *node) start() {
 	}
 	n.w.clean[n.incarnation] = n.clean
 	n.disk.stoppedClean = false
-	n.stepper = wal.NewStepper(wal.CommitterOptions{FS: n.w.bugs.disk(n, n.disk.files), OpenFiles: 16, Now: n.wall})
+	if !n.openCommitter() {
+		n.startLater()
+		return
+	}
 	if im := n.disk.image; im != nil {
 		n.openLogs(im) // all of them, before the registration, which tells of those that were cut (L2)
 	}
 	if n.w.quorate && !n.openVoter() {
-		n.die()
-		n.w.after(n.w.between(time.Second, 2*time.Second), n.start)
+		n.startLater()
 		return
 	}
 	if im := n.disk.image; im != nil && n.w.bugs.epochReuse {
@@ -124,6 +122,12 @@ func (n *node) start() {
 	n.guard(n.upkeep)()
 	n.guard(n.tick)()
 	n.guard(n.control)()
+}
+
+// startLater ends a start that has failed; somebody tries again.
+func (n *node) startLater() {
+	n.die()
+	n.w.after(n.w.between(time.Second, 2*time.Second), n.start)
 }
 
 // crash ends the process with the power, or, with crashfs.Keep, without.
@@ -169,54 +173,6 @@ func (n *node) resume() {
 	for _, f := range late {
 		n.guard(f)()
 	}
-}
-
-// pump begins the disk work that waits, as far as there are workers for it.
-func (n *node) pump() {
-	for len(n.flights) < workers {
-		s, ok := n.stepper.Write()
-		if !ok {
-			return
-		}
-		if s == nil {
-			continue
-		}
-		l := s.Log()
-		n.flights[l] = s
-		took := n.disk.syncTime()
-		if n.armed {
-			n.armed = false
-			n.after(n.w.between(0, took), func() { n.w.down(n, crashfs.Random) })
-		}
-		n.after(took, func() {
-			if n.flights[l] == s {
-				delete(n.flights, l)
-				s.Sync()
-			}
-		})
-	}
-}
-
-// idle runs f when no group of the log is in flight: f does disk work of its own, for which a real shell would wait. It never runs when the
-// log is given up before.
-func (n *node) idle(l *wal.Log, f func()) {
-	if !slices.ContainsFunc(n.replicas, func(r *replica) bool { return r.log == l }) {
-		return
-	}
-	if n.flights[l] == nil && n.stepper.Yield(l) {
-		f()
-		return
-	}
-	n.after(time.Millisecond, func() { n.idle(l, f) })
-}
-
-// free ends what is in flight of a log at once: the disk has just become ready.
-func (n *node) free(l *wal.Log) {
-	if s := n.flights[l]; s != nil {
-		delete(n.flights, l)
-		s.Sync()
-	}
-	n.stepper.Yield(l)
 }
 
 // upkeep is each second's work on marks, indexes and space made ahead.

@@ -199,7 +199,9 @@ func (r *replica) account() {
 		r.shadow.trim(start)
 		r.book.forgets = true
 	}
-	r.shadow.durable = max(r.shadow.durable, min(r.log.DurableEnd(), r.shadow.end()))
+	if !r.shadow.unsure {
+		r.shadow.durable = max(r.shadow.durable, min(r.log.DurableEnd(), r.shadow.end()))
+	}
 	for len(r.fresh) > 0 && (r.fresh[0].next <= r.log.DurableEnd() || r.fresh[0].base >= r.log.End()) {
 		r.fresh = r.fresh[1:]
 	}

@@ -144,9 +144,9 @@ func (r *replica) deleteTo(to model.Offset) {
 	if r.log == nil || r.failed != nil {
 		return
 	}
-	_, _ = r.log.DeleteBefore(to)
+	_, err := r.log.DeleteBefore(to)
 	r.account()
-	r.dirty = true
+	r.dirty = r.dirty || err == nil
 }
 
 // fromLeader takes a message on a stream.

@@ -35,6 +35,7 @@ type shadow struct {
 	batches []stored
 	durable model.Offset // the log said that it is synced up to here
 	settled model.Offset // of a relaxed topic's log: this much is known to be synced
+	unsure  bool         // cutting the log has failed: what it says of itself is not what is on the disk, until it is opened again
 	dark    bool         // the power has failed since the log was open
 	agreed  model.Offset // held against what is committed up to here
 	gone    bool         // the log was removed; if it is there again after all, it may hold anything
@@ -77,6 +78,7 @@ func (s *shadow) trim(start model.Offset) {
 // torn notes that cutting the log has failed: what lay above an offset may be there or not.
 func (s *shadow) torn(to model.Offset) {
 	s.durable, s.settled, s.agreed = min(s.durable, to), min(s.settled, to), min(s.agreed, to)
+	s.unsure = true
 }
 
 // restart empties it.
@@ -98,7 +100,7 @@ func (s *shadow) recovered(start model.Offset, found []stored, relaxed bool) err
 	if relaxed && s.dark {
 		durable = min(durable, s.settled)
 	}
-	s.dark = false
+	s.dark, s.unsure = false, false
 	if s.gone {
 		s.gone = false
 		s.adopt(start, found)

@@ -25,11 +25,12 @@ const (
 	linearReads
 	relaxedTopics
 	relaxedLosses
+	replays
 	numExercises
 )
 
 var exerciseNames = [numExercises]string{"election", "truncation", "torn crash", "ISR shrink", "ISR expand", "controller election", "quorum change",
-	"topic made anew", "reassignment", "cancellation", "node replaced", "records deleted", "read from a follower", "linearizable read", "relaxed topic", "relaxed records lost"}
+	"topic made anew", "reassignment", "cancellation", "node replaced", "records deleted", "read from a follower", "linearizable read", "relaxed topic", "relaxed records lost", "journal replayed"}
 
 // summary adds up what many schedules exercised.
 type summary struct {

@@ -46,6 +46,7 @@ type world struct {
 	retiring      bool     // a node is being drained
 	logConfig     wal.Config
 	flush         map[string]int64    // flush.messages of the topics that have relaxed it (D2)
+	share         bool                // nodes have a journal that their logs share
 	loose         bool                // at least one topic has
 	clean         map[image.UUID]bool // incarnation -> the one before had stopped cleanly
 	replication   replication.Config

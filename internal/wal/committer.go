@@ -158,9 +158,7 @@ func (c *Committer) commitAlone(l *Log) {
 	c.busy.Add(1)
 	defer c.busy.Add(-1)
 	if l.unfinished.group != nil {
-		j := l.unfinished
-		l.unfinished = joined{}
-		l.finishAlone(j.file, j.group)
+		l.finishUnfinished()
 		return
 	}
 	for l.commit(c.quiet()) && !l.yield() {

@@ -137,6 +137,14 @@ func (c *Committer) pushAlone(l *Log) {
 // round commits the next groups of many logs with one sync. Each group is first written into its own segment, which
 // is not synced; the journal's record is what makes them all durable.
 func (c *Committer) round(logs []*Log) {
+	if c.gather(logs) {
+		c.commitJoined()
+	}
+	c.endRound()
+}
+
+// gather writes the groups of a round into their segments. It reports whether there is one that the journal is needed for.
+func (c *Committer) gather(logs []*Log) bool {
 	bytes := int64(0)
 	for _, l := range logs {
 		if bytes >= maxRoundBytes {
@@ -148,10 +156,12 @@ func (c *Committer) round(logs []*Log) {
 			bytes += g.bytes
 		}
 	}
-	if len(c.joined) > 0 {
-		c.commitJoined()
-	}
 	clear(logs)
+	return len(c.joined) > 0
+}
+
+// endRound makes way for the next one.
+func (c *Committer) endRound() {
 	clear(c.joined)
 	small := len(c.joined) <= c.limit
 	c.joined = c.joined[:0]

@@ -95,6 +95,13 @@ func (u *unsettled) freeLocked() (free []uint64) {
 	return free
 }
 
+// free is freeLocked, also of a lap all of whose logs were synced before it was full.
+func (u *unsettled) free() []uint64 {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.freeLocked()
+}
+
 func (u *unsettled) loseLocked(k journal.Key) {
 	if u.lost == nil {
 		u.lost = make(map[journal.Key]struct{})
@@ -205,11 +212,7 @@ func (c *Committer) settleLaps() {
 	for _, l := range c.unsettled.waiting() {
 		l.settle()
 	}
-	// A lap all of whose logs were synced before it was full is free as well.
-	c.unsettled.mu.Lock()
-	free := c.unsettled.freeLocked()
-	c.unsettled.mu.Unlock()
-	for _, gen := range free {
+	for _, gen := range c.unsettled.free() {
 		c.journal.files.Free(gen)
 	}
 }

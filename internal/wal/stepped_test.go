@@ -40,7 +40,7 @@ func TestStepper(t *testing.T) {
 		t.Fatal(err)
 	}
 	flight, ok := s.Write()
-	if !ok || flight == nil || flight.Log() != l || len(told) != 0 || l.DurableEnd() != 0 {
+	if !ok || flight == nil || flight.Logs()[0] != l || len(told) != 0 || l.DurableEnd() != 0 {
 		t.Fatalf("after the write: %v, %v, %d told, durable up to %d", flight, ok, len(told), l.DurableEnd())
 	}
 	if s.Yield(l) {
