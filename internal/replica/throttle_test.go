@@ -8,6 +8,7 @@ import (
 
 	"chronik/internal/config"
 	"chronik/internal/replication"
+	"chronik/internal/vfs/crashfs"
 )
 
 // hungry is a partition that takes all that it is let have, at most so much at a time.
@@ -98,5 +99,41 @@ func TestThrottledReplicas(t *testing.T) {
 	}
 	if none := SettingsOf(&config.Topic{}, 0); none.LeaderThrottled.Has(0, 0) || none.FollowerThrottled.Has(0, 0) {
 		t.Error("no list names a replica")
+	}
+}
+
+// TestMoveIsThrottled: a move between directories copies at its rate, and at once when the rate is lifted.
+func TestMoveIsThrottled(t *testing.T) {
+	for _, lift := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			g := onDirs(t, crashfs.New(1), nil, "/a", "/b")
+			defer func() { _ = g.end() }()
+			g.Ensure(assign(t0, 1, 0))
+			g.Started()
+			r := g.Get(t0)
+			for range 100 {
+				put(t, r)
+			}
+			l, err := r.Log()
+			if err != nil {
+				t.Fatal(err)
+			}
+			rate := l.Size() / 10
+			g.Throttle(Rates{Leader: replication.NoLimit, Follower: replication.NoLimit, Dirs: rate})
+			began := time.Now()
+			if err := g.Move(t0, "/b"); err != nil {
+				t.Fatal(err)
+			}
+			least, most := 9*time.Second, 11*time.Second
+			if lift {
+				time.Sleep(2 * time.Second) // virtual
+				g.Throttle(Rates{Leader: replication.NoLimit, Follower: replication.NoLimit, Dirs: replication.NoLimit})
+				least, most = 2*time.Second, 3100*time.Millisecond // it looks at the rate once a second
+			}
+			settleMove(r)
+			if took := time.Since(began); took < least || took > most || r.Dir() != "/b" {
+				t.Errorf("%d bytes at %d per second took %v, and it lies in %s", l.Size(), rate, took, r.Dir())
+			}
+		})
 	}
 }
