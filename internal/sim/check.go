@@ -163,6 +163,9 @@ func (l *ledger) parts(s *shadow) (committed, replica int) {
 // the log was cut, and no registration has told of it. Until then nobody elects it for that it has.
 func (l *ledger) excused(id model.BrokerID) bool {
 	d := l.w.nodes[id].disk
+	if d.shadow(l.key.id, l.key.num).unsure {
+		return true // it cannot be used before it is opened, and then it is known what it has
+	}
 	if l.relaxed && !l.w.nodes[id].registered() {
 		return true // it loses what was not synced, unless it is stopped cleanly
 	}
