@@ -63,6 +63,9 @@ func reassign(ctx context.Context, e *driver.Env) error {
 	if err := moveTo(ctx, e, topic, all, "--throttle", "50000000"); err != nil {
 		return err
 	}
+	if out, err := configTool(ctx, e, "--entity-type", "topics", "--entity-name", topic, "--describe"); err != nil || strings.Contains(out, "throttled") {
+		return fmt.Errorf("throttles are left behind: %q, %v", out, err)
+	}
 	out, err := clusterTool(ctx, e, "LeaderElectionCommand", "--election-type", "preferred", "--topic", topic, "--partition", "0")
 	if err := wantMatch(out, err, `Successfully completed leader election|Valid replica already elected`); err != nil {
 		return err
@@ -91,7 +94,11 @@ func moveTo(ctx context.Context, e *driver.Env, topic, replicas string, more ...
 	}
 	const class = "reassign.ReassignPartitionsCommand"
 	out, err := clusterTool(ctx, e, class, append([]string{"--execute", "--reassignment-json-file", file.Name()}, more...)...)
-	if err := wantMatch(out, err, `Successfully started partition reassignment`); err != nil {
+	want := []string{`Successfully started partition reassignment`}
+	if slices.Contains(more, "--throttle") {
+		want = append(want, `The inter-broker throttle limit was set to \d+ B/s`)
+	}
+	if err := wantMatch(out, err, want...); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
