@@ -64,3 +64,54 @@ func TestStepper(t *testing.T) {
 	}
 	s.Close()
 }
+
+// TestStepperJournal: the first groups of two logs go to their segments, the next ones share one flight, and the power takes none of
+// them after the journal's sync, which is their only one.
+func TestStepperJournal(t *testing.T) {
+	disk := crashfs.New(1)
+	if err := disk.MkdirAll(sharersRoot + "/partitions"); err != nil {
+		t.Fatal(err)
+	}
+	j, _, err := OpenJournal(JournalOptions{FS: disk, Root: sharersRoot, HalfBytes: 64 << 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := NewStepper(CommitterOptions{FS: disk, Journal: j})
+	c := &sharers{t: t, com: s.Committer()}
+	for i := range 2 {
+		l, _, err := Open(c.options(disk, i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.BeginEpoch(0); err != nil {
+			t.Fatal(err)
+		}
+		c.logs = append(c.logs, l)
+	}
+	var errs [2]error
+	for shared := false; !shared; {
+		for i, l := range c.logs {
+			if _, err := l.Append(Append{Batch: batch(1, 30, 1, nil), Waiter: answer{&errs[i]}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for f, ok := s.Write(); ok; f, ok = s.Write() {
+			if f == nil {
+				continue
+			}
+			if shared = len(f.Logs()) == 2; shared && c.logs[0].DurableEnd() == c.logs[0].End() {
+				t.Error("durable before the sync")
+			}
+			f.Sync()
+		}
+	}
+	found, replay := openSharers(t, disk.Crash(crashfs.Lose), 2, 64<<10)
+	for i, l := range found.logs {
+		if l.End() != c.logs[i].DurableEnd() || c.logs[i].DurableEnd() != c.logs[i].End() {
+			t.Errorf("log %d ends at %d, want %d", i, l.End(), c.logs[i].End())
+		}
+	}
+	if replay.Segments != 2 {
+		t.Errorf("replayed: %+v", replay)
+	}
+}
