@@ -9,6 +9,7 @@ import (
 // nothing.
 func (l *Log) Close() error {
 	l.refuse(ErrClosed)
+	l.stopCleaning()
 	l.take(&l.upkeep)
 	defer l.give(&l.upkeep)
 	l.takeTurn()
@@ -37,6 +38,7 @@ func (l *Log) Abandon(cause error) {
 	}
 	err := fmt.Errorf("%w: %w", ErrClosed, cause)
 	l.refuse(err)
+	l.stopCleaning()
 	l.take(&l.upkeep)
 	defer l.give(&l.upkeep)
 	l.takeTurn()

@@ -88,19 +88,22 @@ type Log struct {
 	startAt, visibleAt, endAt atomic.Int64  // for readers without the mutex
 	generation                atomic.Uint32 // of truncations: regions of an older one fail
 
-	mu     sync.Mutex
-	core   core
-	turn   baton // the right to write, sync and remove segment files
-	queued bool  // the committer has the turn, and this log in its queue
-	upkeep baton // the right to write the index and the snapshot files
-	listed bool  // the committer's next tick will look after this log
-	fenced bool
-	closed bool
-	space  space
+	mu      sync.Mutex
+	core    core
+	turn    baton // the right to write, sync and remove segment files
+	queued  bool  // the committer has the turn, and this log in its queue
+	upkeep  baton // the right to write the index and the snapshot files
+	listed  bool  // the committer's next tick will look after this log
+	fenced  bool
+	closed  bool
+	closing bool // no round of compaction may begin
+	space   space
 	// markSeed is the seed of the active segment's marks.
 	markSeed uint32
 	hints    [numHints]hint
 	nextHint uint8 // the one to be replaced next, modulo their number
+
+	cleaning *cleaning // the round of compaction that is under way; nil: none
 
 	spilling *snapshots // taken, and to be written once the log is durable up to it
 	floorDue floor      // taken, and to be written; without a body: none
