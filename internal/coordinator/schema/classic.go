@@ -152,14 +152,14 @@ type TransactionStatus int8
 
 // The states of a transaction.
 const (
-	Empty TransactionStatus = iota
-	Ongoing
-	PrepareCommit
-	PrepareAbort
-	CompleteCommit
-	CompleteAbort
-	Dead
-	PrepareEpochFence
+	TxnEmpty TransactionStatus = iota
+	TxnOngoing
+	TxnPrepareCommit
+	TxnPrepareAbort
+	TxnCompleteCommit
+	TxnCompleteAbort
+	TxnDead
+	TxnPrepareEpochFence
 )
 
 // version is 1, which transaction.version 1 and 2 write.
