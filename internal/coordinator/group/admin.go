@@ -1,0 +1,106 @@
+package group
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// Describe shows groups, in the order in which they are asked for.
+func (m *Machine) Describe(groups []string, reply func([]Description, error)) Result {
+	d := m.decide(time.Time{})
+	out := make([]Description, len(groups))
+	for i, id := range groups {
+		g := m.lookup(id)
+		if g == nil {
+			out[i] = Description{Group: id, State: Dead, Err: ErrGroupNotFound}
+			continue
+		}
+		d.sees(g)
+		out[i] = m.view(g).describe(id)
+	}
+	d.answer(func(err error) { reply(out, err) })
+	return d.done(nil)
+}
+
+func (c *classic) describe(id string) Description {
+	out := Description{Group: id, State: c.state, ProtocolType: c.protocolType}
+	if c.state == Stable {
+		out.Protocol = c.protocol
+	}
+	for _, mem := range c.members {
+		md := MemberDescription{Member: mem.id, Instance: mem.instance, ClientID: mem.clientID, ClientHost: mem.clientHost, Assignment: mem.assignment}
+		if c.state == Stable {
+			md.Metadata = mem.metadata(c.protocol)
+		}
+		out.Members = append(out.Members, md)
+	}
+	return out
+}
+
+// List shows the groups that pass the filters, sorted.
+func (m *Machine) List(r ListRequest, reply func([]Listed, error)) Result {
+	d := m.decide(time.Time{})
+	var out []Listed
+	for _, id := range m.ids() {
+		g := m.lookup(id)
+		if g == nil {
+			continue
+		}
+		c := m.view(g)
+		if !passes(r.States, c.state.String()) || !passes(r.Types, classicType) {
+			continue
+		}
+		d.sees(g)
+		out = append(out, Listed{Group: id, ProtocolType: c.protocolType, State: c.state, Type: classicType})
+	}
+	d.answer(func(err error) { reply(out, err) })
+	return d.done(nil)
+}
+
+const classicType = "classic"
+
+func passes(filter []string, s string) bool {
+	return len(filter) == 0 || slices.ContainsFunc(filter, func(f string) bool { return strings.EqualFold(strings.TrimSpace(f), s) })
+}
+
+// Delete deletes groups that have no members, with their offsets.
+func (m *Machine) Delete(now time.Time, groups []string, reply func(DeleteReply)) Result {
+	d := m.decide(now)
+	out := DeleteReply{Groups: make([]error, len(groups))}
+	for i, id := range groups {
+		g := m.lookup(id)
+		if g == nil || slices.Contains(groups[:i], id) {
+			out.Groups[i] = ErrGroupNotFound
+			continue
+		}
+		if d.mend(g); m.view(g).state != Empty {
+			out.Groups[i] = ErrNonEmptyGroup
+			continue
+		}
+		for _, tp := range g.partitions() {
+			d.deleteOffset(g, tp)
+		}
+		d.deleteGroup(g)
+		d.sees(g)
+		g.forgetPending(d)
+	}
+	d.answer(func(err error) {
+		if err != nil {
+			out = DeleteReply{Err: err, Groups: make([]error, len(groups))}
+		}
+		reply(out)
+	})
+	return d.done(nil)
+}
+
+// forgetPending: IDs that were given out for a group that is deleted are worth nothing.
+func (g *group) forgetPending(d *decision) {
+	if g.classic == nil {
+		return
+	}
+	for _, id := range g.classic.pendingIDs() {
+		g.classic.removePending(d, g, id)
+	}
+	d.m.tidy(g)
+}

@@ -1,0 +1,98 @@
+package group
+
+import (
+	"fmt"
+
+	"chronik/internal/coordinator/schema"
+	"chronik/internal/model"
+)
+
+// Entry is a record of the log.
+type Entry struct {
+	Producer model.ProducerID // NoProducer: not of a transaction
+	Record   schema.Record
+}
+
+// simple is what is saved of a group that has committed offsets and never had a member.
+var simple = &schema.ClassicGroup{CurrentStateTimestamp: schema.NoTime}
+
+// Apply changes what is replicated as the record at an offset says. An error ends the machine: what comes after cannot be applied.
+func (m *Machine) Apply(off model.Offset, e Entry) error {
+	m.end = off + 1
+	if e.Producer != model.NoProducer {
+		return fmt.Errorf("%w (producer %d)", errTransactional, e.Producer)
+	}
+	switch r := e.Record.(type) {
+	case *schema.OffsetCommit:
+		m.applyOffset(off, r.Key, fromRecord(r.Value), false)
+	case *schema.LegacyOffsetCommit:
+		m.applyOffset(off, r.Key, fromLegacy(r.Value), true)
+	case *schema.GroupMetadata:
+		m.applyGroup(off, r.Key.Group, r.Value)
+	default:
+		return fmt.Errorf("%w: %T", errNotClassic, e.Record)
+	}
+	return nil
+}
+
+func (m *Machine) applyOffset(off model.Offset, k schema.OffsetKey, c *committed, legacy bool) {
+	tp := model.TopicPartition{Topic: k.Topic, Partition: k.Partition}
+	if c == nil {
+		if g := m.groups[k.Group]; g != nil {
+			g.offsets.Delete(off, tp)
+		}
+		return
+	}
+	g := m.open(k.Group)
+	if _, ok := m.saved.Get(k.Group); !ok {
+		m.applyGroup(off, k.Group, simple)
+	}
+	if old, ok := g.offsets.Get(tp); ok {
+		c.legacy = old.legacy // the old record is still in the log
+	}
+	c.legacy = c.legacy || legacy
+	c.record = off
+	g.offsets.Put(off, tp, c)
+}
+
+func (m *Machine) applyGroup(off model.Offset, id string, v *schema.ClassicGroup) {
+	g := m.open(id)
+	if v == nil {
+		m.saved.Delete(off, id)
+	} else {
+		m.saved.Put(off, id, v)
+	}
+	g.wrote = off
+	if m.saved.Unsettled(id) {
+		m.writes = append(m.writes, groupWrite{off, g})
+	}
+}
+
+// Settle says that what was applied below the watermark is safe.
+func (m *Machine) Settle(watermark model.Offset) {
+	m.log.Settle(watermark)
+	n := 0
+	for n < len(m.writes) && m.writes[n].off < watermark {
+		m.tidy(m.writes[n].group)
+		n++
+	}
+	m.writes = append(m.writes[:0], m.writes[n:]...)
+}
+
+// Revert says that the log has refused what was applied from an offset on. Groups whose last write that was rebalance at the next
+// chance: what their members know has not been written.
+func (m *Machine) Revert(from model.Offset) {
+	m.log.Revert(from)
+	m.end = min(m.end, from)
+	for n := len(m.writes) - 1; n >= 0 && m.writes[n].off >= from; n-- {
+		g := m.writes[n].group
+		m.writes = m.writes[:n]
+		saved, ok := m.saved.Get(g.id)
+		if g.classic == nil && ok && len(saved.Members) > 0 {
+			g.classic = restore(saved)
+		}
+		if g.classic != nil {
+			g.classic.reverted = true
+		}
+	}
+}

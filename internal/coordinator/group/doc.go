@@ -1,0 +1,29 @@
+// Package group is the machine of __consumer_offsets: committed offsets, and groups of the classic protocol (eager and cooperative,
+// dynamic and static members: KIP-345, KIP-394, KIP-814). It decides requests into records and replies, and changes what is
+// replicated only by applying records.
+//
+//	requests.go            what is asked and answered
+//	machine.go, apply.go   Machine; records
+//	decision.go            what a decision collects: records, answers, timers
+//	offsets_*.go           commit, fetch, delete, expiry, topics that are gone
+//	classic.go             a group in memory: states, members, who waits
+//	classic_*.go           join, rebalance, sync, heartbeat, leave, timers; what is written and loaded
+//	admin.go               describe, list and delete groups
+//
+// What is replicated: offsets, and of each classic group its last generation with an assignment, or that it is empty. What is not:
+// who waits for a rebalance, sessions, members that were given an ID and have not come back. That is gone with the machine; members
+// that were loaded get a whole session.
+//
+// Invariants:
+//   - A generation's assignment is in the newest view from its leader's SyncGroup on, and reaches nobody before its record is settled:
+//     the answers wait for the record, and those that come later for the last write to their group (Result.Sees). If the log
+//     refuses the record, the group rebalances (G2).
+//   - A partition has one owner per generation as far as the leader's assignment says so; who is not of the generation is told so by
+//     every answer and commits nothing (G2).
+//   - Offsets that readers see are settled (G1).
+//   - The same requests at the same times lead to the same records and answers: members are kept in the order of their joining, and
+//     what else is walked is sorted.
+//
+// Who calls owns the turn: the package has no lock, starts no goroutine, reads no clock, and makes up no IDs. Requests are the machine's
+// from the call on: what they hold must not be used again.
+package group

@@ -1,0 +1,170 @@
+package group
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"chronik/internal/coordinator/schema"
+	"chronik/internal/coordinator/timeline"
+	"chronik/internal/metadata/image"
+	"chronik/internal/model"
+)
+
+// Config is what the broker's keys say. It may be changed between decisions, and counts from then on.
+type Config struct {
+	MinSessionMs, MaxSessionMs int32         // group.min.session.timeout.ms, group.max.session.timeout.ms
+	InitialDelay               time.Duration // group.initial.rebalance.delay.ms
+	MaxSize                    int           // group.max.size
+	MaxMetadataBytes           int           // offset.metadata.max.bytes
+	Retention                  time.Duration // offsets.retention.minutes
+	SweepEvery                 time.Duration // offsets.retention.check.interval.ms
+}
+
+// Machine is the groups of one partition of __consumer_offsets.
+type Machine struct {
+	Config Config
+
+	log    timeline.Log
+	end    model.Offset // after the last record that was applied
+	groups map[string]*group
+	saved  *timeline.Map[string, *schema.ClassicGroup] // groups that exist in the log
+	writes []groupWrite                                // to saved, those that are not settled, oldest first
+	sweep  sweep
+	purge  purge
+}
+
+// group is what one ID stands for. It is kept as long as there is something in it.
+type group struct {
+	id      string
+	offsets *timeline.Map[model.TopicPartition, *committed]
+	wrote   model.Offset // the last record of saved
+	classic *classic     // nil: no members, and none on their way
+}
+
+// groupWrite is a record that changed saved.
+type groupWrite struct {
+	off   model.Offset
+	group *group
+}
+
+// New returns a machine without groups. Settle what the log holds, so that nothing of it is kept for taking back, Apply it, and call
+// Loaded before the first request.
+func New(c Config) *Machine {
+	m := &Machine{Config: c, groups: make(map[string]*group)}
+	m.saved = timeline.NewMap[string, *schema.ClassicGroup](&m.log)
+	return m
+}
+
+// lookup returns a group, nil if it does not exist.
+func (m *Machine) lookup(id string) *group {
+	g := m.groups[id]
+	if g == nil || g.classic != nil {
+		return g
+	}
+	if _, ok := m.saved.Get(id); !ok {
+		return nil // deleted, but the record is not settled
+	}
+	return g
+}
+
+// open returns what is kept of an ID, from now on if it was nothing.
+func (m *Machine) open(id string) *group {
+	g := m.groups[id]
+	if g == nil {
+		g = &group{id: id, wrote: model.NoOffset, offsets: timeline.NewMap[model.TopicPartition, *committed](&m.log)}
+		m.groups[id] = g
+	}
+	return g
+}
+
+// tidy forgets what is in memory only if it says no more than the log, and the group if there is nothing of it in the log either.
+func (m *Machine) tidy(g *group) {
+	saved, ok := m.saved.Get(g.id)
+	c := g.classic
+	if c != nil && c.state == Empty && len(c.pending) == 0 && !c.reverted && (!ok || len(saved.Members) == 0 && saved.Generation == c.generation) {
+		g.classic = nil
+	}
+	if g.classic == nil && !ok && !m.saved.Unsettled(g.id) && g.offsets.Empty() {
+		delete(m.groups, g.id)
+	}
+}
+
+// ids are the groups in order.
+func (m *Machine) ids() []string { return slices.Sorted(maps.Keys(m.groups)) }
+
+// Loaded says that all is applied and settled: members get a whole session from now on, groups that are too large rebalance, and
+// offsets of topics that were deleted while nobody looked go.
+func (m *Machine) Loaded(now time.Time, im *image.Image) Result {
+	d := m.decide(now)
+	for _, id := range m.ids() {
+		g := m.groups[id]
+		if saved, ok := m.saved.Get(id); ok && len(saved.Members) > 0 {
+			g.classic = restore(saved)
+			for _, mem := range g.classic.members {
+				d.session(g, mem, mem.session())
+			}
+			if len(g.classic.members) > m.Config.MaxSize {
+				d.prepareRebalance(g)
+			}
+		}
+		m.tidy(g)
+	}
+	d.timer(TimerKey{Kind: SweepTimer}, now.Add(m.Config.SweepEvery))
+	m.purge.doom(m, absent(im))
+	d.purge()
+	return d.done(nil)
+}
+
+// OnImage tells of what has changed: offsets of topics that were deleted go (L5).
+func (m *Machine) OnImage(now time.Time, im *image.Image, delta *image.Delta) Result {
+	d := m.decide(now)
+	if len(delta.TopicsDeleted) > 0 {
+		m.purge.doom(m, deleted(im, delta.TopicsDeleted))
+		d.purge()
+	}
+	return d.done(nil)
+}
+
+// OnTimer is to be called at a timer's time or later. A timer that is no longer meant does nothing.
+func (m *Machine) OnTimer(now time.Time, k TimerKey) Result {
+	d := m.decide(now)
+	g := m.lookup(k.Group)
+	switch k.Kind {
+	case SweepTimer:
+		d.sweep()
+		return d.done(nil)
+	case PurgeTimer:
+		d.purge()
+		return d.done(nil)
+	}
+	if g == nil || g.classic == nil {
+		return d.done(nil)
+	}
+	d.mend(g)
+	switch k.Kind {
+	case SessionTimer:
+		d.sessionTimer(g, k.Member)
+	case JoinTimer:
+		d.joinTimer(g)
+	case SyncTimer:
+		d.syncTimer(g)
+	}
+	return d.done(g)
+}
+
+// End answers everybody who waits: this broker does not coordinate these groups any more. The machine must not be used from then on.
+func (m *Machine) End() {
+	d := m.decide(time.Time{})
+	for _, id := range m.ids() {
+		if c := m.groups[id].classic; c != nil {
+			for _, mem := range c.members {
+				c.answerJoin(d, mem, failed(mem.id, ErrNotCoordinator))
+				mem.answerSync(d, SyncReply{Err: ErrNotCoordinator})
+			}
+		}
+	}
+	if r := d.done(nil); r.Reply != nil {
+		r.Reply(nil)
+	}
+}

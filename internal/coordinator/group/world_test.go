@@ -1,0 +1,253 @@
+package group
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"chronik/internal/coordinator/schema"
+	"chronik/internal/metadata/image"
+	"chronik/internal/model"
+)
+
+// world is a log, its watermark, timers and a machine on it.
+type world struct {
+	t         testing.TB
+	config    Config
+	m         *Machine
+	now       time.Time
+	log       []entry
+	watermark model.Offset
+	hold      bool // the watermark stays where it is
+	waiting   []waiting
+	timers    map[TimerKey]time.Time
+	image     *image.Image
+	out       strings.Builder
+	written   func(schema.Record)
+}
+
+// entry is a record as it is on disk.
+type entry struct{ key, value []byte }
+
+type waiting struct {
+	reply func(error)
+	needs model.Offset
+}
+
+var errRefused = errors.New("refused")
+
+func newWorld(t testing.TB) *world {
+	w := &world{t: t, now: time.UnixMilli(1_000_000), timers: make(map[TimerKey]time.Time)}
+	withTopics(w, "t", "u")
+	w.config = Config{
+		MinSessionMs: 6000, MaxSessionMs: 300_000, InitialDelay: 3 * time.Second, MaxSize: 100, MaxMetadataBytes: 16,
+		Retention: time.Hour, SweepEvery: 10 * time.Minute,
+	}
+	w.m = New(w.config)
+	w.run(w.m.Loaded(w.now, w.image))
+	return w
+}
+
+func (w *world) end() model.Offset { return model.Offset(len(w.log)) }
+
+// run does what a shard does with a result.
+func (w *world) run(r Result) {
+	needs := r.Sees
+	for _, rec := range r.Records {
+		key, value, err := schema.Encode(rec)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		needs = w.end()
+		w.log = append(w.log, entry{key, value})
+		w.apply(w.m, needs)
+		if w.written != nil {
+			w.written(rec)
+		}
+	}
+	for _, c := range r.Timers {
+		if delete(w.timers, c.Key); !c.At.IsZero() {
+			w.timers[c.Key] = c.At
+		}
+	}
+	if needs >= w.end() {
+		w.t.Fatalf("a reply waits for record %d, the log ends at %d", needs, w.end())
+	}
+	if r.Reply != nil {
+		w.waiting = append(w.waiting, waiting{r.Reply, needs})
+	}
+	if !w.hold {
+		w.watermark = w.end()
+		w.m.Settle(w.watermark)
+	}
+	w.release()
+}
+
+func (w *world) apply(m *Machine, off model.Offset) {
+	rec, err := schema.Groups.Decode(w.log[off].key, w.log[off].value)
+	if err == nil {
+		err = m.Apply(off, Entry{Producer: model.NoProducer, Record: rec})
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if m == w.m {
+		fmt.Fprintf(&w.out, "%d %s\n", off, show(rec))
+	}
+}
+
+func (w *world) release() {
+	left := w.waiting
+	w.waiting = nil
+	for _, x := range left {
+		if x.needs < w.watermark {
+			x.reply(nil)
+		} else {
+			w.waiting = append(w.waiting, x)
+		}
+	}
+}
+
+func (w *world) settle() {
+	w.watermark = w.end()
+	w.m.Settle(w.watermark)
+	w.release()
+}
+
+// refuse takes back what is not settled. Replies that wait for it fail.
+func (w *world) refuse() {
+	left := w.waiting
+	w.waiting, w.log = nil, w.log[:w.watermark]
+	w.m.Revert(w.watermark)
+	for _, x := range left {
+		x.reply(errRefused)
+	}
+}
+
+// load is another machine on the log.
+func (w *world) load() *Machine {
+	m := New(w.config)
+	m.Settle(w.end())
+	for off := range w.end() {
+		w.apply(m, off)
+	}
+	return m
+}
+
+// reload is a fail-over: what is settled stays, who waits is sent away.
+func (w *world) reload() {
+	left := w.waiting
+	w.waiting, w.log = nil, w.log[:w.watermark]
+	for _, x := range left {
+		x.reply(ErrNotCoordinator)
+	}
+	w.m.End()
+	w.m, w.timers = w.load(), make(map[TimerKey]time.Time)
+	w.run(w.m.Loaded(w.now, w.image))
+}
+
+// advance lets time pass, and fires timers at their times.
+func (w *world) advance(t time.Duration) {
+	to := w.now.Add(t)
+	for {
+		due := slices.SortedFunc(maps.Keys(w.timers), func(a, b TimerKey) int {
+			return cmp.Or(w.timers[a].Compare(w.timers[b]), cmp.Compare(a.Kind, b.Kind), strings.Compare(a.Group, b.Group), strings.Compare(a.Member, b.Member))
+		})
+		if len(due) == 0 || w.timers[due[0]].After(to) {
+			break
+		}
+		w.now = w.timers[due[0]]
+		delete(w.timers, due[0])
+		w.run(w.m.OnTimer(w.now, due[0]))
+	}
+	w.now = to
+}
+
+// same tells how a machine that is loaded from the records differs from the one that wrote them.
+func (w *world) same() string {
+	if a, b := dump(w.m, w.m), dump(w.load(), w.m); a != b {
+		return fmt.Sprintf("in memory:\n%s\nloaded:\n%s", a, b)
+	}
+	return ""
+}
+
+// dump is what is replicated, and how groups look that do not rebalance in the machine that is running.
+func dump(m, running *Machine) string {
+	var b strings.Builder
+	for _, id := range m.ids() {
+		g := m.lookup(id)
+		if g == nil {
+			continue
+		}
+		saved, ok := m.saved.Get(id)
+		c := m.view(g)
+		if ok {
+			fmt.Fprintf(&b, "%s: %s\n", id, showGroup(saved))
+		}
+		if now := running.view(running.open(id)); !now.reverted && ok && (now.state == Stable || now.state == Empty) {
+			fmt.Fprintf(&b, "  %s generation=%d leader=%s %s\n", c.state, c.generation, c.leader, showDescription(c.describe(id)))
+		}
+		for _, tp := range g.partitions() {
+			o, _ := g.offsets.Get(tp)
+			fmt.Fprintf(&b, "  %s %+v\n", tp, *o)
+		}
+	}
+	return b.String()
+}
+
+func show(r schema.Record) string {
+	switch r := r.(type) {
+	case *schema.OffsetCommit:
+		at := fmt.Sprintf("offset %s %s-%d", r.Key.Group, r.Key.Topic, r.Key.Partition)
+		if r.Value == nil {
+			return at + " deleted"
+		}
+		return fmt.Sprintf("%s = %d %q", at, r.Value.Offset, r.Value.Metadata)
+	case *schema.GroupMetadata:
+		if r.Value == nil {
+			return "group " + r.Key.Group + " deleted"
+		}
+		return "group " + r.Key.Group + " " + showGroup(r.Value)
+	}
+	return fmt.Sprintf("%T %+v", r, r)
+}
+
+func text(s *string) string {
+	if s == nil {
+		return "-"
+	}
+	return *s
+}
+
+func showGroup(v *schema.ClassicGroup) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "type=%s generation=%d protocol=%s leader=%s", v.ProtocolType, v.Generation, text(v.Protocol), text(v.Leader))
+	for i := range v.Members {
+		r := &v.Members[i]
+		fmt.Fprintf(&b, " %s[%s]", r.MemberID, r.Assignment)
+	}
+	return b.String()
+}
+
+func showDescription(d Description) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s type=%s protocol=%s", d.State, d.ProtocolType, d.Protocol)
+	for _, mem := range d.Members {
+		fmt.Fprintf(&b, " %s{%s %s %s}[%s]", mem.Member, text(mem.Instance), mem.ClientID, mem.ClientHost, mem.Assignment)
+	}
+	return b.String()
+}
+
+// topics is what a consumer says that is subscribed to them.
+func topics(names ...string) []byte {
+	b := []byte{0, 0, 0, 0, 0, byte(len(names))}
+	for _, n := range names {
+		b = append(append(b, 0, byte(len(n))), n...)
+	}
+	return append(b, 0, 0, 0, 0)
+}
