@@ -33,6 +33,15 @@ type Broker struct {
 	ProducerIDExpireMs int32
 	RecoveryThreads    int32
 
+	// Compaction.
+
+	CleanerEnable         bool
+	CleanerThreads        int32
+	CleanerBackoffMs      int64
+	CleanerKeyBytes       int64
+	CleanerKeyLoad        float64
+	CleanerBytesPerSecond float64
+
 	// Cluster.
 
 	Rack               string

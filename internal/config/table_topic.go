@@ -49,7 +49,6 @@ var TopicKeys = sorted([]Key{
 		Doc:      "How long the segments of a tiered partition stay on the local disk; -2 stands for `retention.ms`, -1 for always."},
 	{Name: "max.compaction.lag.ms", Type: Long, Default: "9223372036854775807", Check: atLeast(1), Synonyms: from("log.cleaner.max.compaction.lag.ms"),
 		setTopic: func(t *Topic, v Value) { t.MaxCompactionLagMs = v.n },
-		Inert:    notCompacted,
 		Doc:      "The longest that a record may wait before compaction considers it, however clean the log is."},
 	{Name: "max.message.bytes", Type: Int, Default: "1048588", Check: atLeast(0), Synonyms: from("message.max.bytes"),
 		setTopic: func(t *Topic, v Value) { t.MaxMessageBytes = int32(v.n) },
@@ -65,11 +64,9 @@ var TopicKeys = sorted([]Key{
 		Doc:      "Whether a record keeps its producer's timestamp or gets the time at which the broker appended it."},
 	{Name: "min.cleanable.dirty.ratio", Type: Double, Default: "0.5", Check: fraction(), Synonyms: from("log.cleaner.min.cleanable.ratio"),
 		setTopic: func(t *Topic, v Value) { t.MinCleanableDirtyRatio = v.f },
-		Inert:    notCompacted,
 		Doc:      "The share of a log that must be uncleaned before it is compacted again. Lower saves disk space and costs more work."},
 	{Name: "min.compaction.lag.ms", Type: Long, Default: "0", Check: atLeast(0), Synonyms: from("log.cleaner.min.compaction.lag.ms"),
 		setTopic: func(t *Topic, v Value) { t.MinCompactionLagMs = v.n },
-		Inert:    notCompacted,
 		Doc:      "How long a record is safe from compaction. Must not be larger than `max.compaction.lag.ms`."},
 	{Name: "min.insync.replicas", Type: Int, Default: "1", Check: atLeast(1), Synonyms: from("min.insync.replicas"),
 		setTopic: func(t *Topic, v Value) { t.MinInsyncReplicas = int32(v.n) },
@@ -120,7 +117,6 @@ var TopicKeys = sorted([]Key{
 const (
 	notReplicated = "Chronik replicates in its own way."
 	notTiered     = "This version has no tiered storage."
-	notCompacted  = "This version does not compact."
 	notGrouped    = "This version has no consumer groups."
 	notTxn        = "This version has no transactions."
 	noThreads     = "Chronik has no thread pools to size."

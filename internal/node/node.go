@@ -246,5 +246,6 @@ func (n *Node) serve(background context.Context) error {
 	})
 	n.running.Go(func() { n.replicas.OpenAll(background) })
 	n.running.Go(func() { n.retention(background) })
+	n.running.Go(func() { n.clean(background) })
 	return nil
 }

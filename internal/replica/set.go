@@ -30,6 +30,7 @@ type Set struct {
 	ticks       ticks
 	tails       tailBudget
 	throttles   throttles
+	cleaner     cleaner
 	grant       atomic.Pointer[grant] // nil: this incarnation is not registered yet
 	lostSession atomic.Bool
 	numbers     atomic.Uint64 // of subscriptions

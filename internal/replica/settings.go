@@ -6,6 +6,7 @@ import (
 	"chronik/internal/config"
 	"chronik/internal/record/compress"
 	"chronik/internal/wal"
+	"chronik/internal/wal/compact"
 )
 
 // SettingsOf turns a topic's effective configuration into what its partitions work with. Producers are
@@ -24,6 +25,11 @@ func SettingsOf(t *config.Topic, producerExpiryMs int64) *Settings {
 			Compacted: t.CleanupCompact, Deletes: t.CleanupDelete, LogAppendTime: t.LogAppendTime,
 			BeforeMaxMs: t.TimestampBeforeMaxMs, AfterMaxMs: t.TimestampAfterMaxMs,
 		},
+	}
+	if t.CleanupCompact {
+		s.Log.Compaction = &compact.Policy{MinLagMs: t.MinCompactionLagMs, MaxLagMs: t.MaxCompactionLagMs, MinRatio: t.MinCleanableDirtyRatio}
+		s.Log.DeleteRetentionMs = t.DeleteRetentionMs
+		s.Log.SegmentMs = min(s.Log.SegmentMs, t.MaxCompactionLagMs) // what is in the active segment is not compacted
 	}
 	if t.CleanupDelete {
 		s.Log.RetentionBytes, s.Log.RetentionMs = t.RetentionBytes, t.RetentionMs
