@@ -24,6 +24,7 @@ type keyed struct {
 	seqs  map[model.ProducerID]int32
 	open  map[model.ProducerID]bool
 	reach model.Offset // below, rounds may have dropped what is superseded
+	high  model.Offset // the high watermark that the last round went by
 }
 
 func newKeyed(t testing.TB, e *env, seed uint64) *keyed {
@@ -85,7 +86,8 @@ func (k *keyed) batch() record.Batch {
 
 // compact does a round, whether it is due or not.
 func (k *keyed) compact() (Compacted, error) {
-	limit := k.log.LastStable(k.log.DurableEnd())
+	k.high = k.log.DurableEnd()
+	limit := k.log.LastStable(k.high)
 	out, err := k.log.Compact(context.Background(), CompactOptions{Limit: limit, KeyBytes: 1 << 20, KeyLoad: 0.9, Always: true})
 	k.reach = max(k.reach, out.To)
 	return out, err
