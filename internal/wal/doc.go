@@ -56,6 +56,11 @@
 //	floor.go                      what a truncation can still learn of producers whose batches are deleted
 //	truncate.go, retention.go,
 //	close.go                      the rarer changes
+//	compact.go, compactread.go,
+//	compactwrite.go,
+//	compactswap.go                a round of compaction; wal/compact decides what stays, docs/design/0005 says why so
+//	compactformat.go,
+//	compactopen.go                what it leaves in the files, and what recovery makes of it
 //	format.go, segment.go,
 //	index.go, indexfile.go        what is in the files, see docs/format
 //	files.go, behind.go           bounded open files and page cache
