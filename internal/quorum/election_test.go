@@ -41,7 +41,12 @@ func TestElectionTime(t *testing.T) {
 		if !w.run(10*time.Second, func() bool { return w.controller() != nil }) || w.failed != nil {
 			t.Fatalf("seed %d: nobody leads after 10 s, or %v", seed, w.failed)
 		}
-		times = append(times, w.now.Sub(began))
+		took := w.now.Sub(began)
+		who, silence, known := w.controller().member.Predecessor()
+		if !known || who != old.self || silence > took+4*TickInterval || silence < electionTicks*TickInterval {
+			t.Errorf("seed %d: %v later the one before is %v, silent for %v", seed, took, who, silence)
+		}
+		times = append(times, took)
 		rounds += w.elections() - before
 	}
 	slices.Sort(times)

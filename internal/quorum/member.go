@@ -90,6 +90,7 @@ type Member struct {
 	captured   *pb.Entry   // the entry of the last proposal
 	contacts   map[uint64]*contact
 	reign      int // ticks since this member began to lead
+	before     predecessor
 
 	effects Effects
 }
@@ -200,6 +201,7 @@ func (m *Member) Tick(now time.Time) {
 		}
 		m.node.Tick()
 		m.reign++
+		m.before.ticks++
 		m.handOver()
 		m.settle()
 		return nil
@@ -218,6 +220,7 @@ func (m *Member) Step(now time.Time, msg *pb.Message) {
 		}
 		err := m.node.Step(msg)
 		m.heard(msg)
+		m.before.hear(msg, m.role)
 		if errors.Is(err, raft.ErrStepPeerNotFound) || errors.Is(err, raft.ErrProposalDropped) {
 			return nil
 		}

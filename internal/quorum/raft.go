@@ -80,6 +80,10 @@ type leadership struct {
 	known   bool
 	term    uint64
 	active  bool // this one, and it may decide
+
+	before  Replica // who led then, if that is known
+	silence time.Duration
+	led     bool
 }
 
 // waiting is a proposal whose entry is not applied yet.
@@ -142,6 +146,13 @@ func (r *Raft) Err() error {
 func (r *Raft) Leader() (leader Replica, known bool, term uint64, active bool) {
 	l := r.leader.Load()
 	return l.replica, l.known, l.term, l.active
+}
+
+// Predecessor is who led before this node became the active controller, and how long it had been silent then; known is false if this node is not
+// the active controller, or has heard no other leader.
+func (r *Raft) Predecessor() (who Replica, silence time.Duration, known bool) {
+	l := r.leader.Load()
+	return l.before, l.silence, l.led
 }
 
 // letter is a message and who sent it.

@@ -105,6 +105,9 @@ func (r *Raft) lead() {
 	now.replica, now.term, now.known = r.member.Leader()
 	if now != r.known {
 		r.known = now
+		if now.active {
+			now.before, now.silence, now.led = r.member.Predecessor()
+		}
 		r.leader.Store(&now)
 	}
 	leading := r.member.role.leading

@@ -8,7 +8,7 @@ import (
 )
 
 // Sessions knows which nodes the active controller hears from. It is kept by one controller for one term: a new
-// one begins with an empty value, and every node has a whole session to be heard.
+// one begins with an empty value, and every node has a whole session to be heard, but for the one that is known to have been silent before.
 //
 // Its clock is not the wall's. It advances with each call by the time since the call before, and by one tick if that is
 // much longer than a tick: then it was this process that stood still, and the nodes' heartbeats wait to be read (R8).
@@ -35,6 +35,20 @@ const stallTicks = 4
 // more often.
 func NewSessions(timeout, tick time.Duration) *Sessions {
 	return &Sessions{timeout: timeout, tick: tick, nodes: map[model.BrokerID]session{}}
+}
+
+// graceTicks is how many ticks a node has at least to be heard by a new controller: one that lives sends heartbeats several times as often, and learns
+// from the quorum at once whom to send them to.
+const graceTicks = 4
+
+// Unheard says that nothing had come from a node's registration for so long when this controller became active: from the controller before, which
+// the quorum has missed. Its session began when it was heard last, and ends then, too; but it has a moment to be heard here. To be called first. silence must not
+// contain time in which this process stood still (R8).
+func (s *Sessions) Unheard(id model.BrokerID, epoch int64, silence time.Duration) {
+	if _, known := s.nodes[id]; known {
+		return
+	}
+	s.nodes[id] = session{epoch: epoch, seen: s.clock - max(0, min(silence, s.timeout-graceTicks*s.tick))}
 }
 
 // advance moves the clock to now. It never goes back (E4).

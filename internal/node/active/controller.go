@@ -19,6 +19,8 @@ type Quorum interface {
 	quorum.Log
 	// Leader is who leads, if that is known, and the term; active says that it is this node, and that it may decide.
 	Leader() (leader quorum.Replica, known bool, term uint64, active bool)
+	// Predecessor is who led before this node became active, and how long it had been silent then.
+	Predecessor() (who quorum.Replica, silence time.Duration, known bool)
 	// Linearizable returns an image with all that was acknowledged anywhere before the call.
 	Linearizable(context.Context) (*image.Image, error)
 	// Status describes the quorum.
@@ -121,9 +123,22 @@ func (c *Controller) lead() (term uint64, formed bool, err error) {
 		timeout := time.Duration(c.opts.Config().SessionTimeoutMs) * time.Millisecond
 		c.term, c.formed, c.sessions = term, false, controller.NewSessions(timeout, tick)
 		c.elected, c.balanced = now, now
+		c.inherit()
 	}
 	c.formed = c.formed || c.opts.Log.Images().Load().Clustered()
 	return term, c.formed, nil
+}
+
+// inherit has the session of the controller before begin when it was heard last: its partitions have waited for an election already. The caller
+// holds the mutex.
+func (c *Controller) inherit() {
+	who, silence, known := c.opts.Log.Predecessor()
+	if !known || who.Node == c.opts.Node {
+		return
+	}
+	if n := c.opts.Log.Images().Load().Node(who.Node); n != nil && n.Directory == who.Directory {
+		c.sessions.Unheard(n.ID, n.Epoch, silence)
+	}
 }
 
 // still makes sure that nothing has changed since begin.

@@ -30,6 +30,8 @@ type memory struct {
 	deposed chan struct{} // nil: reads are confirmed at once; else they wait for it
 	voters  int
 	members []quorum.Replica // voters, in the place of so many unnamed ones
+	before  quorum.Replica
+	silence time.Duration
 	gone    []quorum.Replica
 	learned []quorum.Replica
 	voting  []quorum.Replica
@@ -68,6 +70,12 @@ func (m *memory) Leader() (quorum.Replica, bool, uint64, bool) {
 		return quorum.Replica{Node: 1}, true, m.term, true
 	}
 	return quorum.Replica{Node: 9}, true, m.term, false
+}
+
+func (m *memory) Predecessor() (quorum.Replica, time.Duration, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.before, m.silence, m.leading && m.before != quorum.Replica{}
 }
 
 func (m *memory) Linearizable(context.Context) (*image.Image, error) {
@@ -231,6 +239,42 @@ func TestNewTermGivesEveryoneASession(t *testing.T) {
 		time.Sleep(500 * time.Millisecond)
 		if !b.fenced(1) {
 			t.Error("not fenced after a session of silence")
+		}
+	})
+}
+
+// TestTheControllerBeforeIsNotWaitedForAnew: its session goes on from when it was heard last, if it is still the replica that is registered.
+func TestTheControllerBeforeIsNotWaitedForAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t)
+		epochs := b.bring(1, 2)
+		turn := func(term uint64, before quorum.Replica, silence time.Duration) {
+			b.log.mu.Lock()
+			b.log.before, b.log.silence = before, silence
+			b.log.mu.Unlock()
+			b.log.lead(false, term)
+			time.Sleep(100 * time.Millisecond)
+			b.log.lead(true, term+1)
+		}
+		beats := func(d time.Duration) {
+			for range d / (50 * time.Millisecond) {
+				time.Sleep(50 * time.Millisecond)
+				b.beat(1, epochs[1])
+			}
+		}
+		turn(3, quorum.Replica{Node: 2, Directory: image.UUID{9}}, time.Second)
+		beats(450 * time.Millisecond)
+		if b.fenced(2) {
+			t.Error("fenced for the silence of a replica that it is not any more")
+		}
+		turn(5, quorum.Replica{Node: 2, Directory: image.UUID{2}}, time.Second)
+		beats(100 * time.Millisecond)
+		if b.fenced(2) {
+			t.Error("fenced before it could be heard")
+		}
+		beats(350 * time.Millisecond)
+		if !b.fenced(2) || b.fenced(1) {
+			t.Errorf("fenced: node 1 %v, node 2 %v; want only the one that was silent before", b.fenced(1), b.fenced(2))
 		}
 	})
 }

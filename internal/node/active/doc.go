@@ -3,7 +3,7 @@
 //
 // Every node has a Controller. It acts while its node leads the metadata quorum and has applied the first entry of its own term;
 // otherwise it answers that another node decides. Sessions belong to one term: whoever becomes active gives every broker a whole
-// session to be heard.
+// session to be heard, but for the controller before, whose silence has made it active.
 //
 // # Invariants
 //
