@@ -31,11 +31,12 @@ type cleaner struct {
 	failed map[*Replica]string
 }
 
-// Each of the cleaner's threads takes at most half of a processor, and of the disk: after each piece of work it rests as
-// long as that took. Foreground requests find both free every few milliseconds.
+// Each of the cleaner's threads takes at most a fifth of a processor, and of the disk: after each piece of work it rests several
+// times as long as that took. Foreground requests find both free most of the time.
 const (
 	pieceOfWork = 2 * time.Millisecond
-	longestRest = 50 * time.Millisecond
+	restPerWork = 4
+	longestRest = 100 * time.Millisecond
 )
 
 // Clean compacts the logs that are due, each replica for itself, the dirtiest first, until none is or ctx ends. Calls must not overlap.
@@ -153,7 +154,7 @@ type pacer struct {
 
 func (p *pacer) wait(ctx context.Context, bytes int64) error {
 	if worked := time.Since(p.since); worked >= pieceOfWork {
-		rest := time.NewTimer(min(worked, longestRest))
+		rest := time.NewTimer(min(restPerWork*worked, longestRest))
 		defer rest.Stop()
 		select {
 		case <-rest.C:

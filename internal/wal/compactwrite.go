@@ -15,7 +15,7 @@ const (
 	cleanChunk = 256 << 10
 	// cleanSync is how much it writes before it syncs: so little that a commit whose sync meets that one does not wait for long, as it
 	// would for a whole segment at the end.
-	cleanSync = 1 << 20
+	cleanSync = 256 << 10
 )
 
 // rewrite replaces the segments [from, to) by one that holds what stays of them. One that a round has left, and of which everything
