@@ -68,9 +68,10 @@ func passes(filter []string, s string) bool {
 func (m *Machine) Delete(now time.Time, groups []string, reply func(DeleteReply)) Result {
 	d := m.decide(now)
 	out := DeleteReply{Groups: make([]error, len(groups))}
+	done := make(map[string]bool)
 	for i, id := range groups {
 		g := m.lookup(id)
-		if g == nil || slices.Contains(groups[:i], id) {
+		if g == nil || done[id] {
 			out.Groups[i] = ErrGroupNotFound
 			continue
 		}
@@ -78,6 +79,7 @@ func (m *Machine) Delete(now time.Time, groups []string, reply func(DeleteReply)
 			out.Groups[i] = ErrNonEmptyGroup
 			continue
 		}
+		done[id] = true
 		for _, tp := range g.partitions() {
 			d.deleteOffset(g, tp)
 		}

@@ -26,6 +26,7 @@ func (m *Machine) Join(now time.Time, r JoinRequest, reply func(JoinReply)) Resu
 	}
 	c := m.inMemory(g)
 	d.mend(g)
+	r.Protocols = distinct(r.Protocols)
 	switch {
 	case !c.accepts(r.Member, m.Config.MaxSize):
 		if mem := c.byID[r.Member]; mem != nil {
@@ -46,6 +47,16 @@ func (m *Machine) Join(now time.Time, r JoinRequest, reply func(JoinReply)) Resu
 		d.joinAgain(g, &r, reply)
 	}
 	return d.done(g)
+}
+
+// distinct leaves out protocols that come once more: each is counted once per member.
+func distinct(all []Protocol) []Protocol {
+	seen := make(map[string]bool, len(all))
+	return slices.DeleteFunc(all, func(p Protocol) bool {
+		again := seen[p.Name]
+		seen[p.Name] = true
+		return again
+	})
 }
 
 // accepts tells whether there is room. Members of a group that rebalances have it once they wait: those who come back first stay.

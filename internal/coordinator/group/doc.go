@@ -5,7 +5,7 @@
 //	requests.go            what is asked and answered
 //	machine.go, apply.go   Machine; records
 //	decision.go            what a decision collects: records, answers, timers
-//	offsets_*.go           commit, fetch, delete, expiry, topics that are gone
+//	offsets*.go            commit, fetch, delete; expiry; topics that are gone
 //	classic.go             a group in memory: states, members, who waits
 //	classic_*.go           join, rebalance, sync, heartbeat, leave, timers; what is written and loaded
 //	admin.go               describe, list and delete groups

@@ -169,13 +169,15 @@ func (m *Machine) DeleteOffsets(now time.Time, r DeleteOffsetsRequest, reply fun
 }
 
 func (d *decision) deleteOffsets(g *group, c *classic, partitions []model.TopicPartition, errs []error) {
+	done := make(map[model.TopicPartition]bool)
 	for i, tp := range partitions {
 		switch {
 		case c.subscribes(tp.Topic):
 			errs[i] = ErrSubscribed
-		case !slices.Contains(partitions[:i], tp):
+		case !done[tp]:
 			d.deleteOffset(g, tp)
 		}
+		done[tp] = true
 	}
 }
 
