@@ -89,12 +89,17 @@ func (l *Log) writeSnapshots(s *snapshots) error {
 		if body == nil {
 			continue
 		}
-		if err := vfs.ReplaceFile(l.fs, l.path(stateFiles[k]), body); err != nil {
-			return fmt.Errorf("writing %s of %s: %w", stateFiles[k], l.tp, err)
+		reach := s.end
+		err := vfs.ReplaceFile(l.fs, l.path(stateFiles[k]), body)
+		if err != nil {
+			reach = 0 // the new file may have its name all the same: a restart must remove it
 		}
 		l.mu.Lock()
-		l.core.marks.files[k], l.core.marks.reach[k] = true, s.end
+		l.core.marks.files[k], l.core.marks.reach[k] = true, reach
 		l.mu.Unlock()
+		if err != nil {
+			return fmt.Errorf("writing %s of %s: %w", stateFiles[k], l.tp, err)
+		}
 	}
 	return nil
 }
