@@ -95,7 +95,9 @@ func (a *addresses) of(r quorum.Replica) []string {
 // control is the same for a node, whichever directory it has. While it is in service nobody with another directory speaks for it (R7).
 func (a *addresses) control(id model.BrokerID) []string {
 	n := a.node(id)
-	return a.list(id, func(r quorum.Replica) bool { return r.Node == id && (n == nil || n.Fenced || r.Directory == n.Directory) })
+	return a.list(id, func(r quorum.Replica) bool {
+		return r.Node == id && (n == nil || n.Fenced || r.Directory == n.Directory)
+	})
 }
 
 // likeliest is the first of a list of addresses; empty if there is none.

@@ -83,7 +83,7 @@ func startAt(t *testing.T, n *memnet.Network, self quorum.Replica, at string, kn
 	e.known.Store(known)
 	e.Transport = New(Options{
 		Self: self, Config: config(self.Node), Reach: at, Log: quiet(), Seed: uint64(self.Node),
-		Dial:    func(ctx context.Context, to string) (net.Conn, error) { return n.Dial(ctx, host(self.Node), to) },
+		Dial:      func(ctx context.Context, to string) (net.Conn, error) { return n.Dial(ctx, host(self.Node), to) },
 		Addresses: e.addresses,
 		Heard: func(r quorum.Replica, address string) {
 			e.mu.Lock()
