@@ -126,13 +126,3 @@ func (m *member) propose(epoch model.LeaderEpoch, p *replication.Proposal) {
 		m.unlock()
 	})
 }
-
-// progress lists the followers, for metrics and to choose one to read from.
-func (m *member) progress() []replication.Progress {
-	m.mu.Lock()
-	defer m.unlock()
-	if m.leader == nil {
-		return nil
-	}
-	return m.leader.Followers(time.Now())
-}

@@ -172,9 +172,6 @@ func (b *Broker) await() error {
 	return err
 }
 
-// Log is the last part of what the server printed.
-func (b *Broker) Log() string { return b.log.String() }
-
 func (b *Broker) cleanup() {
 	if b.cmd != nil && b.cmd.Process != nil {
 		b.Kill()

@@ -47,20 +47,6 @@ func createTopic(t testing.TB, c *nodetest.Client, name string, partitions int32
 	return resp.Topics[0].TopicID
 }
 
-// setTopic changes one value of a topic's configuration.
-func setTopic(t testing.TB, c *nodetest.Client, topic, key, value string) {
-	t.Helper()
-	req := kmsg.NewPtrIncrementalAlterConfigsRequest()
-	r := kmsg.NewIncrementalAlterConfigsRequestResource()
-	r.ResourceType, r.ResourceName = kmsg.ConfigResourceTypeTopic, topic
-	cfg := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
-	cfg.Name, cfg.Value = key, &value
-	r.Configs = append(r.Configs, cfg)
-	req.Resources = append(req.Resources, r)
-	resp := do[*kmsg.IncrementalAlterConfigsResponse](c, 1, req)
-	wantCode(t, "setting "+key, resp.Resources[0].ErrorCode, nil)
-}
-
 // testTime is a timestamp that no bound refuses.
 const testTime = int64(1_700_000_000_000)
 

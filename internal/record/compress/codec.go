@@ -30,20 +30,6 @@ func (c Codec) String() string {
 	return names[c]
 }
 
-// Parse reads what String prints. "uncompressed", which Kafka's compression.type also takes, is None.
-// "producer" is not a codec.
-func Parse(s string) (Codec, error) {
-	for c, name := range names {
-		if s == name {
-			return Codec(c), nil
-		}
-	}
-	if s == "uncompressed" {
-		return None, nil
-	}
-	return None, fmt.Errorf("%w: %q; it is none (or uncompressed), gzip, snappy, lz4 or zstd", ErrCodec, s)
-}
-
 // Level is how hard a codec tries: the value of Kafka's compression.{gzip,lz4,zstd}.level. Zero, which is none
 // of Kafka's levels but zstd's own word for its default, means the codec's default.
 type Level int
