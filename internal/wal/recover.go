@@ -113,7 +113,8 @@ func (r *recovery) tail() error {
 	s, seg := &r.found[len(r.found)-1], r.c.active()
 	c := r.c
 	c.marks.seq, c.marks.onDisk, r.l.markSeed = s.mark.seq, seg.end, s.seed
-	c.marks.clean, c.marks.lean = s.mark.flags&markClean != 0, c.leans(&s.mark)
+	c.marks.clean = s.mark.flags&markClean != 0
+	c.marks.lean = c.leans(&s.mark) && s.mark.flags&markRedo == 0 // see startAt
 	if s.err != nil || !s.marked || s.size < s.mark.pos {
 		if s.err == nil && !s.marked {
 			r.corrupt(seg, seg.base, errors.New("both marks are damaged"))

@@ -89,13 +89,12 @@ func (l *Log) writeSnapshots(s *snapshots) error {
 		if body == nil {
 			continue
 		}
-		reach := s.end
 		err := vfs.ReplaceFile(l.fs, l.path(stateFiles[k]), body)
-		if err != nil {
-			reach = 0 // the new file may have its name all the same: a restart must remove it
-		}
 		l.mu.Lock()
-		l.core.marks.files[k], l.core.marks.reach[k] = true, reach
+		m := &l.core.marks
+		if m.files[k], m.doubtful[k] = true, err != nil; err == nil {
+			m.reach[k] = s.end
+		}
 		l.mu.Unlock()
 		if err != nil {
 			return fmt.Errorf("writing %s of %s: %w", stateFiles[k], l.tp, err)

@@ -95,7 +95,9 @@ type marks struct {
 	wanted  [stateKinds]bool         // the kinds that do not fit into a mark
 	files   [stateKinds]bool         // those that have a snapshot file
 	reach   [stateKinds]model.Offset // up to where that file knows the log, durably; 0: perhaps nowhere
-	spillAt int64                    // bytes grouped since the snapshot files were written
+	// doubtful: writing the file anew failed, perhaps when the new one had its name already: it may not be there, or know more than reach.
+	doubtful [stateKinds]bool
+	spillAt  int64 // bytes grouped since the snapshot files were written
 }
 
 // markEveryBytes is how much is rescanned at most after a crash, but for the groups in flight (L2).

@@ -112,7 +112,7 @@ func (l *Log) cutSnapshots() error {
 	stale := c.marks.files
 	s := &snapshots{end: c.end}
 	for k, reach := range c.marks.reach {
-		if stale[k] && reach > 0 && reach <= c.end {
+		if stale[k] && reach > 0 && reach <= c.end && !c.marks.doubtful[k] {
 			stale[k] = false
 		} else if stale[k] || c.marks.wanted[k] {
 			s.body[k] = c.snapshotOf(k)
@@ -140,7 +140,7 @@ func (l *Log) dropSnapshots(have [stateKinds]bool) error {
 			return err
 		}
 		l.mu.Lock()
-		l.core.marks.files[k], l.core.marks.reach[k] = false, 0
+		l.core.marks.files[k], l.core.marks.reach[k], l.core.marks.doubtful[k] = false, 0, false
 		l.core.marks.spillAt = spillEvery
 		l.mu.Unlock()
 	}
