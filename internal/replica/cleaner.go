@@ -11,6 +11,7 @@ import (
 
 	"chronik/internal/replication"
 	"chronik/internal/vfs"
+	"chronik/internal/wait"
 	"chronik/internal/wal"
 	"chronik/internal/wal/compact"
 )
@@ -154,12 +155,8 @@ type pacer struct {
 
 func (p *pacer) wait(ctx context.Context, bytes int64) error {
 	if worked := time.Since(p.since); worked >= pieceOfWork {
-		rest := time.NewTimer(min(restPerWork*worked, longestRest))
-		defer rest.Stop()
-		select {
-		case <-rest.C:
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := wait.For(ctx, min(restPerWork*worked, longestRest)); err != nil {
+			return err
 		}
 		p.since = time.Now()
 	}
