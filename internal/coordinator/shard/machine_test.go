@@ -1,0 +1,97 @@
+package shard
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+
+	"chronik/internal/coordinator/schema"
+	"chronik/internal/coordinator/timeline"
+	"chronik/internal/metadata/image"
+	"chronik/internal/model"
+	"chronik/internal/record"
+)
+
+// cells is the smallest machine: committed offsets by partition, each with the record that it is from.
+type cells struct {
+	log     timeline.Log
+	values  *timeline.Map[int32, cell]
+	markers []record.Marker
+	loaded  Result
+	fired   []string
+	onTimer func(now time.Time, k TimerKey) Result
+	ended   bool
+	waiters []func(error) // answered by End
+}
+
+type cell struct {
+	offset model.Offset // of the record
+	value  model.Offset
+}
+
+var errPoison = errors.New("poison")
+
+// poison is a value that cannot be applied.
+const poison model.Offset = 666
+
+func newCells() *cells {
+	c := &cells{loaded: Result{Sees: model.NoOffset}}
+	c.values = timeline.NewMap[int32, cell](&c.log)
+	return c
+}
+
+func (c *cells) Apply(off model.Offset, e Entry) error {
+	if e.Marker != nil {
+		c.markers = append(c.markers, *e.Marker)
+		return nil
+	}
+	r := e.Record.(*schema.OffsetCommit)
+	if r.Value == nil {
+		c.values.Delete(off, r.Key.Partition)
+		return nil
+	}
+	if r.Value.Offset == poison {
+		return errPoison
+	}
+	c.values.Put(off, r.Key.Partition, cell{off, r.Value.Offset})
+	return nil
+}
+
+func (c *cells) Settle(w model.Offset)    { c.log.Settle(w) }
+func (c *cells) Revert(from model.Offset) { c.log.Revert(from) }
+
+func (c *cells) Loaded(time.Time, *image.Image) Result { return c.loaded }
+
+func (c *cells) OnTimer(now time.Time, k TimerKey) Result {
+	c.fired = append(c.fired, fmt.Sprintf("%d%s", k.Kind, k.Group))
+	if c.onTimer != nil {
+		return c.onTimer(now, k)
+	}
+	return Result{Sees: model.NoOffset}
+}
+
+func (c *cells) OnImage(time.Time, *image.Image, *image.Delta) Result {
+	return Result{Sees: model.NoOffset}
+}
+
+func (c *cells) End() {
+	c.ended = true
+	for _, f := range c.waiters {
+		f(ErrNotCoordinator)
+	}
+}
+
+// put is a record; a negative value deletes.
+func put(partition int32, value model.Offset) *schema.OffsetCommit {
+	r := &schema.OffsetCommit{Key: schema.OffsetKey{Group: "g", Topic: "t", Partition: partition}}
+	if value >= 0 {
+		r.Value = &schema.Offset{Offset: value, ExpireTimestamp: schema.NoTime}
+	}
+	return r
+}
+
+// newest and settled are what the machine holds.
+func (c *cells) newest() map[int32]cell { return maps.Collect(c.values.All()) }
+
+func (c *cells) settled() map[int32]cell { return maps.Collect(c.values.AllSettled()) }

@@ -1,0 +1,301 @@
+package shard
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"chronik/internal/coordinator/schema"
+	"chronik/internal/model"
+	"chronik/internal/record"
+)
+
+var seeds = flag.Int("shard.seeds", 2000, "how many seeds TestModel runs")
+
+const (
+	modelCells    = 5
+	modelMaxBytes = 400 // three records or four
+	modelPatience = 10 * time.Second
+)
+
+var (
+	errRefused = errors.New("refused")
+	errFew     = errors.New("too few replicas")
+)
+
+// world is a log that refuses, loses, and is slow to settle, and what a shard on it must not do.
+type world struct {
+	t         *testing.T
+	seed      uint64
+	rand      *rand.Rand
+	now       time.Time
+	s         *Shard
+	m         *cells
+	log       []*schema.OffsetCommit // as it was read back from the batches
+	watermark model.Offset
+	pending   []*schema.OffsetCommit // decided, and not in the log
+	asked     []*question
+	next      model.Offset
+	leads     bool
+}
+
+// question is a request and what became of it.
+type question struct {
+	number  int
+	at      time.Time
+	records []*schema.OffsetCommit
+	first   model.Offset // of the records
+	needs   model.Offset
+	wrong   error // what it must be told
+	told    bool
+}
+
+func (w *world) fail(format string, args ...any) {
+	w.t.Helper()
+	w.t.Fatalf("seed %d: %s", w.seed, fmt.Sprintf(format, args...))
+}
+
+// TestModel: no reply before its records are settled, none twice, none lost, whatever the log does; and memory is what the log says.
+func TestModel(t *testing.T) {
+	for seed := range *seeds {
+		w := &world{t: t, seed: uint64(seed), rand: rand.New(rand.NewPCG(uint64(seed), 1)), now: time.UnixMilli(1e9), leads: true}
+		w.load()
+		for range 200 {
+			w.step()
+			w.check()
+		}
+		w.s.End()
+		w.answered()
+		if !w.m.ended {
+			w.fail("the machine has not ended")
+		}
+	}
+}
+
+// load begins another shard on what the log holds.
+func (w *world) load() {
+	w.watermark = model.Offset(len(w.log))
+	w.pending, w.m = nil, newCells()
+	w.s = New(Options{
+		Partition: model.TopicPartition{Topic: schema.Groups.Name}, Topic: schema.Groups, Machine: w.m, MaxBatchBytes: modelMaxBytes, Patience: modelPatience,
+		Leads: func() error {
+			if w.leads {
+				return nil
+			}
+			return errRefused
+		},
+	}, w.watermark)
+	w.s.Do(w.now, nil, w.ask(ErrLoading).reply(w))
+	for off := 0; off < len(w.log); {
+		b := record.NewBuilder(record.Options{BaseOffset: model.Offset(off)})
+		for range min(1+w.rand.IntN(4), len(w.log)-off) {
+			key, value, err := schema.Encode(w.log[off])
+			if err != nil {
+				w.fail("%v", err)
+			}
+			b.Add(0, key, value)
+			off++
+		}
+		batch, err := b.Build()
+		if err == nil {
+			err = w.s.Replay(batch)
+		}
+		if err != nil {
+			w.fail("%v", err)
+		}
+	}
+	w.s.Serve(w.now, nil)
+}
+
+func (w *world) ask(wrong error) *question {
+	q := &question{number: len(w.asked), at: w.now, wrong: wrong, needs: model.NoOffset}
+	w.asked = append(w.asked, q)
+	return q
+}
+
+// reply is what the question is answered with, and judges it.
+func (q *question) reply(w *world) func(error) {
+	return func(err error) {
+		if q.told {
+			w.fail("question %d is answered twice", q.number)
+		}
+		q.told = true
+		switch {
+		case q.wrong != nil && !errors.Is(err, q.wrong):
+			w.fail("question %d is answered with %v, not with %v", q.number, err, q.wrong)
+		case err == ErrTimedOut && w.now.Sub(q.at) < modelPatience:
+			w.fail("question %d has waited for %v only", q.number, w.now.Sub(q.at))
+		case err != nil:
+			return
+		case q.needs >= w.watermark:
+			w.fail("G1: question %d is answered, %d is not settled (watermark %d)", q.number, q.needs, w.watermark)
+		case len(q.records) == 0 && !w.leads:
+			w.fail("G1: question %d is answered by who does not lead", q.number)
+		}
+		for i, r := range q.records {
+			if got := w.log[q.first+model.Offset(i)]; got.Value.Offset != r.Value.Offset {
+				w.fail("question %d is answered, the log has %d at %d, not %d", q.number, got.Value.Offset, q.first+model.Offset(i), r.Value.Offset)
+			}
+		}
+	}
+}
+
+func (w *world) step() {
+	switch n := w.rand.IntN(100); {
+	case n < 35:
+		w.write()
+	case n < 50:
+		w.read()
+	case n < 53:
+		w.tooLarge()
+	case n < 73:
+		w.append()
+	case n < 88:
+		w.settle()
+	case n < 94:
+		w.now = w.now.Add(time.Duration(w.rand.IntN(4000)) * time.Millisecond)
+		w.s.Tick(w.now, true)
+	case n < 96:
+		w.leads = !w.leads
+	case n < 98:
+	case n < 99: // the log loses what is not settled
+		w.log = w.log[:w.watermark]
+		w.s.Lost(errRefused)
+		w.again()
+	default:
+		w.s.End()
+		w.again()
+	}
+}
+
+// again: everybody is answered, and another coordinator goes on.
+func (w *world) again() {
+	w.answered()
+	if !w.m.ended {
+		w.fail("the machine has not ended")
+	}
+	w.s.Do(w.now, nil, w.ask(ErrNotCoordinator).reply(w))
+	w.load()
+}
+
+func (w *world) answered() {
+	for _, q := range w.asked {
+		if !q.told {
+			w.fail("question %d is not answered", q.number)
+		}
+	}
+	w.asked = w.asked[:0]
+}
+
+func (w *world) write() {
+	q := w.ask(nil)
+	w.s.Do(w.now, func(time.Time) Result {
+		r := Result{Reply: q.reply(w), Sees: model.NoOffset}
+		q.first = w.s.EndOffset()
+		for range 1 + w.rand.IntN(3) {
+			w.next++
+			rec := put(int32(w.rand.IntN(modelCells)), w.next)
+			r.Records = append(r.Records, rec)
+			q.records = append(q.records, rec)
+			w.pending = append(w.pending, rec)
+		}
+		q.needs = q.first + model.Offset(len(r.Records)) - 1
+		return r
+	}, q.reply(w))
+}
+
+// read depends on the last write to a cell.
+func (w *world) read() {
+	q := w.ask(nil)
+	w.s.Do(w.now, func(time.Time) Result {
+		c := int32(w.rand.IntN(modelCells))
+		if v, ok := w.m.values.Get(c); ok && w.m.values.Unsettled(c) {
+			q.needs = v.offset
+		}
+		return Result{Reply: q.reply(w), Sees: q.needs}
+	}, q.reply(w))
+}
+
+func (w *world) tooLarge() {
+	q := w.ask(ErrTooLarge)
+	w.s.Do(w.now, func(time.Time) Result {
+		r := put(0, 1)
+		r.Value.Metadata = strings.Repeat("x", modelMaxBytes)
+		return Result{Records: []schema.Record{put(1, 1), r}, Reply: q.reply(w)}
+	}, q.reply(w))
+}
+
+func (w *world) append() {
+	b, ok := w.s.Take()
+	if !ok {
+		return
+	}
+	if _, again := w.s.Take(); again {
+		w.fail("a batch is taken while the log has not answered for the one before")
+	}
+	if len(b.Bytes) > modelMaxBytes {
+		w.fail("a batch of %d bytes", len(b.Bytes))
+	}
+	if b.Base != model.Offset(len(w.log)) {
+		w.fail("a batch for %d, the log ends at %d", b.Base, len(w.log))
+	}
+	if w.rand.IntN(6) == 0 {
+		w.pending = nil
+		w.s.Refused(errRefused)
+		return
+	}
+	it := record.NewIterator(b.Bytes.Records(), b.Bytes.RecordCount())
+	for r := (record.Record{}); it.Next(&r); {
+		rec, err := schema.Groups.Decode(r.Key, r.Value)
+		if err != nil {
+			w.fail("%v", err)
+		}
+		w.log = append(w.log, rec.(*schema.OffsetCommit))
+		w.pending = w.pending[1:]
+	}
+	w.s.Appended(b.Base)
+}
+
+func (w *world) settle() {
+	to := w.watermark + model.Offset(w.rand.IntN(len(w.log)-int(w.watermark)+1))
+	w.watermark = to
+	if w.rand.IntN(8) == 0 {
+		w.s.Doubt(to, errFew)
+		return
+	}
+	w.s.Settle(to)
+}
+
+// check: memory is what the log says.
+func (w *world) check() {
+	if over, err := w.s.Ended(); over {
+		w.fail("the shard has ended: %v", err)
+	}
+	if want, got := fold(slices.Concat(w.log, w.pending)), w.m.newest(); !maps.Equal(want, got) {
+		w.fail("the newest is %v, the log says %v", got, want)
+	}
+	if want, got := fold(w.log[:w.watermark]), w.m.settled(); !maps.Equal(want, got) {
+		w.fail("settled is %v, the log says %v", got, want)
+	}
+	if end := model.Offset(len(w.log) + len(w.pending)); w.s.EndOffset() != end {
+		w.fail("the end is %d, the log says %d", w.s.EndOffset(), end)
+	}
+	if next, ok := w.s.Next(); ok && next.Before(w.now.Add(-5*time.Second-modelPatience)) {
+		w.fail("a tick was to come at %v", next)
+	}
+}
+
+// fold is what records lead to.
+func fold(log []*schema.OffsetCommit) map[int32]cell {
+	m := make(map[int32]cell)
+	for off, r := range log {
+		m[r.Key.Partition] = cell{model.Offset(off), r.Value.Offset}
+	}
+	return m
+}

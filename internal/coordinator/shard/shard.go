@@ -1,0 +1,253 @@
+package shard
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"chronik/internal/coordinator/schema"
+	"chronik/internal/invariant"
+	"chronik/internal/metadata/image"
+	"chronik/internal/model"
+	"chronik/internal/record"
+)
+
+// Options are a shard's. Topic and Machine must be set.
+type Options struct {
+	Partition     model.TopicPartition // for errors
+	Topic         *schema.Topic
+	Machine       Machine
+	MaxBatchBytes int           // max.message.bytes of the topic
+	Patience      time.Duration // after which replies that wait are called with ErrTimedOut
+	// Leads tells whether this broker leads the partition in the shard's epoch, as far as it can know. It is asked before an answer
+	// leaves that no append of that epoch vouches for: somebody else may have answered otherwise by then (G1, R6). Nil: it does.
+	Leads func() error
+}
+
+type state uint8
+
+const (
+	loading state = iota
+	serving
+	ended
+)
+
+// recheck is how often it is looked whether the wall clock may be trusted again.
+const recheck = time.Minute
+
+// Shard is one partition of a coordinator's topic, in one leader epoch.
+type Shard struct {
+	o         Options
+	state     state
+	err       error
+	end       model.Offset // after the last record that was applied
+	watermark model.Offset // below it all is settled
+
+	batches []*batch  // oldest first
+	taken   int       // so many of them are on their way
+	asked   bool      // of the last one taken the log has not said whether it accepts it
+	encoded []encoded // of the result at hand
+	builder *record.Builder
+
+	replies   []waiting // by what they wait for, and by when they were decided
+	impatient time.Time // when the first of them may be told to ask again; zero: none waits
+	timers    timers
+
+	skipped  int
+	unpacked []byte
+}
+
+// waiting is a reply to be called when the record at needs is settled.
+type waiting struct {
+	reply    func(error)
+	needs    model.Offset
+	vouched  bool // records of its own are appended in the shard's epoch
+	deadline time.Time
+}
+
+// New returns a shard that is to be loaded: Replay what the log holds below an offset up to which all is safe, then Serve. What is
+// decided will be appended from that offset on.
+func New(o Options, until model.Offset) *Shard {
+	o.Machine.Settle(until)
+	return &Shard{o: o, watermark: until, timers: timers{byKey: make(map[TimerKey]*timer)}, builder: new(record.Builder)}
+}
+
+// Configure changes how large batches may be, from the next decision on.
+func (s *Shard) Configure(maxBatchBytes int) { s.o.MaxBatchBytes = maxBatchBytes }
+
+// EndOffset is the offset of the next record.
+func (s *Shard) EndOffset() model.Offset { return s.end }
+
+// Ended tells whether the shard has ended, and why if nobody asked for it.
+func (s *Shard) Ended() (bool, error) { return s.state == ended, s.err }
+
+// Do has a request decided. If it cannot be decided here, refuse is called instead, with ErrLoading or ErrNotCoordinator.
+func (s *Shard) Do(now time.Time, decide func(now time.Time) Result, refuse func(error)) {
+	switch s.state {
+	case loading:
+		refuse(ErrLoading)
+	case ended:
+		refuse(ErrNotCoordinator)
+	default:
+		s.perform(now, decide(now))
+	}
+}
+
+// OnImage tells of a change of the metadata. Those before Serve are in the image that is given there.
+func (s *Shard) OnImage(now time.Time, im *image.Image, d *image.Delta) {
+	if s.state == serving {
+		s.perform(now, s.o.Machine.OnImage(now, im, d))
+	}
+}
+
+// Next is when Tick is to be called; false: not before something else happens.
+func (s *Shard) Next() (time.Time, bool) {
+	next := s.impatient
+	if len(s.timers.heap) > 0 && (next.IsZero() || s.timers.heap[0].At.Before(next)) {
+		next = s.timers.heap[0].At
+	}
+	return next, s.state == serving && !next.IsZero()
+}
+
+// Tick lets time pass: timers whose time has come, and replies that have waited too long. cleared tells that the wall clock in now has
+// not leapt; otherwise timers that go by it are put off.
+func (s *Shard) Tick(now time.Time, cleared bool) {
+	if s.state != serving {
+		return
+	}
+	s.timeOut(now)
+	for s.state == serving {
+		t, ok := s.timers.due(now)
+		if !ok {
+			return
+		}
+		if t.Wall && !cleared {
+			t.At = now.Add(recheck)
+			s.timers.set(t)
+			continue
+		}
+		s.perform(now, s.o.Machine.OnTimer(now, t.Key))
+	}
+}
+
+// perform does what was decided.
+func (s *Shard) perform(now time.Time, r Result) {
+	for _, c := range r.Timers {
+		if !c.At.IsZero() && !c.At.After(now) {
+			c.At = now.Add(1) // with the next tick: requests wait meanwhile
+		}
+		s.timers.set(c)
+	}
+	if len(r.Records) == 0 {
+		s.wait(now, waiting{reply: r.Reply, needs: r.Sees})
+		return
+	}
+	first := s.end
+	size, err := s.encode(now, r.Records)
+	if err := s.apply(now, r.Records); err != nil {
+		s.fail(fmt.Errorf("what was decided cannot be applied: %w", err))
+		if r.Reply != nil {
+			r.Reply(ErrNotCoordinator)
+		}
+		return
+	}
+	if err != nil { // the machine has to hear of it: it may have changed what is not replicated
+		s.o.Machine.Revert(first)
+		s.end = first
+		if r.Reply != nil {
+			r.Reply(err)
+		}
+		return
+	}
+	s.gather(size)
+	s.wait(now, waiting{reply: r.Reply, needs: s.end - 1, vouched: true})
+}
+
+// wait lets a reply wait, if it has to.
+func (s *Shard) wait(now time.Time, w waiting) {
+	switch {
+	case w.reply == nil:
+		return
+	case w.needs < s.watermark:
+		s.release(w)
+		return
+	case w.needs >= s.end:
+		invariant.Failf("G1: a reply waits for record %d, the log of %s ends at %d", w.needs, s.o.Partition, s.end)
+	}
+	w.deadline = now.Add(s.o.Patience)
+	if s.impatient.IsZero() {
+		s.impatient = w.deadline
+	}
+	at := len(s.replies)
+	for at > 0 && s.replies[at-1].needs > w.needs {
+		at--
+	}
+	s.replies = slices.Insert(s.replies, at, w)
+}
+
+// release calls a reply whose time has come.
+func (s *Shard) release(w waiting) {
+	if !w.vouched && s.o.Leads != nil && s.o.Leads() != nil {
+		w.reply(ErrNotCoordinator)
+		return
+	}
+	w.reply(nil)
+}
+
+// timeOut answers those who have waited too long. Their records stay.
+func (s *Shard) timeOut(now time.Time) {
+	if s.impatient.IsZero() || s.impatient.After(now) {
+		return
+	}
+	s.impatient = time.Time{}
+	var late []waiting
+	s.replies = slices.DeleteFunc(s.replies, func(w waiting) bool {
+		if !w.deadline.After(now) {
+			late = append(late, w)
+			return true
+		}
+		if s.impatient.IsZero() || w.deadline.Before(s.impatient) {
+			s.impatient = w.deadline
+		}
+		return false
+	})
+	answer(late, ErrTimedOut)
+}
+
+func answer(ws []waiting, err error) {
+	for _, w := range ws {
+		w.reply(err)
+	}
+}
+
+// split takes out those who wait for what is below an offset.
+func (s *Shard) split(below model.Offset) []waiting {
+	n := 0
+	for n < len(s.replies) && s.replies[n].needs < below {
+		n++
+	}
+	out := slices.Clone(s.replies[:n])
+	s.replies = slices.Delete(s.replies, 0, n)
+	return out
+}
+
+// End ends the shard: this broker does not lead the partition any more, or it does in another epoch. Everybody is answered with
+// ErrNotCoordinator.
+func (s *Shard) End() {
+	if s.state == ended {
+		return
+	}
+	s.state = ended
+	all := s.replies
+	s.replies, s.batches, s.taken, s.asked, s.timers = nil, nil, 0, false, timers{}
+	answer(all, ErrNotCoordinator)
+	s.o.Machine.End()
+}
+
+// fail ends a shard whose memory and log have parted.
+func (s *Shard) fail(err error) {
+	if s.state != ended {
+		s.err = fmt.Errorf("%s: %w", s.o.Partition, err)
+		s.End()
+	}
+}

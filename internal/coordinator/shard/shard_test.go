@@ -1,0 +1,210 @@
+package shard
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"chronik/internal/coordinator/schema"
+	"chronik/internal/model"
+	"chronik/internal/record"
+	"chronik/internal/record/compress"
+)
+
+var start = time.UnixMilli(1e9)
+
+func serve(t *testing.T, m *cells) *Shard {
+	t.Helper()
+	s := New(Options{Topic: schema.Groups, Machine: m, MaxBatchBytes: modelMaxBytes, Patience: modelPatience}, 0)
+	s.Serve(start, nil)
+	return s
+}
+
+// write decides one record; what it is answered is appended to told.
+func write(s *Shard, told *[]error, value model.Offset) {
+	reply := func(err error) { *told = append(*told, err) }
+	s.Do(start, func(time.Time) Result {
+		return Result{Records: []schema.Record{put(0, value)}, Sees: model.NoOffset, Reply: reply}
+	}, reply)
+}
+
+func TestTwoBatchesAreOnTheirWayAndTheNextGathers(t *testing.T) {
+	s := serve(t, newCells())
+	var told []error
+	take := func(wantBase model.Offset, wantRecords int32) {
+		t.Helper()
+		b, ok := s.Take()
+		if !ok || b.Base != wantBase || b.Bytes.RecordCount() != wantRecords || b.Bytes.Check() != nil {
+			t.Fatalf("Take() = %d with %v, %v, want %d records from %d", b.Base, b.Bytes, ok, wantRecords, wantBase)
+		}
+		s.Appended(b.Base)
+	}
+	write(s, &told, 1)
+	take(0, 1)
+	write(s, &told, 2)
+	take(1, 1)
+	write(s, &told, 3)
+	write(s, &told, 4)
+	if _, ok := s.Take(); ok {
+		t.Fatal("a third batch is on its way")
+	}
+	s.Settle(1)
+	take(2, 2)
+	if len(told) != 1 || told[0] != nil {
+		t.Errorf("told %v, want one who succeeded", told)
+	}
+}
+
+func TestRefusalTakesBackWhatFollows(t *testing.T) {
+	m := newCells()
+	s := serve(t, m)
+	var first, later []error
+	write(s, &first, 1)
+	b, _ := s.Take()
+	s.Appended(b.Base)
+	write(s, &later, 2)
+	s.Take()
+	write(s, &later, 3)
+	s.Refused(errRefused)
+	if v, _ := m.values.Get(0); v.value != 1 || s.EndOffset() != 1 {
+		t.Errorf("the value is %d, the end %d, want 1 and 1", v.value, s.EndOffset())
+	}
+	if !slices.Equal(later, []error{errRefused, errRefused}) || len(first) != 0 {
+		t.Errorf("told %v and %v", first, later)
+	}
+	write(s, &later, 4)
+	if b, ok := s.Take(); !ok || b.Base != 1 {
+		t.Errorf("Take() = %d, %v, want 1", b.Base, ok)
+	}
+}
+
+func TestPartedEnds(t *testing.T) {
+	for name, part := range map[string]func(*Shard){
+		"appended elsewhere":        func(s *Shard) { s.Appended(7) },
+		"settled beyond the append": func(s *Shard) { s.Appended(0); s.Settle(2) },
+		"lost":                      func(s *Shard) { s.Appended(0); s.Lost(errRefused) },
+	} {
+		m := newCells()
+		s := serve(t, m)
+		var told []error
+		write(s, &told, 1)
+		s.Take()
+		part(s)
+		if over, err := s.Ended(); !over || err == nil || !m.ended {
+			t.Errorf("%s: ended %v, %v, the machine %v", name, over, err, m.ended)
+		}
+		if !slices.Equal(told, []error{ErrNotCoordinator}) {
+			t.Errorf("%s: told %v", name, told)
+		}
+	}
+}
+
+func TestWhatCannotBeAppliedEnds(t *testing.T) {
+	s := serve(t, newCells())
+	var told []error
+	write(s, &told, poison)
+	if over, err := s.Ended(); !over || !errors.Is(err, errPoison) || !slices.Equal(told, []error{ErrNotCoordinator}) {
+		t.Errorf("ended %v, %v, told %v", over, err, told)
+	}
+}
+
+func TestRepliesThatWaitTooLongLeaveTheirRecords(t *testing.T) {
+	m := newCells()
+	s := serve(t, m)
+	var told []error
+	write(s, &told, 1)
+	b, _ := s.Take()
+	s.Appended(b.Base)
+	if at, ok := s.Next(); !ok || !at.Equal(start.Add(modelPatience)) {
+		t.Fatalf("Next() = %v, %v", at, ok)
+	}
+	s.Tick(start.Add(modelPatience), true)
+	s.Settle(1)
+	if v, ok := m.values.Settled(0); !ok || v.value != 1 || !slices.Equal(told, []error{ErrTimedOut}) {
+		t.Errorf("the value is %v, told %v", v, told)
+	}
+	if _, ok := s.Next(); ok {
+		t.Error("nobody waits, and there is something to wait for")
+	}
+}
+
+// TestTimers: by deadline, then by key; moved ones once; what is set for now fires with the next tick; and those that go by a wall clock
+// wait while it cannot be trusted (E4).
+func TestTimers(t *testing.T) {
+	m := newCells()
+	after := func(s int) time.Time { return start.Add(time.Duration(s) * time.Second) }
+	m.loaded.Timers = []TimerChange{
+		{Key: TimerKey{Kind: 1, Group: "b"}, At: after(1)}, {Key: TimerKey{Kind: 1, Group: "a"}, At: after(1)},
+		{Key: TimerKey{Group: "moved"}, At: after(1)}, {Key: TimerKey{Group: "moved"}, At: after(3)},
+		{Key: TimerKey{Group: "gone"}, At: after(1)}, {Key: TimerKey{Group: "gone"}},
+		{Key: TimerKey{Kind: 9, Group: "wall"}, At: after(2), Wall: true},
+	}
+	s := serve(t, m)
+	fired := func(now time.Time, cleared bool, want string) {
+		t.Helper()
+		m.fired = nil
+		s.Tick(now, cleared)
+		if got := strings.Join(m.fired, " "); got != want {
+			t.Errorf("at %v: %q, want %q", now.Sub(start), got, want)
+		}
+	}
+	fired(after(0), true, "")
+	fired(after(1), true, "1a 1b")
+	fired(after(2), false, "")
+	fired(after(3), false, "0moved")
+	again := TimerChange{Key: TimerKey{Kind: 9, Group: "wall"}, At: start}
+	m.onTimer = func(time.Time, TimerKey) Result { return Result{Sees: model.NoOffset, Timers: []TimerChange{again}} }
+	fired(after(61), true, "")
+	fired(after(62), true, "9wall")
+	fired(after(63), true, "9wall")
+}
+
+func batchOf(t *testing.T, o record.Options, keys, values [][]byte) record.Batch {
+	t.Helper()
+	b := record.NewBuilder(o)
+	for i, k := range keys {
+		b.Add(0, k, values[i])
+	}
+	out, err := b.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// TestLoad: compressed batches, gaps, markers and what newer brokers wrote are read; what is damaged ends the load (D4).
+func TestLoad(t *testing.T) {
+	key, value, err := schema.Encode(put(3, 7))
+	if err != nil {
+		t.Fatal(err)
+	}
+	unknown := []byte{0x7f, 0xff, 1, 2}
+	m := newCells()
+	s := New(Options{Topic: schema.Groups, Machine: m, MaxBatchBytes: modelMaxBytes}, 20)
+	marker := record.EndTxn(record.Marker{Type: record.Commit, Producer: 5, ProducerEpoch: 2})
+	marker.SetBaseOffset(12)
+	for _, b := range []record.Batch{
+		batchOf(t, record.Options{BaseOffset: 4, Codec: compress.Gzip}, [][]byte{unknown, key}, [][]byte{value, value}),
+		marker,
+	} {
+		if err := s.Replay(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if v, _ := m.values.Settled(3); v != (cell{5, 7}) || s.Skipped() != 1 || len(m.markers) != 1 {
+		t.Errorf("loaded %v, %d skipped, markers %v", v, s.Skipped(), m.markers)
+	}
+	if s.Serve(start, nil); s.EndOffset() != 20 {
+		t.Errorf("the next offset is %d", s.EndOffset())
+	}
+	for name, b := range map[string]record.Batch{
+		"a record that cannot be read": batchOf(t, record.Options{}, [][]byte{key}, [][]byte{value[:3]}),
+		"above where the load ends":    batchOf(t, record.Options{BaseOffset: 20}, [][]byte{key}, [][]byte{value}),
+	} {
+		if err := New(Options{Topic: schema.Groups, Machine: newCells()}, 20).Replay(b); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
