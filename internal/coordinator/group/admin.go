@@ -1,13 +1,14 @@
 package group
 
 import (
+	"chronik/internal/coordinator/shard"
 	"slices"
 	"strings"
 	"time"
 )
 
 // Describe shows groups, in the order in which they are asked for.
-func (m *Machine) Describe(groups []string, reply func([]Description, error)) Result {
+func (m *Machine) Describe(groups []string, reply func([]Description, error)) shard.Result {
 	d := m.decide(time.Time{})
 	out := make([]Description, len(groups))
 	for i, id := range groups {
@@ -39,7 +40,7 @@ func (c *classic) describe(id string) Description {
 }
 
 // List shows the groups that pass the filters, sorted.
-func (m *Machine) List(r ListRequest, reply func([]Listed, error)) Result {
+func (m *Machine) List(r ListRequest, reply func([]Listed, error)) shard.Result {
 	d := m.decide(time.Time{})
 	var out []Listed
 	for _, id := range m.ids() {
@@ -65,7 +66,7 @@ func passes(filter []string, s string) bool {
 }
 
 // Delete deletes groups that have no members, with their offsets.
-func (m *Machine) Delete(now time.Time, groups []string, reply func(DeleteReply)) Result {
+func (m *Machine) Delete(now time.Time, groups []string, reply func(DeleteReply)) shard.Result {
 	d := m.decide(now)
 	out := DeleteReply{Groups: make([]error, len(groups))}
 	done := make(map[string]bool)

@@ -4,20 +4,15 @@ import (
 	"fmt"
 
 	"chronik/internal/coordinator/schema"
+	"chronik/internal/coordinator/shard"
 	"chronik/internal/model"
 )
-
-// Entry is a record of the log.
-type Entry struct {
-	Producer model.ProducerID // NoProducer: not of a transaction
-	Record   schema.Record
-}
 
 // simple is what is saved of a group that has committed offsets and never had a member.
 var simple = &schema.ClassicGroup{CurrentStateTimestamp: schema.NoTime}
 
 // Apply changes what is replicated as the record at an offset says. An error ends the machine: what comes after cannot be applied.
-func (m *Machine) Apply(off model.Offset, e Entry) error {
+func (m *Machine) Apply(off model.Offset, e shard.Entry) error {
 	m.end = off + 1
 	if e.Producer != model.NoProducer {
 		return fmt.Errorf("%w (producer %d)", errTransactional, e.Producer)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"chronik/internal/coordinator/schema"
+	"chronik/internal/coordinator/shard"
 	"chronik/internal/model"
 )
 
@@ -40,7 +41,7 @@ func BenchmarkLoad(b *testing.B) {
 		for off, e := range log {
 			r, err := schema.Groups.Decode(e.key, e.value)
 			if err == nil {
-				err = m.Apply(model.Offset(off), Entry{Producer: model.NoProducer, Record: r})
+				err = m.Apply(model.Offset(off), shard.Entry{Producer: model.NoProducer, Record: r})
 			}
 			if err != nil {
 				b.Fatal(err)
@@ -72,7 +73,7 @@ func BenchmarkCommit(b *testing.B) {
 		r := m.Commit(now, CommitRequest{Group: "g", Generation: 1, Member: fmt.Sprintf("c-%d", i%1000), RetentionMs: -1,
 			Offsets: []CommitOffset{{TopicPartition: model.TopicPartition{Topic: "t", Partition: int32(i % 1000)}, Offset: model.Offset(i)}}}, func(CommitReply) {})
 		for _, rec := range r.Records {
-			if err := m.Apply(off, Entry{Producer: model.NoProducer, Record: rec}); err != nil {
+			if err := m.Apply(off, shard.Entry{Producer: model.NoProducer, Record: rec}); err != nil {
 				b.Fatal(err)
 			}
 			off++
@@ -94,12 +95,12 @@ func stableGroup(b *testing.B, members int) (*Machine, time.Time) {
 		m.Join(now, JoinRequest{Group: "g", ClientID: "c", SessionMs: 10_000, RebalanceMs: 10_000, ProtocolType: consumerProtocol,
 			Protocols: []Protocol{{"range", topics("t")}}, UUID: fmt.Sprint(i)}, func(JoinReply) {})
 	}
-	m.OnTimer(now, TimerKey{Kind: JoinTimer, Group: "g"}) // members have come since the delay began
-	m.OnTimer(now, TimerKey{Kind: JoinTimer, Group: "g"})
+	m.OnTimer(now, shard.TimerKey{Kind: JoinTimer, Group: "g"}) // members have come since the delay began
+	m.OnTimer(now, shard.TimerKey{Kind: JoinTimer, Group: "g"})
 	for i := members - 1; i >= 0; i-- { // the leader is the first
 		r := m.Sync(now, SyncRequest{Group: "g", Generation: 1, Member: fmt.Sprintf("c-%d", i)}, func(SyncReply) {})
 		for _, rec := range r.Records {
-			if err := m.Apply(0, Entry{Producer: model.NoProducer, Record: rec}); err != nil {
+			if err := m.Apply(0, shard.Entry{Producer: model.NoProducer, Record: rec}); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"chronik/internal/coordinator/schema"
+	"chronik/internal/coordinator/shard"
 )
 
 // State is where a classic group stands.
@@ -135,13 +136,13 @@ func (c *classic) remove(d *decision, g *group, mem *member) {
 		}
 	}
 	if !mem.timer.IsZero() {
-		d.timer(TimerKey{SessionTimer, g.id, mem.id}, time.Time{})
+		d.timer(shard.TimerKey{Kind: SessionTimer, Group: g.id, Member: mem.id}, time.Time{})
 	}
 }
 
 func (c *classic) removePending(d *decision, g *group, id string) {
 	delete(c.pending, id)
-	d.timer(TimerKey{SessionTimer, g.id, id}, time.Time{})
+	d.timer(shard.TimerKey{Kind: SessionTimer, Group: g.id, Member: id}, time.Time{})
 }
 
 func (c *classic) pendingIDs() []string { return slices.Sorted(maps.Keys(c.pending)) }

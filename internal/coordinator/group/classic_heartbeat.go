@@ -1,9 +1,13 @@
 package group
 
-import "time"
+import (
+	"time"
+
+	"chronik/internal/coordinator/shard"
+)
 
 // Heartbeat keeps a member's session, and tells it when to join again.
-func (m *Machine) Heartbeat(now time.Time, r HeartbeatRequest, reply func(error)) Result {
+func (m *Machine) Heartbeat(now time.Time, r HeartbeatRequest, reply func(error)) shard.Result {
 	d := m.decide(now)
 	g := m.lookup(r.Group)
 	err := d.heartbeat(g, &r)
@@ -44,7 +48,7 @@ func (d *decision) session(g *group, mem *member, t time.Duration) {
 	mem.deadline = d.now.Add(t)
 	if mem.timer.IsZero() || mem.deadline.Before(mem.timer) {
 		mem.timer = mem.deadline
-		d.timer(TimerKey{SessionTimer, g.id, mem.id}, mem.timer)
+		d.timer(shard.TimerKey{Kind: SessionTimer, Group: g.id, Member: mem.id}, mem.timer)
 	}
 }
 
@@ -59,7 +63,7 @@ func (d *decision) sessionTimer(g *group, id string) {
 		c.removePending(d, g, id)
 	case d.now.Before(mem.deadline):
 		mem.timer = mem.deadline
-		d.timer(TimerKey{SessionTimer, g.id, id}, mem.timer)
+		d.timer(shard.TimerKey{Kind: SessionTimer, Group: g.id, Member: id}, mem.timer)
 		return
 	case !mem.fresh && (mem.join != nil || mem.sync != nil):
 		mem.timer = time.Time{} // it is set again when the member is answered

@@ -2,13 +2,14 @@ package group
 
 import (
 	"bytes"
+	"chronik/internal/coordinator/shard"
 	"slices"
 	"time"
 )
 
 // Join makes the member one of the next generation, which is answered when it is complete. A group that does not exist is made for a
 // member without an ID.
-func (m *Machine) Join(now time.Time, r JoinRequest, reply func(JoinReply)) Result {
+func (m *Machine) Join(now time.Time, r JoinRequest, reply func(JoinReply)) shard.Result {
 	d := m.decide(now)
 	g := m.lookup(r.Group)
 	switch {
@@ -89,7 +90,7 @@ func (d *decision) joinNew(g *group, r *JoinRequest, reply func(JoinReply)) {
 		return
 	}
 	c.pending[id] = true
-	d.timer(TimerKey{SessionTimer, g.id, id}, d.now.Add(time.Duration(r.SessionMs)*time.Millisecond))
+	d.timer(shard.TimerKey{Kind: SessionTimer, Group: g.id, Member: id}, d.now.Add(time.Duration(r.SessionMs)*time.Millisecond))
 	d.joined(reply, failed(id, ErrMemberIDRequired))
 }
 
@@ -194,7 +195,7 @@ func (d *decision) fence(g *group, mem *member, id string) {
 	c.answerJoin(d, mem, failed(mem.id, ErrFencedInstance))
 	mem.answerSync(d, SyncReply{Err: ErrFencedInstance})
 	if !mem.timer.IsZero() {
-		d.timer(TimerKey{SessionTimer, g.id, mem.id}, time.Time{})
+		d.timer(shard.TimerKey{Kind: SessionTimer, Group: g.id, Member: mem.id}, time.Time{})
 		mem.timer = time.Time{}
 	}
 	delete(c.byID, mem.id)

@@ -1,9 +1,13 @@
 package group
 
-import "time"
+import (
+	"time"
+
+	"chronik/internal/coordinator/shard"
+)
 
 // Leave takes members out of a group, all that are there.
-func (m *Machine) Leave(now time.Time, r LeaveRequest, reply func(LeaveReply)) Result {
+func (m *Machine) Leave(now time.Time, r LeaveRequest, reply func(LeaveReply)) shard.Result {
 	d := m.decide(now)
 	g := m.lookup(r.Group)
 	out := LeaveReply{Left: make([]LeftMember, len(r.Members))}

@@ -1,6 +1,10 @@
 package group
 
-import "time"
+import (
+	"time"
+
+	"chronik/internal/coordinator/shard"
+)
 
 // rebalanceOrComplete begins a rebalance, or ends the one that is under way if this was the last member that it waited for.
 func (d *decision) rebalanceOrComplete(g *group) {
@@ -40,7 +44,7 @@ func (d *decision) prepareRebalance(g *group) {
 
 func (d *decision) joinWithin(g *group, t time.Duration) {
 	g.classic.joinBy = d.now.Add(t)
-	d.timer(TimerKey{Kind: JoinTimer, Group: g.id}, g.classic.joinBy)
+	d.timer(shard.TimerKey{Kind: JoinTimer, Group: g.id}, g.classic.joinBy)
 }
 
 // maybeComplete ends the joining if nobody is missing. A group that was empty waits for its delay to end.
@@ -94,7 +98,7 @@ func (d *decision) completeJoin(g *group) {
 		mem.fresh, mem.unsynced = false, true
 	}
 	c.syncBy = d.now.Add(c.rebalanceTimeout())
-	d.timer(TimerKey{Kind: SyncTimer, Group: g.id}, c.syncBy)
+	d.timer(shard.TimerKey{Kind: SyncTimer, Group: g.id}, c.syncBy)
 }
 
 // electLeader gives a leader that has not joined a successor that has; false if nobody has.
@@ -114,14 +118,14 @@ func (c *classic) electLeader() bool {
 func (d *decision) stopJoin(g *group) {
 	if !g.classic.joinBy.IsZero() {
 		g.classic.joinBy = time.Time{}
-		d.timer(TimerKey{Kind: JoinTimer, Group: g.id}, time.Time{})
+		d.timer(shard.TimerKey{Kind: JoinTimer, Group: g.id}, time.Time{})
 	}
 }
 
 func (d *decision) stopSync(g *group) {
 	if !g.classic.syncBy.IsZero() {
 		g.classic.syncBy = time.Time{}
-		d.timer(TimerKey{Kind: SyncTimer, Group: g.id}, time.Time{})
+		d.timer(shard.TimerKey{Kind: SyncTimer, Group: g.id}, time.Time{})
 	}
 }
 

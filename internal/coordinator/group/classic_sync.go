@@ -1,9 +1,13 @@
 package group
 
-import "time"
+import (
+	"time"
+
+	"chronik/internal/coordinator/shard"
+)
 
 // Sync answers with the member's assignment, once the leader has brought it and it is safe.
-func (m *Machine) Sync(now time.Time, r SyncRequest, reply func(SyncReply)) Result {
+func (m *Machine) Sync(now time.Time, r SyncRequest, reply func(SyncReply)) shard.Result {
 	d := m.decide(now)
 	g := m.lookup(r.Group)
 	if r.Group == "" {

@@ -4,62 +4,37 @@ import (
 	"time"
 
 	"chronik/internal/coordinator/schema"
+	"chronik/internal/coordinator/shard"
 	"chronik/internal/model"
 )
 
-// Result is what was decided.
-type Result struct {
-	Records []schema.Record // one batch, all or none
-	// Reply answers everybody that the decision answers. It is called once: with nil when the records are settled, or without
-	// records when Sees is; with an error if that will not be known. nil: nobody asked.
-	Reply  func(error)
-	Sees   model.Offset // the last record that the reply depends on, model.NoOffset: none that is not settled
-	Timers []TimerChange
-}
-
-// TimerKind is what a timer is for.
-type TimerKind uint8
-
-// The timers.
+// What timers are for.
 const (
-	SessionTimer TimerKind = iota // a member's session
-	JoinTimer                     // a group's rebalance, or the delay before its first
-	SyncTimer                     // members that joined are to sync
-	SweepTimer                    // expired offsets and groups
-	PurgeTimer                    // offsets of topics that are gone
+	SessionTimer shard.TimerKind = iota // a member's session
+	JoinTimer                           // a group's rebalance, or the delay before its first
+	SyncTimer                           // members that joined are to sync
+	SweepTimer                          // expired offsets and groups
+	PurgeTimer                          // offsets of topics that are gone
 )
-
-// TimerKey is a timer's identity. A timer that is set again is moved.
-type TimerKey struct {
-	Kind   TimerKind
-	Group  string
-	Member string
-}
-
-// TimerChange sets a timer; the zero time takes it away.
-type TimerChange struct {
-	Key TimerKey
-	At  time.Time
-}
 
 // decision collects what a request or a timer leads to.
 type decision struct {
 	m       *Machine
 	now     time.Time
-	out     Result
+	out     shard.Result
 	answers []func(error)
 }
 
 func (m *Machine) decide(now time.Time) *decision {
-	return &decision{m: m, now: now, out: Result{Sees: model.NoOffset}}
+	return &decision{m: m, now: now, out: shard.Result{Sees: model.NoOffset}}
 }
 
 func (d *decision) record(r ...schema.Record) { d.out.Records = append(d.out.Records, r...) }
 
 func (d *decision) answer(f func(error)) { d.answers = append(d.answers, f) }
 
-func (d *decision) timer(k TimerKey, at time.Time) {
-	d.out.Timers = append(d.out.Timers, TimerChange{k, at})
+func (d *decision) timer(k shard.TimerKey, at time.Time) {
+	d.out.Timers = append(d.out.Timers, shard.TimerChange{Key: k, At: at, Wall: k.Kind == SweepTimer})
 }
 
 // sees makes the reply wait for the last write to a group.
@@ -70,7 +45,7 @@ func (d *decision) sees(g *group) {
 }
 
 // done ends a decision about a group, which may be nil.
-func (d *decision) done(g *group) Result {
+func (d *decision) done(g *group) shard.Result {
 	if d.sees(g); g != nil {
 		d.m.tidy(g)
 	}

@@ -16,7 +16,7 @@
 //
 // Invariants:
 //   - A generation's assignment is in the newest view from its leader's SyncGroup on, and reaches nobody before its record is settled:
-//     the answers wait for the record, and those that come later for the last write to their group (Result.Sees). If the log
+//     the answers wait for the record, and those that come later for the last write to their group (shard.Result.Sees). If the log
 //     refuses the record, the group rebalances (G2).
 //   - A partition has one owner per generation as far as the leader's assignment says so; who is not of the generation is told so by
 //     every answer and commits nothing (G2).

@@ -1,6 +1,10 @@
 package group
 
-import "errors"
+import (
+	"errors"
+
+	"chronik/internal/coordinator/shard"
+)
 
 // What requests are refused with. Each is the Kafka error of that name; what a name means to a version of a request is for who translates.
 var (
@@ -18,7 +22,7 @@ var (
 	ErrSubscribed            = errors.New("the group is subscribed to the topic")
 	ErrMetadataTooLarge      = errors.New("the offset's metadata is longer than offset.metadata.max.bytes")
 	ErrUnstableOffset        = errors.New("the offset is about to change: ask again")
-	ErrNotCoordinator        = errors.New("this broker does not coordinate the group any more")
+	ErrNotCoordinator        = shard.ErrNotCoordinator
 )
 
 // What Apply refuses.

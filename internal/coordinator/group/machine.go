@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"chronik/internal/coordinator/schema"
+	"chronik/internal/coordinator/shard"
 	"chronik/internal/coordinator/timeline"
 	"chronik/internal/metadata/image"
 	"chronik/internal/model"
@@ -21,7 +22,7 @@ type Config struct {
 	SweepEvery                 time.Duration // offsets.retention.check.interval.ms
 }
 
-// Machine is the groups of one partition of __consumer_offsets.
+// Machine is the groups of one partition of __consumer_offsets, a shard.Machine.
 type Machine struct {
 	Config Config
 
@@ -33,6 +34,8 @@ type Machine struct {
 	sweep  sweep
 	purge  purge
 }
+
+var _ shard.Machine = (*Machine)(nil)
 
 // group is what one ID stands for. It is kept as long as there is something in it.
 type group struct {
@@ -95,7 +98,7 @@ func (m *Machine) ids() []string { return slices.Sorted(maps.Keys(m.groups)) }
 
 // Loaded says that all is applied and settled: members get a whole session from now on, groups that are too large rebalance, and
 // offsets of topics that were deleted while nobody looked go.
-func (m *Machine) Loaded(now time.Time, im *image.Image) Result {
+func (m *Machine) Loaded(now time.Time, im *image.Image) shard.Result {
 	d := m.decide(now)
 	for _, id := range m.ids() {
 		g := m.groups[id]
@@ -110,14 +113,14 @@ func (m *Machine) Loaded(now time.Time, im *image.Image) Result {
 		}
 		m.tidy(g)
 	}
-	d.timer(TimerKey{Kind: SweepTimer}, now.Add(m.Config.SweepEvery))
+	d.timer(shard.TimerKey{Kind: SweepTimer}, now.Add(m.Config.SweepEvery))
 	m.purge.doom(m, absent(im))
 	d.purge()
 	return d.done(nil)
 }
 
 // OnImage tells of what has changed: offsets of topics that were deleted go (L5).
-func (m *Machine) OnImage(now time.Time, im *image.Image, delta *image.Delta) Result {
+func (m *Machine) OnImage(now time.Time, im *image.Image, delta *image.Delta) shard.Result {
 	d := m.decide(now)
 	if len(delta.TopicsDeleted) > 0 {
 		m.purge.doom(m, deleted(im, delta.TopicsDeleted))
@@ -127,7 +130,7 @@ func (m *Machine) OnImage(now time.Time, im *image.Image, delta *image.Delta) Re
 }
 
 // OnTimer is to be called at a timer's time or later. A timer that is no longer meant does nothing.
-func (m *Machine) OnTimer(now time.Time, k TimerKey) Result {
+func (m *Machine) OnTimer(now time.Time, k shard.TimerKey) shard.Result {
 	d := m.decide(now)
 	g := m.lookup(k.Group)
 	switch k.Kind {

@@ -6,6 +6,7 @@ import (
 	"unicode/utf16"
 
 	"chronik/internal/coordinator/schema"
+	"chronik/internal/coordinator/shard"
 	"chronik/internal/model"
 )
 
@@ -36,7 +37,7 @@ func fromLegacy(v *schema.LegacyOffset) *committed {
 }
 
 // Commit stores offsets. They are in the newest view with the records, and seen by readers once these are settled.
-func (m *Machine) Commit(now time.Time, r CommitRequest, reply func(CommitReply)) Result {
+func (m *Machine) Commit(now time.Time, r CommitRequest, reply func(CommitReply)) shard.Result {
 	d := m.decide(now)
 	g, err := d.checkCommit(&r)
 	out := CommitReply{Err: err, Offsets: make([]error, len(r.Offsets))}
@@ -149,7 +150,7 @@ func (g *group) fetch(f *FetchedOffset, stable bool) {
 }
 
 // DeleteOffsets takes offsets away that no member of the group is subscribed to.
-func (m *Machine) DeleteOffsets(now time.Time, r DeleteOffsetsRequest, reply func(DeleteOffsetsReply)) Result {
+func (m *Machine) DeleteOffsets(now time.Time, r DeleteOffsetsRequest, reply func(DeleteOffsetsReply)) shard.Result {
 	d := m.decide(now)
 	out := DeleteOffsetsReply{Offsets: make([]error, len(r.Partitions))}
 	g := m.lookup(r.Group)

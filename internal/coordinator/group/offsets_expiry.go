@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"chronik/internal/coordinator/schema"
+	"chronik/internal/coordinator/shard"
 )
 
 // mostTombstones is about how many records one decision of a sweep writes: it shares a batch with what is urgent.
@@ -33,7 +34,7 @@ func (d *decision) sweep() {
 	if len(s.left) == 0 {
 		s.left, next = nil, d.now.Add(d.m.Config.SweepEvery)
 	}
-	d.timer(TimerKey{Kind: SweepTimer}, next)
+	d.timer(shard.TimerKey{Kind: SweepTimer}, next)
 }
 
 // expire deletes what has expired of a group, and the group if it is empty and nothing else is left of it.

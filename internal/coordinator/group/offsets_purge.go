@@ -1,6 +1,7 @@
 package group
 
 import (
+	"chronik/internal/coordinator/shard"
 	"time"
 
 	"chronik/internal/metadata/image"
@@ -71,5 +72,5 @@ func (d *decision) purge() {
 		p.left = nil
 		return
 	}
-	d.timer(TimerKey{Kind: PurgeTimer}, d.now.Add(purgePause))
+	d.timer(shard.TimerKey{Kind: PurgeTimer}, d.now.Add(purgePause))
 }

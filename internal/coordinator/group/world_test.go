@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"chronik/internal/coordinator/schema"
+	"chronik/internal/coordinator/shard"
 	"chronik/internal/metadata/image"
 	"chronik/internal/model"
 )
@@ -25,7 +26,7 @@ type world struct {
 	watermark model.Offset
 	hold      bool // the watermark stays where it is
 	waiting   []waiting
-	timers    map[TimerKey]time.Time
+	timers    map[shard.TimerKey]time.Time
 	image     *image.Image
 	out       strings.Builder
 	written   func(schema.Record)
@@ -42,7 +43,7 @@ type waiting struct {
 var errRefused = errors.New("refused")
 
 func newWorld(t testing.TB) *world {
-	w := &world{t: t, now: time.UnixMilli(1_000_000), timers: make(map[TimerKey]time.Time)}
+	w := &world{t: t, now: time.UnixMilli(1_000_000), timers: make(map[shard.TimerKey]time.Time)}
 	withTopics(w, "t", "u")
 	w.config = Config{
 		MinSessionMs: 6000, MaxSessionMs: 300_000, InitialDelay: 3 * time.Second, MaxSize: 100, MaxMetadataBytes: 16,
@@ -56,7 +57,7 @@ func newWorld(t testing.TB) *world {
 func (w *world) end() model.Offset { return model.Offset(len(w.log)) }
 
 // run does what a shard does with a result.
-func (w *world) run(r Result) {
+func (w *world) run(r shard.Result) {
 	needs := r.Sees
 	for _, rec := range r.Records {
 		key, value, err := schema.Encode(rec)
@@ -91,7 +92,7 @@ func (w *world) run(r Result) {
 func (w *world) apply(m *Machine, off model.Offset) {
 	rec, err := schema.Groups.Decode(w.log[off].key, w.log[off].value)
 	if err == nil {
-		err = m.Apply(off, Entry{Producer: model.NoProducer, Record: rec})
+		err = m.Apply(off, shard.Entry{Producer: model.NoProducer, Record: rec})
 	}
 	if err != nil {
 		w.t.Fatal(err)
@@ -147,7 +148,7 @@ func (w *world) reload() {
 		x.reply(ErrNotCoordinator)
 	}
 	w.m.End()
-	w.m, w.timers = w.load(), make(map[TimerKey]time.Time)
+	w.m, w.timers = w.load(), make(map[shard.TimerKey]time.Time)
 	w.run(w.m.Loaded(w.now, w.image))
 }
 
@@ -155,8 +156,8 @@ func (w *world) reload() {
 func (w *world) advance(t time.Duration) {
 	to := w.now.Add(t)
 	for {
-		due := slices.SortedFunc(maps.Keys(w.timers), func(a, b TimerKey) int {
-			return cmp.Or(w.timers[a].Compare(w.timers[b]), cmp.Compare(a.Kind, b.Kind), strings.Compare(a.Group, b.Group), strings.Compare(a.Member, b.Member))
+		due := slices.SortedFunc(maps.Keys(w.timers), func(a, b shard.TimerKey) int {
+			return cmp.Or(w.timers[a].Compare(w.timers[b]), a.Compare(b))
 		})
 		if len(due) == 0 || w.timers[due[0]].After(to) {
 			break
