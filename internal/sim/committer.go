@@ -81,8 +81,7 @@ func (n *node) idle(l *wal.Log, f func()) {
 	if !slices.ContainsFunc(n.replicas, func(r *replica) bool { return r.log == l }) {
 		return
 	}
-	if n.flights[l] == nil && n.stepper.Yield(l) {
-		f()
+	if n.flights[l] == nil && n.stepper.Idle(l, f) {
 		return
 	}
 	n.after(time.Millisecond, func() { n.idle(l, f) })

@@ -52,10 +52,17 @@ func (l *Log) leaveJournal() error {
 }
 
 // voidEarlier comes before a log's very first segment: a log of the same topic that was here before must not come
-// back into it (L3).
+// back into it (L3). What is held of another topic's log, which had the directory before, goes too: should the power fail before
+// the new segment's header is durable, a file without one would pass for what is left of that log (L2). Only the latter can
+// be done without, where the journal has failed.
 func (l *Log) voidEarlier() error {
 	if !l.shared {
 		return nil
 	}
-	return l.committer.journal.files.Void(l.key)
+	files := l.committer.journal.files
+	err := files.VoidDir(l.key.Dir)
+	if err != nil && !files.Holds(l.key) {
+		return nil
+	}
+	return err
 }

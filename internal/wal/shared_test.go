@@ -309,3 +309,44 @@ func TestManyWritersShare(t *testing.T) {
 	}
 	c.com.Close()
 }
+
+// TestL2UnbornSuccessor: a topic is deleted while the journal holds records of it, and made anew; the power fails before the new
+// log's first header is durable, and its file is found without one. That is no loss: the old log's records are not missed.
+func TestL2UnbornSuccessor(t *testing.T) {
+	disk := crashfs.New(1)
+	bad := faultfs.New(disk)
+	c, _ := openSharers(t, bad, 2, 1<<20)
+	for range 3 {
+		c.mustRound(100)
+	}
+	o := c.options(bad, 0)
+	c.logs[0].Abandon(nil)
+	if err := bad.RemoveAll(o.Dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := bad.SyncDir(path.Dir(o.Dir)); err != nil {
+		t.Fatal(err)
+	}
+	o.TopicID = model.TopicID{2}
+	l, _, err := Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.BeginEpoch(0); err != nil {
+		t.Fatal(err)
+	}
+	first := path.Join(o.Dir, segmentName(0))
+	bad.Inject(faultfs.Rule{Ops: faultfs.OpSync, Match: func(c faultfs.Call) bool { return c.Name == first }, Times: 1, Err: syscall.EIO})
+	c.logs[0] = l
+	if errs := c.round(100); errs[0] == nil {
+		t.Fatal("an append succeeded whose segment has no durable header")
+	}
+	if err := disk.SyncDir(o.Dir); err != nil { // the name was lucky
+		t.Fatal(err)
+	}
+	again, replay := openSharers(t, disk.Crash(crashfs.Lose), 1, 1<<20)
+	if replay.Rot != nil {
+		t.Errorf("something is said to be lost: %v", replay.Rot)
+	}
+	again.abandon()
+}

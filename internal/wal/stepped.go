@@ -9,7 +9,7 @@ import (
 // Stepper is a Committer without goroutines: nothing is written, synced or kept up but by its methods, so that a simulator
 // decides what happens when, and can let the power fail in between. All of them, and all methods of its logs, belong to one
 // goroutine. Those of a log that wait for their turn at the disk (Truncate, Close, Abandon, DeleteBefore) and Upkeep must
-// be called right after Yield: there is nobody who would end the wait.
+// be called within Idle or right after Yield: there is nobody who would end the wait.
 type Stepper struct{ c *Committer }
 
 // NewStepper returns a Stepper. Workers and Tick mean nothing to it. Where it has a journal, every group goes there that may.
@@ -107,8 +107,25 @@ func (l *Log) finishUnfinished() {
 	l.finishAlone(j.file, j.group)
 }
 
-// Yield makes way for a method that needs the log's turn: what the log has queued comes after it. It is false while a group of
-// the log is in flight.
+// Idle runs f, which may call methods that need the log's turn, and queues the log again if something waits that f has not
+// passed the turn to. It is false, and f does not run, while a group of the log is in flight.
+func (s *Stepper) Idle(l *Log, f func()) bool {
+	if !s.Yield(l) {
+		return false
+	}
+	f()
+	l.mu.Lock()
+	again := l.core.head != nil && l.turn.tryTake()
+	l.queued = l.queued || again
+	l.mu.Unlock()
+	if again {
+		s.c.push(l)
+	}
+	return true
+}
+
+// Yield makes way for a method that needs the log's turn: what the log has queued comes after it, and is not written if no such method is called: see Idle.
+// It is false while a group of the log is in flight.
 func (s *Stepper) Yield(l *Log) bool {
 	if !l.turn.taken {
 		return true

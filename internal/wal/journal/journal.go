@@ -1,9 +1,13 @@
 package journal
 
 import (
+	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
+	"strings"
 	"sync"
 
 	"chronik/internal/vfs"
@@ -114,16 +118,26 @@ func (j *Journal) Add(ranges []Range) (gen uint64, err error) {
 // Void makes durable that what was added of a log so far does not count any more. It does nothing if no record names
 // the log. It needs no room: a full half grows by it.
 func (j *Journal) Void(k Key) error {
+	return j.void(func(held Key) bool { return held == k })
+}
+
+// VoidDir is Void of every log that had a directory, whatever its topic.
+func (j *Journal) VoidDir(dir string) error {
+	return j.void(func(held Key) bool { return held.Dir == dir })
+}
+
+func (j *Journal) void(which func(Key) bool) error {
 	j.io.Lock()
 	defer j.io.Unlock()
-	if !j.Holds(k) {
+	gone := j.held(which)
+	if len(gone) == 0 {
 		return nil
 	}
 	if err := j.takes(); err != nil {
 		return err
 	}
 	h := recordHead{kind: kindVoid}
-	j.compose(&h, []Range{{Key: k}})
+	j.compose(&h, gone)
 	defer j.letGo()
 	if err := j.write(&h); err != nil {
 		return err
@@ -132,9 +146,29 @@ func (j *Journal) Void(k Key) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for i := range j.half {
-		delete(j.half[i].keys, k)
+		for _, r := range gone {
+			delete(j.half[i].keys, r.Key)
+		}
 	}
 	return nil
+}
+
+// held returns the logs that records name, of those that are asked for, as entries of a void record: in one order always.
+func (j *Journal) held(which func(Key) bool) []Range {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var out []Range
+	for i := range j.half {
+		for k := range j.half[i].keys {
+			if which(k) {
+				out = append(out, Range{Key: k})
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b Range) int {
+		return cmp.Or(strings.Compare(a.Dir, b.Dir), bytes.Compare(a.TopicID[:], b.TopicID[:]), cmp.Compare(a.Partition, b.Partition))
+	})
+	return slices.CompactFunc(out, func(a, b Range) bool { return a.Key == b.Key })
 }
 
 // Holds tells whether a record names a log, so that a restart after a crash would write to its files.
