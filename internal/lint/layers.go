@@ -10,7 +10,9 @@ var layers = []string{
 	// L2
 	"wal", "metadata/command", "metadata/image", "metadata/controller",
 	// L3
-	"quorum", "replication", "replication/stream", "replica", "coordinator", "security", "quota", "tier",
+	"quorum", "replication", "replication/stream", "replica",
+	"coordinator/schema", "coordinator/timeline", "coordinator/shard", "coordinator/runtime", "coordinator/group", "coordinator/txn", "coordinator/share",
+	"security", "quota", "tier",
 	// L4
 	"peer", "broker/server", "broker/fetchsession", "broker/api", "admin",
 	// L5
@@ -37,6 +39,9 @@ var bans = []ban{
 	{path: "metadata/image", imports: pure, uses: impure, routine: true, why: "an image is a value"},
 	{path: "metadata/controller", imports: pure, uses: impure, routine: true, why: "decisions are pure: time is an input"},
 	{path: "replication", but: "replication/stream", imports: pure, uses: impure, routine: true, why: "leader and follower are decided under the replica's lock: time is an input"},
+	{path: "coordinator/schema", imports: pure, uses: impure, routine: true, why: "it judges bytes, wherever they are"},
+	{path: "coordinator/timeline", imports: pure, uses: impure, routine: true, why: "a map is a value that who owns the turn changes"},
+	{path: "coordinator/shard", imports: pure, uses: impure, routine: true, why: "decisions are pure: time is an input, and the log is asked by the shell"},
 	{path: "coordinator/group", imports: pure, uses: impure, routine: true, why: "a machine over a log is pure: time is an input"},
 	{path: "coordinator/txn", imports: pure, uses: impure, routine: true, why: "a machine over a log is pure: time is an input"},
 	{path: "coordinator/share", imports: pure, uses: impure, routine: true, why: "a machine over a log is pure: time is an input"},
