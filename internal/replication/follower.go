@@ -170,6 +170,10 @@ func (f *Follower) OwnMoved(own Own, now time.Time) {
 		invariant.Failf("D5: the follower's log ends at %d, but only offsets below %d were accepted for it", own.End, f.next)
 	case own.End < f.own.End: // appends failed, for want of space, and left the log
 		f.own = own
+		if f.phase == idle { // there is nobody to ask
+			f.forget()
+			return
+		}
 		f.later(now)
 		return
 	}

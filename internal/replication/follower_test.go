@@ -471,3 +471,19 @@ func TestCredit(t *testing.T) {
 		t.Errorf("credit of the former stream is given to the new one: %+v", c)
 	}
 }
+
+// TestD5NobodyToAsk: appends fail while there is no leader. Nobody is asked anything, at once or later, until there is one again.
+func TestD5NobodyToAsk(t *testing.T) {
+	d := follow(t, logOf(0, []model.LeaderEpoch{5, 5, 5}), 0)
+	d.wantQuestion(3, 5)
+	d.Follow(model.NoBroker, benchEpoch+1, d.log.own(), d.now)
+	d.OwnMoved(Own{End: 1, Synced: 1}, d.now)
+	d.wantSilence()
+	d.now = d.now.Add(retry + patience)
+	d.Tick(d.now)
+	d.wantSilence()
+	d.Follow(2, benchEpoch+2, Own{End: 1, Synced: 1}, d.now)
+	if s := d.Take().Subscribe; s == nil || s.Own.End != 1 {
+		t.Errorf("asks the new leader %+v", s)
+	}
+}
