@@ -126,6 +126,11 @@ func (q *question) reply(w *world) func(error) {
 			w.fail("question %d is answered twice", q.number)
 		}
 		q.told = true
+		for _, earlier := range w.asked[:q.number] {
+			if err == nil && !earlier.told && earlier.needs == q.needs {
+				w.fail("question %d is answered before question %d, both wait for %d", q.number, earlier.number, q.needs)
+			}
+		}
 		switch {
 		case q.wrong != nil && !errors.Is(err, q.wrong):
 			w.fail("question %d is answered with %v, not with %v", q.number, err, q.wrong)
@@ -285,6 +290,11 @@ func (w *world) check() {
 	}
 	if end := model.Offset(len(w.log) + len(w.pending)); w.s.EndOffset() != end {
 		w.fail("the end is %d, the log says %d", w.s.EndOffset(), end)
+	}
+	for _, q := range w.asked {
+		if !q.told && q.needs < w.watermark {
+			w.fail("question %d waits for %d, the watermark is %d", q.number, q.needs, w.watermark)
+		}
 	}
 	if next, ok := w.s.Next(); ok && next.Before(w.now.Add(-5*time.Second-modelPatience)) {
 		w.fail("a tick was to come at %v", next)
