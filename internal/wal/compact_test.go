@@ -3,6 +3,7 @@ package wal
 import (
 	"context"
 	"errors"
+	"path"
 	"reflect"
 	"slices"
 	"syscall"
@@ -151,7 +152,9 @@ func TestCompactFaults(t *testing.T) {
 			k := newKeyed(t, e, 5)
 			k.write(50)
 			ops := faultfs.OpWrite | faultfs.OpSync | faultfs.OpCreate | faultfs.OpRename | faultfs.OpSyncDir | faultfs.OpRemove
-			fault := faults.Inject(faultfs.Rule{Ops: ops, Skip: skip, Times: 1, Err: failure})
+			active := segmentName(k.log.core.active().file()) // no round touches it, but the zeroer may
+			others := func(c faultfs.Call) bool { return path.Base(c.Name) != active }
+			fault := faults.Inject(faultfs.Rule{Ops: ops, Match: others, Skip: skip, Times: 1, Err: failure})
 			k.reach = k.log.End() // an error does not say how far it came
 			_, err := k.compact()
 			fault.Stop()
