@@ -217,7 +217,7 @@ func (w *world) spared(n *node) bool {
 		return false
 	}
 	for _, o := range w.nodes[1:] {
-		if o != n && (!o.up || o.disk.limited) {
+		if o != n && (!o.up || o.disk.limited || !o.clean && !o.known) { // who has crashed leaves ISRs when the controller hears of it
 			return false
 		}
 	}
