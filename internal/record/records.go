@@ -33,6 +33,18 @@ type Headers struct {
 // Len is the number of headers.
 func (h Headers) Len() int { return h.n }
 
+// List returns the headers as a Builder takes them; nil if there are none. The values alias the record.
+func (h Headers) List() []Header {
+	if h.n == 0 {
+		return nil
+	}
+	out := make([]Header, 0, h.n)
+	for k, v := range h.All() {
+		out = append(out, Header{Key: string(k), Value: v})
+	}
+	return out
+}
+
 // All yields key and value of each header in order. Both alias the record.
 func (h Headers) All() iter.Seq2[[]byte, []byte] {
 	return func(yield func(key, value []byte) bool) {

@@ -161,7 +161,7 @@ func (p *Policy) recompress(b record.Batch, nowMs int64) (record.Batch, error) {
 	w := record.NewBuilder(opts)
 	base := b.BaseTimestamp()
 	err = record.ValidateRecords(data, b.RecordCount(), func(_ int, r record.Record) error {
-		w.Add(base+r.TimestampDelta, r.Key, r.Value, headers(r)...)
+		w.Add(base+r.TimestampDelta, r.Key, r.Value, r.Headers.List()...)
 		return nil
 	})
 	if err != nil {
@@ -172,15 +172,4 @@ func (p *Policy) recompress(b record.Batch, nowMs int64) (record.Batch, error) {
 		return nil, fmt.Errorf("%w: recompressed it has %d bytes, the limit is %d", ErrTooLarge, len(out), p.MaxMessageBytes)
 	}
 	return out, err
-}
-
-func headers(r record.Record) []record.Header {
-	if r.Headers.Len() == 0 {
-		return nil
-	}
-	hs := make([]record.Header, 0, r.Headers.Len())
-	for k, v := range r.Headers.All() {
-		hs = append(hs, record.Header{Key: string(k), Value: v})
-	}
-	return hs
 }

@@ -175,7 +175,7 @@ func (p *Pass) rebuilt(b record.Batch, k Kept, stamp bool) (Kept, error) {
 	i, next := 0, 0
 	_, err := eachRecord(b, func(off model.Offset, r *record.Record) bool {
 		if next < len(p.keep) && p.keep[next] == i {
-			p.build.AddAt(off, b.BaseTimestamp()+r.TimestampDelta, r.Key, r.Value, headers(r)...)
+			p.build.AddAt(off, b.BaseTimestamp()+r.TimestampDelta, r.Key, r.Value, r.Headers.List()...)
 			next++
 		}
 		i++
@@ -191,15 +191,4 @@ func (p *Pass) rebuilt(b record.Batch, k Kept, stamp bool) (Kept, error) {
 	}
 	k.Batch, k.Same = out, false
 	return k, nil
-}
-
-func headers(r *record.Record) []record.Header {
-	if r.Headers.Len() == 0 {
-		return nil
-	}
-	hs := make([]record.Header, 0, r.Headers.Len())
-	for k, v := range r.Headers.All() {
-		hs = append(hs, record.Header{Key: string(k), Value: v})
-	}
-	return hs
 }
