@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // moved are the settings of a node that listens for the others somewhere else than before. What it knows of them is what --peers says.
@@ -20,8 +21,9 @@ func (c *Cluster) moved(id int, all bool) map[string]string {
 	return flags
 }
 
-// TestANodeComesBackUnderAnotherAddress: the others know where it was registered, and nothing can be decided without it; it is reached where it is.
-func TestANodeComesBackUnderAnotherAddress(t *testing.T) {
+// written runs a test with a cluster of three nodes, all of which hold the same ten records.
+func written(t *testing.T, test func(*testing.T, *Cluster, *kgo.Client)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		c := Start(t, 3, nil)
 		cl := c.Client()
@@ -30,6 +32,13 @@ func TestANodeComesBackUnderAnotherAddress(t *testing.T) {
 			t.Fatal(err)
 		}
 		acknowledge(t, cl, 0, 10)
+		test(t, c, cl)
+	})
+}
+
+// TestANodeComesBackUnderAnotherAddress: the others know where it was registered, and nothing can be decided without it; it is reached where it is.
+func TestANodeComesBackUnderAnotherAddress(t *testing.T) {
+	written(t, func(t *testing.T, c *Cluster, cl *kgo.Client) {
 		c.Stop(2)
 		c.Stop(3)
 		began := time.Now()
@@ -50,14 +59,7 @@ func TestANodeComesBackUnderAnotherAddress(t *testing.T) {
 
 // TestAllNodesMove: all that the metadata say of addresses is wrong, and --peers is right.
 func TestAllNodesMove(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := Start(t, 3, nil)
-		cl := c.Client()
-		defer cl.Close()
-		if _, err := kadm.NewClient(cl).CreateTopic(t.Context(), 1, 3, nil, "t"); err != nil {
-			t.Fatal(err)
-		}
-		acknowledge(t, cl, 0, 10)
+	written(t, func(t *testing.T, c *Cluster, cl *kgo.Client) {
 		c.StopAll()
 		errs := make(chan error)
 		began := time.Now()
