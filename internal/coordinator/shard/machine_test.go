@@ -20,6 +20,7 @@ type cells struct {
 	markers []record.Marker
 	loaded  Result
 	fired   []string
+	images  int
 	onTimer func(now time.Time, k TimerKey) Result
 	ended   bool
 	waiters []func(error) // answered by End
@@ -72,7 +73,8 @@ func (c *cells) OnTimer(now time.Time, k TimerKey) Result {
 }
 
 func (c *cells) OnImage(time.Time, *image.Image, *image.Delta) Result {
-	return Result{Sees: model.NoOffset}
+	c.images++
+	return Result{Records: []schema.Record{put(1, -1)}, Sees: model.NoOffset}
 }
 
 func (c *cells) End() {

@@ -208,3 +208,39 @@ func TestLoad(t *testing.T) {
 		}
 	}
 }
+
+// TestImages: a change of the metadata is decided like a request, while the shard serves; before, Serve's image has it.
+func TestImages(t *testing.T) {
+	m := newCells()
+	s := New(Options{Topic: schema.Groups, Machine: m, MaxBatchBytes: modelMaxBytes, Patience: modelPatience}, 0)
+	s.OnImage(start, nil, nil)
+	if m.images != 0 {
+		t.Error("a machine that is being loaded was told of an image")
+	}
+	s.Serve(start, nil)
+	s.OnImage(start, nil, nil)
+	if b, ok := s.Take(); !ok || m.images != 1 || b.Bytes.RecordCount() != 1 {
+		t.Errorf("%d images were decided about, to append is %v", m.images, ok)
+	}
+	s.End()
+	s.OnImage(start, nil, nil)
+	if m.images != 1 {
+		t.Error("a machine whose shard has ended was told of an image")
+	}
+}
+
+// TestConfigure: a smaller limit holds from the next decision on.
+func TestConfigure(t *testing.T) {
+	s := serve(t, newCells())
+	var told []error
+	s.Configure(record.HeaderSize)
+	write(s, &told, 1)
+	if len(told) != 1 || !errors.Is(told[0], ErrTooLarge) {
+		t.Errorf("told %v, want ErrTooLarge", told)
+	}
+	s.Configure(modelMaxBytes)
+	write(s, &told, 1)
+	if _, ok := s.Take(); !ok || len(told) != 1 {
+		t.Errorf("after the limit was raised: taken %v, told %v", ok, told)
+	}
+}
