@@ -125,7 +125,7 @@ func (j *Journal) makeRoom(n int64) error {
 		return j.Failure()
 	}
 	j.mu.Lock()
-	*next = half{file: f, keys: make(map[Key]struct{})}
+	*next = half{file: f, keys: make(map[string][]Key)}
 	j.current, j.pos = lap, pageBytes
 	j.mu.Unlock()
 	return nil

@@ -1,13 +1,10 @@
 package journal
 
 import (
-	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"slices"
-	"strings"
 	"sync"
 
 	"chronik/internal/vfs"
@@ -66,7 +63,7 @@ type half struct {
 	file vfs.File
 	free bool
 	full bool
-	keys map[Key]struct{} // the logs that its records name and do not void
+	keys map[string][]Key // the logs that its records name and do not void, by directory: one, or a few that had it in turn
 }
 
 // New makes a journal; it does no I/O.
@@ -118,18 +115,18 @@ func (j *Journal) Add(ranges []Range) (gen uint64, err error) {
 // Void makes durable that what was added of a log so far does not count any more. It does nothing if no record names
 // the log. It needs no room: a full half grows by it.
 func (j *Journal) Void(k Key) error {
-	return j.void(func(held Key) bool { return held == k })
+	return j.void(k.Dir, func(held Key) bool { return held == k })
 }
 
 // VoidDir is Void of every log that had a directory, whatever its topic.
 func (j *Journal) VoidDir(dir string) error {
-	return j.void(func(held Key) bool { return held.Dir == dir })
+	return j.void(dir, func(Key) bool { return true })
 }
 
-func (j *Journal) void(which func(Key) bool) error {
+func (j *Journal) void(dir string, which func(Key) bool) error {
 	j.io.Lock()
 	defer j.io.Unlock()
-	gone := j.held(which)
+	gone := j.held(dir, which)
 	if len(gone) == 0 {
 		return nil
 	}
@@ -146,29 +143,28 @@ func (j *Journal) void(which func(Key) bool) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for i := range j.half {
-		for _, r := range gone {
-			delete(j.half[i].keys, r.Key)
+		keys := j.half[i].keys
+		left := slices.DeleteFunc(keys[dir], which)
+		if delete(keys, dir); len(left) > 0 {
+			keys[dir] = left
 		}
 	}
 	return nil
 }
 
-// held returns the logs that records name, of those that are asked for, as entries of a void record: in one order always.
-func (j *Journal) held(which func(Key) bool) []Range {
+// held returns the logs of a directory that records name, of those that are asked for, as entries of a void record.
+func (j *Journal) held(dir string, which func(Key) bool) []Range {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	var out []Range
 	for i := range j.half {
-		for k := range j.half[i].keys {
-			if which(k) {
+		for _, k := range j.half[i].keys[dir] {
+			if which(k) && !slices.ContainsFunc(out, func(r Range) bool { return r.Key == k }) {
 				out = append(out, Range{Key: k})
 			}
 		}
 	}
-	slices.SortFunc(out, func(a, b Range) int {
-		return cmp.Or(strings.Compare(a.Dir, b.Dir), bytes.Compare(a.TopicID[:], b.TopicID[:]), cmp.Compare(a.Partition, b.Partition))
-	})
-	return slices.CompactFunc(out, func(a, b Range) bool { return a.Key == b.Key })
+	return out
 }
 
 // Holds tells whether a record names a log, so that a restart after a crash would write to its files.
@@ -176,7 +172,7 @@ func (j *Journal) Holds(k Key) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for i := range j.half {
-		if _, ok := j.half[i].keys[k]; ok {
+		if slices.Contains(j.half[i].keys[k.Dir], k) {
 			return true
 		}
 	}
@@ -219,7 +215,9 @@ func (j *Journal) note(ranges []Range) {
 	defer j.mu.Unlock()
 	keys := j.half[j.current.gen%halves].keys
 	for i := range ranges {
-		keys[ranges[i].Key] = struct{}{}
+		if k := ranges[i].Key; !slices.Contains(keys[k.Dir], k) {
+			keys[k.Dir] = append(keys[k.Dir], k)
+		}
 	}
 }
 
