@@ -43,7 +43,7 @@ func Run(root func(Streams) *cobra.Command, args []string) int {
 
 func run(ctx context.Context, root func(Streams) *cobra.Command, args []string, s Streams) int {
 	cmd := root(s)
-	cmd.SetArgs(args)
+	cmd.SetArgs(append([]string{}, args...)) // of nil, cobra would take the process's own
 	cmd.SetOut(s.Out)
 	cmd.SetErr(s.Err)
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
