@@ -59,4 +59,48 @@ type Broker struct {
 
 	AutoLeaderRebalance         bool
 	LeaderImbalanceCheckSeconds int64
+
+	// Coordinators.
+
+	Groups       Groups
+	Transactions Transactions
+}
+
+// Groups are the keys of group coordinators.
+type Groups struct {
+	Protocols                  []string // classic, consumer, share, streams
+	MinSessionMs, MaxSessionMs int32    // of classic members
+	InitialDelayMs             int32
+	MaxSize                    int32 // members of a classic group
+	MaxMetadataBytes           int32
+	CommitTimeoutMs            int32
+	LoadBytes                  int32
+	RetentionCheckMs           int64
+	RetentionMinutes           int32
+	Topic                      CoordinatorTopic
+	Consumer                   ConsumerGroups
+}
+
+// ConsumerGroups are those of groups of the new protocol (KIP-848).
+type ConsumerGroups struct {
+	SessionMs, HeartbeatMs int32
+}
+
+// Transactions are the keys of transaction coordinators.
+type Transactions struct {
+	MaxTimeoutMs   int32
+	TimeoutCheckMs int32
+	ExpirationMs   int32
+	ExpiryCheckMs  int32
+	Verify         bool // KIP-890
+	LoadBytes      int32
+	Topic          CoordinatorTopic
+}
+
+// CoordinatorTopic is what a coordinator's topic is created with.
+type CoordinatorTopic struct {
+	Partitions        int32
+	ReplicationFactor int16 // at most: fewer brokers, fewer replicas
+	SegmentBytes      int32
+	MinISR            int32 // 0: the broker's min.insync.replicas
 }
