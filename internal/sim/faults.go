@@ -229,7 +229,7 @@ func (w *world) spared(n *node) bool {
 		p, other := t.Partitions[l.key.num], false
 		for _, id := range slices.Concat(p.ISR, p.ELR) {
 			o := w.nodes[id]
-			if o == n || slices.Contains(p.Adding, id) { // who is only being added goes when an operator changes his mind
+			if o == n {
 				continue
 			}
 			if l.excused(id) {

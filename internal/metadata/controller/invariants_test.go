@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"chronik/internal/config"
 	"chronik/internal/metadata/image"
 	"chronik/internal/model"
 )
@@ -17,6 +18,7 @@ func checkStep(t testing.TB, before, after *image.Image, d *image.Delta) {
 		checkPartition(t, after, topic, tp, p)
 		if old := before.TopicByID(topic.ID); old != nil && int(n) < len(old.Partitions) {
 			checkChange(t, tp, old.Partitions[n], p, slices.Contains(d.Unclean, tp))
+			checkHolders(t, after, topic, tp, old.Partitions[n], p)
 		}
 	})
 	data, err := image.EncodeSnapshot(after)
@@ -57,15 +59,34 @@ func checkPartition(t testing.TB, m *image.Image, topic *image.Topic, tp model.T
 	}
 }
 
+// checkHolders checks that replicas leave a partition only where enough stay that hold everything (R4).
+func checkHolders(t testing.TB, m *image.Image, topic *image.Topic, tp model.TopicPartition, old, p *image.Partition) {
+	t.Helper()
+	if c := configOf(m, topic); containsAll(p.Replicas, old.Replicas) || c == nil || c.UncleanLeaderElection {
+		return
+	}
+	if left := holders(p); left < min(holders(old), minISR(m, topic, p)) {
+		t.Fatalf("%s: %d replicas are left that hold everything: %+v after %+v", tp, left, *p, *old)
+	}
+}
+
 func minISR(m *image.Image, topic *image.Topic, p *image.Partition) int {
+	if c := configOf(m, topic); c != nil {
+		return p.EffectiveMinISR(c.MinInsyncReplicas)
+	}
+	return 0
+}
+
+// configOf is what a topic's configuration amounts to, nil if it cannot be read.
+func configOf(m *image.Image, topic *image.Topic) *config.Topic {
 	c, err := m.Layers(nil, 1).Topic()
 	if err == nil {
 		c, err = c.With(topic.Configs)
 	}
 	if err != nil {
-		return 0
+		return nil
 	}
-	return p.EffectiveMinISR(c.MinInsyncReplicas)
+	return c
 }
 
 func checkChange(t testing.TB, tp model.TopicPartition, old, p *image.Partition, unclean bool) {

@@ -65,20 +65,35 @@ func (r *roster) reassign(out *changes, a Reassignment, allowFactorChange bool) 
 	return nil
 }
 
-// retarget leads a partition from its original replicas to others, or back to them.
+// retarget leads a partition from its original replicas to others, or back to them. It is refused where too few would stay of those that hold all
+// that is committed: replicas that only the old target would have added go at once, whatever they hold.
 func (v *revision) retarget(original, target []model.BrokerID) *Refusal {
 	p := &v.next
 	p.Removing, p.Adding = nonEmpty(without(original, target)), nonEmpty(without(target, original))
 	p.Replicas = slices.Concat(target, p.Removing)
 	p.ISR, p.ELR = only(p.ISR, p.Replicas), only(p.ELR, p.Replicas)
-	if len(p.ISR) > 0 || len(v.old.ISR) == 0 {
+	if v.unclean {
 		return nil
 	}
-	// All that is in sync are replicas that the old target would have added.
-	if !v.unclean {
+	if len(p.ISR) == 0 && len(v.old.ISR) > 0 { // all that is in sync are replicas that the old target would have added
 		return refuse(InvalidReplicaAssignment, "Unable to revert partition assignment for %s:%d because it would require an unclean leader election.", v.topic.Name, v.number)
 	}
+	left, least := holders(p), p.EffectiveMinISR(v.roster.of(v.topic).minISR)
+	if left < holders(v.old) && left < least {
+		return refuse(InvalidReplicaAssignment, "Unable to change the reassignment of %s:%d: of the replicas %v only %d would be known to hold all records, and %s demands %d. "+
+			"Wait until more of them are in sync, or let the reassignment go on; if a broker does not come back, unregister it.", v.topic.Name, v.number, p.Replicas, left, minISRKey, least)
+	}
 	return nil
+}
+
+// holders is how many replicas are known to have on their disks all that is committed: the members of ISR and ELR, but for those whose logs were cut.
+func holders(p *image.Partition) (sum int) {
+	for _, id := range slices.Concat(p.ISR, p.ELR) {
+		if !slices.ContainsFunc(p.Cut, func(c image.CutLog) bool { return c.Node == id }) {
+			sum++
+		}
+	}
+	return sum
 }
 
 func nonEmpty(list []model.BrokerID) []model.BrokerID {
