@@ -203,10 +203,23 @@ func (v *voter) act() {
 	n.w.heads(n, term)
 	v.term = term
 	v.acting = &authority{
-		w: n.w, self: n.id, static: n.w.static, sessions: controller.NewSessions(sessionTimeout, quorum.TickInterval),
+		w: n.w, self: n.id, static: n.w.static, sessions: v.inherit(controller.NewSessions(sessionTimeout, quorum.TickInterval)),
 		image: v.member.Image, now: n.now, propose: v.propose,
 	}
 	v.acting.form()
+}
+
+// inherit has the session of the controller before begin when it was heard last.
+func (v *voter) inherit(s *controller.Sessions) *controller.Sessions {
+	who, silence, known := v.member.Predecessor()
+	if !known || who.Node == v.n.broker() {
+		return s
+	}
+	if n := v.member.Image().Node(who.Node); n != nil && n.Directory == who.Directory {
+		s.Unheard(n.ID, n.Epoch, silence)
+		v.n.w.stats[inheritances]++
+	}
+	return s
 }
 
 func (v *voter) depose() {
