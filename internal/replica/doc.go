@@ -19,6 +19,8 @@
 //	ticks.go, jobs.go         time for those that wait for it; what waits for the disk
 //	deadlines.go              how long producers wait
 //	deletion.go               DeleteRecords, which waits for the others
+//	coordinated.go            what coordinators need beyond what clients do (G1, G3)
+//	withdraw.go               a broker that is cut off from its own metadata leads nothing for clients
 //	losses.go, recovered.go   what recovery cut off, remembered until the controller knows (L2)
 //
 // # Several data directories

@@ -8,7 +8,6 @@ import (
 	"chronik/internal/model"
 	"chronik/internal/replication"
 	"chronik/internal/wal"
-	"chronik/internal/wal/producer"
 )
 
 // append is Replica.Append in a partition of several replicas: one ordered step that also tells the core, registers the waiter,
@@ -45,14 +44,15 @@ func (m *member) append(lead *leadership, a *Append) (wal.Appended, error) {
 
 // place puts the batch into the log, if this is still the epoch that it was let in for.
 func (m *member) place(lead *leadership, a *Append, now time.Time) (wal.Appended, error) {
-	if m.lead != lead {
+	origin, ok := a.By.origin(lead)
+	if m.lead != lead || !ok {
 		return wal.Appended{}, m.r.notLeader(ErrNotLeader)
 	}
 	if err := m.leader.MayAppend(a.Acks); err != nil {
 		return wal.Appended{}, m.refusal(err)
 	}
 	return m.log.Append(wal.Append{
-		Batch: a.Batch, Owner: a.Owner, Epoch: lead.epoch, Waiter: m, Origin: producer.Client, ExpectEnd: m.end,
+		Batch: a.Batch, Owner: a.Owner, Epoch: lead.epoch, Waiter: m, Origin: origin, ExpectEnd: m.end,
 	})
 }
 

@@ -72,6 +72,7 @@ type Append struct {
 	Waiter wal.Waiter
 	// Inline lets the caller do the commit itself and return only then: for callers with nothing else to do.
 	Inline bool
+	By     *Coordinator // nil: a client
 }
 
 // Partition names the replica's partition.
@@ -120,6 +121,7 @@ func (r *Replica) doOpen() {
 		return
 	}
 	r.raiseWatermark(l.DurableEnd())
+	r.parked.wakeAll()
 	if err := r.begin(l); err != nil { // follow may have moved on between the first begin and the store
 		r.lead.Store(nil)
 	}
@@ -163,7 +165,11 @@ func (r *Replica) Append(a Append) (wal.Appended, error) {
 	if lead.member != nil {
 		return lead.member.append(lead, &a)
 	}
-	return l.Append(wal.Append{Batch: a.Batch, Owner: a.Owner, Epoch: lead.epoch, Waiter: a.Waiter, Inline: a.Inline})
+	origin, ok := a.By.origin(lead)
+	if !ok {
+		return wal.Appended{}, r.notLeader(ErrNotLeader)
+	}
+	return l.Append(wal.Append{Batch: a.Batch, Owner: a.Owner, Epoch: lead.epoch, Waiter: a.Waiter, Inline: a.Inline, Origin: origin})
 }
 
 // Producers lists the idempotent producers that the partition knows.
@@ -228,6 +234,7 @@ func (r *Replica) follow(a *Assignment, s *Set) {
 			r.lead.Store(nil)
 		}
 	}
+	r.parked.wakeAll()
 }
 
 // share is follow for a partition that has, or had, other replicas.
