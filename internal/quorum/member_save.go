@@ -3,6 +3,7 @@ package quorum
 import (
 	"math"
 	"slices"
+	"time"
 
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
@@ -160,6 +161,15 @@ func (s *Save) bytes() (n int) {
 		n += size(e)
 	}
 	return n
+}
+
+// SaveAge is for how long the Save under way has been so, in ticks: while this process did not run, its disk is not to blame. It is 0 if there
+// is none. What waits behind it is younger.
+func (m *Member) SaveAge() time.Duration {
+	if m.save == nil {
+		return 0
+	}
+	return time.Duration(m.saveAge) * TickInterval
 }
 
 // Saved tells that the Save under way is durable, or why it is not, which is final (D3, M3).

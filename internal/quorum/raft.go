@@ -67,6 +67,7 @@ type Raft struct {
 	routes replicas // who has written, whether the configuration here names them yet or not
 
 	full    atomic.Bool // the disk is full, and an entry waits for space
+	saveAge atomic.Int64
 	leader  atomic.Pointer[leadership]
 	done    chan struct{}
 	closing sync.Once
@@ -153,6 +154,15 @@ func (r *Raft) Leader() (leader Replica, known bool, term uint64, active bool) {
 func (r *Raft) Predecessor() (who Replica, silence time.Duration, known bool) {
 	l := r.leader.Load()
 	return l.before, l.silence, l.led
+}
+
+// Stalled is for how long the disk has owed an answer to what is to be saved; 0 while it owes none. Nothing is applied here meanwhile (M1), so that
+// this node does not learn what the others decide. A full disk does not count: it answers.
+func (r *Raft) Stalled() time.Duration {
+	if r.full.Load() {
+		return 0
+	}
+	return time.Duration(r.saveAge.Load())
 }
 
 // letter is a message and who sent it.

@@ -85,6 +85,7 @@ func (r *Raft) act() bool {
 		r.reads.answer(read)
 	}
 	r.lead()
+	r.saveAge.Store(int64(r.member.SaveAge()))
 	if err := r.member.Err(); err != nil {
 		r.stop(err)
 	}
