@@ -21,7 +21,12 @@ type batch struct {
 	base, end model.Offset
 	size      int
 	records   []encoded // nil: taken
+	// Nothing joins a batch of a producer's transaction, or a marker.
+	txn    *Producer
+	marker *record.Marker
 }
+
+func (b *batch) alone() bool { return b.txn != nil || b.marker != nil }
 
 // encoded is a record as it is written.
 type encoded struct {
@@ -57,11 +62,20 @@ func (s *Shard) encode(now time.Time, records []schema.Record) (size int, err er
 	return size, nil
 }
 
-// apply makes records part of the newest state, at the offsets that they will have.
-func (s *Shard) apply(now time.Time, records []schema.Record) error {
+// apply makes what was decided part of the newest state, at the offsets that its records will have.
+func (s *Shard) apply(now time.Time, r *Result) error {
 	e := Entry{TimestampMs: now.UnixMilli(), Producer: model.NoProducer}
-	for _, r := range records {
-		e.Record = r
+	if m := r.Marker; m != nil {
+		e = Entry{TimestampMs: m.TimestampMs, Producer: m.Producer, Epoch: m.ProducerEpoch, Marker: m}
+		err := s.o.Machine.Apply(s.end, e)
+		s.end++
+		return err
+	}
+	if r.Txn != nil {
+		e.Producer, e.Epoch = r.Txn.ID, r.Txn.Epoch
+	}
+	for _, rec := range r.Records {
+		e.Record = rec
 		if err := s.o.Machine.Apply(s.end, e); err != nil {
 			return err
 		}
@@ -70,14 +84,15 @@ func (s *Shard) apply(now time.Time, records []schema.Record) error {
 	return nil
 }
 
-// gather puts what was encoded into the batch that is open, or begins another one.
-func (s *Shard) gather(size int) {
+// gather puts what was encoded, and begins at an offset, into the batch that is open, or begins another one.
+func (s *Shard) gather(first model.Offset, size int, r *Result) {
+	alone := batch{base: first, size: record.HeaderSize, txn: r.Txn, marker: r.Marker}
 	var b *batch
-	if n := len(s.batches); n > s.taken {
+	if n := len(s.batches); n > s.taken && !alone.alone() {
 		b = s.batches[n-1]
 	}
-	if b == nil || b.size+size > s.o.MaxBatchBytes {
-		b = &batch{base: s.end - model.Offset(len(s.encoded)), size: record.HeaderSize}
+	if b == nil || b.alone() || b.size+size > s.o.MaxBatchBytes {
+		b = &alone
 		s.batches = append(s.batches, b)
 	}
 	b.records = append(b.records, s.encoded...)
@@ -92,11 +107,7 @@ func (s *Shard) Take() (Batch, bool) {
 		return Batch{}, false
 	}
 	b := s.batches[s.taken]
-	s.builder.Reset(record.Options{BaseOffset: b.base})
-	for _, r := range b.records {
-		s.builder.Add(r.atMs, r.key, r.value)
-	}
-	bytes, err := s.builder.AppendTo(make([]byte, 0, s.builder.Size()))
+	bytes, err := s.build(b)
 	if err != nil {
 		s.fail(err)
 		return Batch{}, false
@@ -105,6 +116,23 @@ func (s *Shard) Take() (Batch, bool) {
 	s.taken++
 	s.asked = true
 	return Batch{Base: b.base, Bytes: bytes}, true
+}
+
+func (s *Shard) build(b *batch) (record.Batch, error) {
+	if b.marker != nil {
+		out := record.EndTxn(*b.marker)
+		out.SetBaseOffset(b.base)
+		return out, nil
+	}
+	o := record.Options{BaseOffset: b.base}
+	if b.txn != nil {
+		o.Producer, o.Transactional = &record.Producer{ID: b.txn.ID, Epoch: b.txn.Epoch, Sequence: record.NoSequence}, true
+	}
+	s.builder.Reset(o)
+	for _, r := range b.records {
+		s.builder.Add(r.atMs, r.key, r.value)
+	}
+	return s.builder.AppendTo(make([]byte, 0, s.builder.Size()))
 }
 
 // Appended says where the log has put the batch that was taken. Elsewhere than expected, the shard ends.
@@ -119,22 +147,28 @@ func (s *Shard) Appended(base model.Offset) {
 }
 
 // Refused says that the log has not accepted the batch that was taken, and nothing of it: it is taken back with all that was
-// decided after it, and whoever waits for any of that is told err.
+// decided after it, and whoever waits for any of that is told err. But what a producer's batch was refused for is that producer's
+// trouble: who comes after it is told ErrTimedOut, and asks again.
 func (s *Shard) Refused(err error) {
 	if !s.asked {
 		return
 	}
 	s.asked = false
 	s.taken--
-	from := s.batches[s.taken].base
+	b := s.batches[s.taken]
 	clear(s.batches[s.taken:])
 	s.batches = s.batches[:s.taken]
-	s.o.Machine.Revert(from)
-	s.end = from
-	left := s.split(from)
-	refused := s.replies
+	s.o.Machine.Revert(b.base)
+	s.end = b.base
+	left := s.split(b.base)
+	of := s.split(b.end)
+	after := s.replies
 	s.replies = left
-	answer(refused, err)
+	answer(of, err)
+	if b.alone() {
+		err = fmt.Errorf("%w (decided after what the log has refused: %w)", ErrTimedOut, err)
+	}
+	answer(after, err)
 }
 
 // Settle says that what the log has below the watermark is safe.
@@ -147,10 +181,13 @@ func (s *Shard) Settle(watermark model.Offset) {
 }
 
 // Doubt is Settle when too few replicas are in sync to promise it: whoever waits is told err, and finds out by asking again. The
-// records stay, and are what readers see: they are below the watermark, as for every reader of the log (R5).
+// records stay, and are what readers see: they are below the watermark, as for every reader of the log (R5). So effects are done.
 func (s *Shard) Doubt(watermark model.Offset, err error) {
 	if s.settle(watermark) {
-		answer(s.split(watermark), err)
+		for _, w := range s.split(watermark) {
+			w.answer(err)
+			s.effect(w)
+		}
 	}
 }
 

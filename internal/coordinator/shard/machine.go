@@ -51,14 +51,29 @@ type Entry struct {
 	Marker      *record.Marker // nil: Record
 }
 
-// Result is what was decided.
+// Producer is whose transaction records belong to.
+type Producer struct {
+	ID    model.ProducerID
+	Epoch int16
+}
+
+// Effect is something that is to be done elsewhere, for who runs the shard: markers to send, an ID to get. Machines have their own.
+type Effect any
+
+// Result is what was decided: records, a marker, or neither.
 type Result struct {
 	Records []schema.Record // one batch, all or none
+	// Txn makes the records part of this producer's transaction: a batch of their own. nil: they are of none.
+	Txn    *Producer
+	Marker *record.Marker // ends a producer's transaction in this log, instead of records
 	// Reply answers everybody that the decision answers. It is called once: with nil when the records are settled, or without
 	// records when Sees is; with an error if that will not be known. nil: nobody asked.
 	Reply  func(error)
 	Sees   model.Offset // the last record that the reply depends on, model.NoOffset: none that is not settled
 	Timers []TimerChange
+	// Effects are done once, in their order, when the records are settled, or Sees is: not before (T3), and however long that takes. They
+	// are never done if the log refuses the records, or if the shard ends before: who loads it next decides what is to be done.
+	Effects []Effect
 }
 
 // TimerKind is what a timer is for. Machines have their own.

@@ -10,14 +10,12 @@ import (
 	"chronik/internal/coordinator/timeline"
 	"chronik/internal/metadata/image"
 	"chronik/internal/model"
-	"chronik/internal/record"
 )
 
-// cells is the smallest machine: committed offsets by partition, each with the record that it is from.
+// cells is the smallest machine: committed offsets by partition, each with the record that it is from, and markers by producer.
 type cells struct {
 	log     timeline.Log
 	values  *timeline.Map[int32, cell]
-	markers []record.Marker
 	loaded  Result
 	fired   []string
 	images  int
@@ -27,9 +25,15 @@ type cells struct {
 }
 
 type cell struct {
-	offset model.Offset // of the record
-	value  model.Offset
+	offset   model.Offset // of the record
+	value    model.Offset // or of a marker its type
+	producer Producer
 }
+
+// endedBy is the cell of a producer's marker.
+func endedBy(p model.ProducerID) int32 { return 1000 + int32(p) }
+
+var noProducer = Producer{ID: model.NoProducer}
 
 var errPoison = errors.New("poison")
 
@@ -43,8 +47,9 @@ func newCells() *cells {
 }
 
 func (c *cells) Apply(off model.Offset, e Entry) error {
-	if e.Marker != nil {
-		c.markers = append(c.markers, *e.Marker)
+	p := Producer{e.Producer, e.Epoch}
+	if m := e.Marker; m != nil {
+		c.values.Put(off, endedBy(m.Producer), cell{off, model.Offset(m.Type), p})
 		return nil
 	}
 	r := e.Record.(*schema.OffsetCommit)
@@ -55,7 +60,7 @@ func (c *cells) Apply(off model.Offset, e Entry) error {
 	if r.Value.Offset == poison {
 		return errPoison
 	}
-	c.values.Put(off, r.Key.Partition, cell{off, r.Value.Offset})
+	c.values.Put(off, r.Key.Partition, cell{off, r.Value.Offset, p})
 	return nil
 }
 

@@ -13,7 +13,6 @@ import (
 
 	"chronik/internal/coordinator/schema"
 	"chronik/internal/model"
-	"chronik/internal/record"
 )
 
 var seeds = flag.Int("shard.seeds", 2000, "how many seeds TestModel runs")
@@ -37,9 +36,9 @@ type world struct {
 	now       time.Time
 	s         *Shard
 	m         *cells
-	log       []*schema.OffsetCommit // as it was read back from the batches
+	log       []item // as it was read back from the batches
 	watermark model.Offset
-	pending   []*schema.OffsetCommit // decided, and not in the log
+	pending   []item // decided, and not in the log
 	asked     []*question
 	next      model.Offset
 	leads     bool
@@ -49,11 +48,15 @@ type world struct {
 type question struct {
 	number  int
 	at      time.Time
-	records []*schema.OffsetCommit
+	records []item
 	first   model.Offset // of the records
 	needs   model.Offset
 	wrong   error // what it must be told
 	told    bool
+	effect  bool // it has one
+	done    bool // which was done
+	refused bool
+	over    bool // its shard has ended
 }
 
 func (w *world) fail(format string, args ...any) {
@@ -82,9 +85,19 @@ func TestModel(t *testing.T) {
 func (w *world) load() {
 	w.watermark = model.Offset(len(w.log))
 	w.pending, w.m = nil, newCells()
+	effect := func(e Effect) {
+		switch q := e.(*question); {
+		case q.done || q.refused || q.over:
+			w.fail("the effect of question %d is done again (%t), though it was refused (%t), after the shard's end (%t)", q.number, q.done, q.refused, q.over)
+		case q.needs >= w.watermark:
+			w.fail("T3: the effect of question %d is done, %d is not settled (watermark %d)", q.number, q.needs, w.watermark)
+		default:
+			q.done = true
+		}
+	}
 	w.s = New(Options{
 		Partition: model.TopicPartition{Topic: schema.Groups.Name}, Topic: schema.Groups, Machine: w.m, MaxBatchBytes: modelMaxBytes, Patience: modelPatience,
-		Leads: func() error {
+		Effect: effect, Leads: func() error {
 			if w.leads {
 				return nil
 			}
@@ -93,22 +106,14 @@ func (w *world) load() {
 	}, w.watermark)
 	w.s.Do(w.now, nil, w.ask(ErrLoading).reply(w))
 	for off := 0; off < len(w.log); {
-		b := record.NewBuilder(record.Options{BaseOffset: model.Offset(off)})
-		for range min(1+w.rand.IntN(4), len(w.log)-off) {
-			key, value, err := schema.Encode(w.log[off])
-			if err != nil {
-				w.fail("%v", err)
-			}
-			b.Add(0, key, value)
-			off++
+		n := 1
+		for off+n < len(w.log) && w.log[off].record != nil && w.log[off+n].record != nil && w.log[off+n].producer == w.log[off].producer && w.rand.IntN(4) > 0 {
+			n++
 		}
-		batch, err := b.Build()
-		if err == nil {
-			err = w.s.Replay(batch)
-		}
-		if err != nil {
+		if err := w.s.Replay(w.batch(model.Offset(off), w.log[off:off+n])); err != nil {
 			w.fail("%v", err)
 		}
+		off += n
 	}
 	w.s.Serve(w.now, nil)
 }
@@ -144,8 +149,8 @@ func (q *question) reply(w *world) func(error) {
 			w.fail("G1: question %d is answered by who does not lead", q.number)
 		}
 		for i, r := range q.records {
-			if got := w.log[q.first+model.Offset(i)]; got.Value.Offset != r.Value.Offset {
-				w.fail("question %d is answered, the log has %d at %d, not %d", q.number, got.Value.Offset, q.first+model.Offset(i), r.Value.Offset)
+			if got := w.log[q.first+model.Offset(i)]; !got.equal(r) {
+				w.fail("question %d is answered, the log has %v at %d, not %v", q.number, got, q.first+model.Offset(i), r)
 			}
 		}
 	}
@@ -191,28 +196,54 @@ func (w *world) again() {
 
 func (w *world) answered() {
 	for _, q := range w.asked {
-		if !q.told {
+		if q.over = true; !q.told {
 			w.fail("question %d is not answered", q.number)
 		}
 	}
 	w.asked = w.asked[:0]
 }
 
+// write decides records, of a transaction or not, or a marker.
 func (w *world) write() {
 	q := w.ask(nil)
 	w.s.Do(w.now, func(time.Time) Result {
 		r := Result{Reply: q.reply(w), Sees: model.NoOffset}
 		q.first = w.s.EndOffset()
-		for range 1 + w.rand.IntN(3) {
-			w.next++
-			rec := put(int32(w.rand.IntN(modelCells)), w.next)
-			r.Records = append(r.Records, rec)
-			q.records = append(q.records, rec)
-			w.pending = append(w.pending, rec)
+		p := Producer{model.ProducerID(w.rand.IntN(2)), int16(w.rand.IntN(3))}
+		switch w.rand.IntN(10) {
+		case 0:
+			q.records = []item{{commit: w.rand.IntN(2) == 0, producer: p}}
+			m := q.records[0].marker()
+			r.Marker = &m
+		case 1:
+			r.Txn = &p
+			w.records(q, &r, p)
+		default:
+			w.records(q, &r, noProducer)
 		}
-		q.needs = q.first + model.Offset(len(r.Records)) - 1
+		w.pending = append(w.pending, q.records...)
+		q.needs = q.first + model.Offset(len(q.records)) - 1
+		w.effect(q, &r)
 		return r
 	}, q.reply(w))
+}
+
+func (w *world) records(q *question, r *Result, p Producer) {
+	for range 1 + w.rand.IntN(3) {
+		w.next++
+		rec := put(int32(w.rand.IntN(modelCells)), w.next)
+		r.Records = append(r.Records, rec)
+		q.records = append(q.records, item{record: rec, producer: p})
+	}
+}
+
+func (w *world) effect(q *question, r *Result) {
+	if w.rand.IntN(4) == 0 {
+		q.effect, r.Effects = true, []Effect{q}
+		if w.rand.IntN(4) == 0 { // nobody asked
+			q.told, r.Reply = true, nil
+		}
+	}
 }
 
 // read depends on the last write to a cell.
@@ -223,7 +254,9 @@ func (w *world) read() {
 		if v, ok := w.m.values.Get(c); ok && w.m.values.Unsettled(c) {
 			q.needs = v.offset
 		}
-		return Result{Reply: q.reply(w), Sees: q.needs}
+		r := Result{Reply: q.reply(w), Sees: q.needs}
+		w.effect(q, &r)
+		return r
 	}, q.reply(w))
 }
 
@@ -250,21 +283,37 @@ func (w *world) append() {
 	if b.Base != model.Offset(len(w.log)) {
 		w.fail("a batch for %d, the log ends at %d", b.Base, len(w.log))
 	}
+	items := w.parse(b.Bytes)
+	for i, x := range items {
+		if !x.equal(w.pending[i]) {
+			w.fail("%v is to be appended at %d, decided was %v", x, len(w.log)+i, w.pending[i])
+		}
+	}
 	if w.rand.IntN(6) == 0 {
-		w.pending = nil
-		w.s.Refused(errRefused)
+		w.refuse(b.Base, items)
 		return
 	}
-	it := record.NewIterator(b.Bytes.Records(), b.Bytes.RecordCount())
-	for r := (record.Record{}); it.Next(&r); {
-		rec, err := schema.Groups.Decode(r.Key, r.Value)
-		if err != nil {
-			w.fail("%v", err)
-		}
-		w.log = append(w.log, rec.(*schema.OffsetCommit))
-		w.pending = w.pending[1:]
-	}
+	w.log = append(w.log, items...)
+	w.pending = w.pending[len(items):]
 	w.s.Appended(b.Base)
+}
+
+// refuse: who is of the batch is told why; who is not, and only comes after it, is told so unless it is a producer's.
+func (w *world) refuse(base model.Offset, items []item) {
+	for _, q := range w.asked {
+		if q.needs < base || q.refused {
+			continue
+		}
+		q.refused = true
+		if !q.told {
+			q.wrong = errRefused
+			if p := items[0].producer; p != noProducer && q.needs >= base+model.Offset(len(items)) {
+				q.wrong = ErrTimedOut
+			}
+		}
+	}
+	w.pending = nil
+	w.s.Refused(errRefused)
 }
 
 func (w *world) settle() {
@@ -292,20 +341,11 @@ func (w *world) check() {
 		w.fail("the end is %d, the log says %d", w.s.EndOffset(), end)
 	}
 	for _, q := range w.asked {
-		if !q.told && q.needs < w.watermark {
+		if (!q.told || q.effect && !q.done && !q.refused) && q.needs < w.watermark && q.wrong == nil {
 			w.fail("question %d waits for %d, the watermark is %d", q.number, q.needs, w.watermark)
 		}
 	}
 	if next, ok := w.s.Next(); ok && next.Before(w.now.Add(-5*time.Second-modelPatience)) {
 		w.fail("a tick was to come at %v", next)
 	}
-}
-
-// fold is what records lead to.
-func fold(log []*schema.OffsetCommit) map[int32]cell {
-	m := make(map[int32]cell)
-	for off, r := range log {
-		m[r.Key.Partition] = cell{model.Offset(off), r.Value.Offset}
-	}
-	return m
 }

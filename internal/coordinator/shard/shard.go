@@ -22,6 +22,8 @@ type Options struct {
 	// Leads tells whether this broker leads the partition in the shard's epoch, as far as it can know. It is asked before an answer
 	// leaves that no append of that epoch vouches for: somebody else may have answered otherwise by then (G1, R6). Nil: it does.
 	Leads func() error
+	// Effect is told what is to be done elsewhere. It must neither block nor call the shard. Nil: the machine has no effects.
+	Effect func(Effect)
 }
 
 type state uint8
@@ -49,7 +51,7 @@ type Shard struct {
 	encoded []encoded // of the result at hand
 	builder *record.Builder
 
-	replies   []waiting // by what they wait for, and by when they were decided
+	replies   []waiting // with their effects; by what they wait for, and by when they were decided
 	impatient time.Time // when the first of them may be told to ask again; zero: none waits
 	timers    timers
 
@@ -57,9 +59,10 @@ type Shard struct {
 	unpacked []byte
 }
 
-// waiting is a reply to be called when the record at needs is settled.
+// waiting is a reply to be called, and effects to be done, when the record at needs is settled.
 type waiting struct {
-	reply    func(error)
+	reply    func(error) // nil: none, or called already
+	effects  []Effect
 	needs    model.Offset
 	vouched  bool // records of its own are appended in the shard's epoch
 	deadline time.Time
@@ -138,35 +141,32 @@ func (s *Shard) perform(now time.Time, r Result) {
 		}
 		s.timers.set(c)
 	}
-	if len(r.Records) == 0 {
-		s.wait(now, waiting{reply: r.Reply, needs: r.Sees})
+	if len(r.Records) == 0 && r.Marker == nil {
+		s.wait(now, waiting{reply: r.Reply, effects: r.Effects, needs: r.Sees})
 		return
 	}
-	first := s.end
+	first, w := s.end, waiting{reply: r.Reply, effects: r.Effects, vouched: true}
 	size, err := s.encode(now, r.Records)
-	if err := s.apply(now, r.Records); err != nil {
+	if err := s.apply(now, &r); err != nil {
 		s.fail(fmt.Errorf("what was decided cannot be applied: %w", err))
-		if r.Reply != nil {
-			r.Reply(ErrNotCoordinator)
-		}
+		w.answer(ErrNotCoordinator)
 		return
 	}
 	if err != nil { // the machine has to hear of it: it may have changed what is not replicated
 		s.o.Machine.Revert(first)
 		s.end = first
-		if r.Reply != nil {
-			r.Reply(err)
-		}
+		w.answer(err)
 		return
 	}
-	s.gather(size)
-	s.wait(now, waiting{reply: r.Reply, needs: s.end - 1, vouched: true})
+	s.gather(first, size, &r)
+	w.needs = s.end - 1
+	s.wait(now, w)
 }
 
-// wait lets a reply wait, if it has to.
+// wait lets a reply and effects wait, if they have to.
 func (s *Shard) wait(now time.Time, w waiting) {
 	switch {
-	case w.reply == nil:
+	case w.reply == nil && len(w.effects) == 0:
 		return
 	case w.needs < s.watermark:
 		s.release(w)
@@ -174,8 +174,7 @@ func (s *Shard) wait(now time.Time, w waiting) {
 	case w.needs >= s.end:
 		invariant.Failf("G1: a reply waits for record %d, the log of %s ends at %d", w.needs, s.o.Partition, s.end)
 	}
-	w.deadline = now.Add(s.o.Patience)
-	if s.impatient.IsZero() {
+	if w.deadline = now.Add(s.o.Patience); w.reply != nil && s.impatient.IsZero() {
 		s.impatient = w.deadline
 	}
 	at := len(s.replies)
@@ -185,38 +184,59 @@ func (s *Shard) wait(now time.Time, w waiting) {
 	s.replies = slices.Insert(s.replies, at, w)
 }
 
-// release calls a reply whose time has come.
+// release calls a reply whose time has come, and has its effects done.
 func (s *Shard) release(w waiting) {
-	if !w.vouched && s.o.Leads != nil && s.o.Leads() != nil {
-		w.reply(ErrNotCoordinator)
-		return
+	if !w.vouched && w.reply != nil && s.o.Leads != nil && s.o.Leads() != nil {
+		w.answer(ErrNotCoordinator)
 	}
-	w.reply(nil)
+	w.answer(nil)
+	s.effect(w)
 }
 
-// timeOut answers those who have waited too long. Their records stay.
+// effect has effects done. Who does not lead any more is found out by whom they reach.
+func (s *Shard) effect(w waiting) {
+	for _, e := range w.effects {
+		s.o.Effect(e)
+	}
+}
+
+// answer calls the reply, once.
+func (w *waiting) answer(err error) {
+	if f := w.reply; f != nil {
+		w.reply = nil
+		f(err)
+	}
+}
+
+// timeOut answers those who have waited too long. Their records stay, and their effects go on waiting.
 func (s *Shard) timeOut(now time.Time) {
 	if s.impatient.IsZero() || s.impatient.After(now) {
 		return
 	}
 	s.impatient = time.Time{}
 	var late []waiting
-	s.replies = slices.DeleteFunc(s.replies, func(w waiting) bool {
-		if !w.deadline.After(now) {
+	kept := s.replies[:0]
+	for _, w := range s.replies {
+		switch {
+		case w.reply == nil:
+		case !w.deadline.After(now):
 			late = append(late, w)
-			return true
-		}
-		if s.impatient.IsZero() || w.deadline.Before(s.impatient) {
+			w.reply = nil
+		case s.impatient.IsZero() || w.deadline.Before(s.impatient):
 			s.impatient = w.deadline
 		}
-		return false
-	})
+		if w.reply != nil || len(w.effects) > 0 {
+			kept = append(kept, w)
+		}
+	}
+	clear(s.replies[len(kept):])
+	s.replies = kept
 	answer(late, ErrTimedOut)
 }
 
 func answer(ws []waiting, err error) {
 	for _, w := range ws {
-		w.reply(err)
+		w.answer(err)
 	}
 }
 

@@ -80,6 +80,79 @@ func TestRefusalTakesBackWhatFollows(t *testing.T) {
 	}
 }
 
+// TestTransactionsAreBatchesOfTheirOwn: a producer's records and markers share no batch, and what one is refused for is not told to who
+// has nothing to do with it (E2).
+func TestTransactionsAreBatchesOfTheirOwn(t *testing.T) {
+	m := newCells()
+	s := serve(t, m)
+	var told []error
+	decide := func(r Result) {
+		r.Reply = func(err error) { told = append(told, err) }
+		s.Do(start, func(time.Time) Result { return r }, r.Reply)
+	}
+	write(s, &told, 1)
+	decide(Result{Records: []schema.Record{put(1, 1), put(2, 1)}, Txn: &Producer{7, 3}})
+	decide(Result{Marker: &record.Marker{Type: record.Abort, Producer: 7, ProducerEpoch: 4}})
+	write(s, &told, 2)
+	if b, _ := s.Take(); b.Bytes.RecordCount() != 1 || b.Bytes.IsTransactional() {
+		t.Fatalf("first is %v", b)
+	}
+	s.Appended(0)
+	if b, _ := s.Take(); b.Base != 1 || b.Bytes.RecordCount() != 2 || b.Bytes.ProducerID() != 7 || b.Bytes.ProducerEpoch() != 3 || !b.Bytes.IsTransactional() {
+		t.Fatalf("then is %v", b)
+	}
+	s.Refused(errRefused)
+	if len(told) != 3 || told[0] != errRefused || !errors.Is(told[1], ErrTimedOut) || !errors.Is(told[2], ErrTimedOut) {
+		t.Errorf("told %v", told)
+	}
+	if v, ok := m.values.Get(endedBy(7)); ok || s.EndOffset() != 1 {
+		t.Errorf("the marker is still %v, the end %d", v, s.EndOffset())
+	}
+}
+
+// TestEffects: they wait for their records however long that takes, and go with them (T3).
+func TestEffects(t *testing.T) {
+	var done []Effect
+	o := Options{Topic: schema.Groups, Machine: newCells(), MaxBatchBytes: modelMaxBytes, Patience: modelPatience, Leads: func() error { return errRefused }}
+	o.Effect = func(e Effect) { done = append(done, e) }
+	s := New(o, 0)
+	s.Serve(start, nil)
+	var told []error
+	decide := func(e string, sees model.Offset, records ...schema.Record) {
+		r := Result{Records: records, Sees: sees, Effects: []Effect{e}, Reply: func(err error) { told = append(told, err) }}
+		s.Do(start, func(time.Time) Result { return r }, r.Reply)
+	}
+	decide("at once", model.NoOffset)
+	decide("first", model.NoOffset, put(1, 1))
+	decide("after first", 0)
+	b, _ := s.Take()
+	s.Appended(b.Base)
+	decide("second", model.NoOffset, put(1, 2))
+	s.Take()
+	s.Refused(errRefused)
+	s.Tick(start.Add(modelPatience), true)
+	if want := []error{ErrNotCoordinator, errRefused, ErrTimedOut, ErrTimedOut}; !slices.Equal(told, want) {
+		t.Errorf("told %v, want %v", told, want)
+	}
+	if want := []Effect{"at once"}; !slices.Equal(done, want) {
+		t.Errorf("before anything is settled %v is done", done)
+	}
+	s.Settle(1)
+	if want := []Effect{"at once", "first", "after first"}; !slices.Equal(done, want) || len(told) != 4 {
+		t.Errorf("done %v, want %v; told %v", done, want, told)
+	}
+	decide("third", model.NoOffset, put(1, 3))
+	if b, _ = s.Take(); b.Base == 1 {
+		s.Appended(1)
+	}
+	s.Doubt(2, errFew)
+	decide("fourth", model.NoOffset, put(1, 4))
+	s.End()
+	if n := len(done); n != 4 || done[3] != "third" {
+		t.Errorf("done %v: what is in the log is to be done, what the next coordinator may not find is not", done)
+	}
+}
+
 func TestPartedEnds(t *testing.T) {
 	for name, part := range map[string]func(*Shard){
 		"appended elsewhere":        func(s *Shard) { s.Appended(7) },
@@ -180,6 +253,10 @@ func TestLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	another, err := schema.AppendKey(nil, put(4, 7))
+	if err != nil {
+		t.Fatal(err)
+	}
 	unknown := []byte{0x7f, 0xff, 1, 2}
 	m := newCells()
 	s := New(Options{Topic: schema.Groups, Machine: m, MaxBatchBytes: modelMaxBytes}, 20)
@@ -188,13 +265,20 @@ func TestLoad(t *testing.T) {
 	for _, b := range []record.Batch{
 		batchOf(t, record.Options{BaseOffset: 4, Codec: compress.Gzip}, [][]byte{unknown, key}, [][]byte{value, value}),
 		marker,
+		batchOf(t, record.Options{BaseOffset: 13, Producer: &record.Producer{ID: 5, Epoch: 3}, Transactional: true}, [][]byte{another}, [][]byte{value}),
 	} {
 		if err := s.Replay(b); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if v, _ := m.values.Settled(3); v != (cell{5, 7}) || s.Skipped() != 1 || len(m.markers) != 1 {
-		t.Errorf("loaded %v, %d skipped, markers %v", v, s.Skipped(), m.markers)
+	if v, _ := m.values.Settled(3); v != (cell{5, 7, noProducer}) || s.Skipped() != 1 {
+		t.Errorf("loaded %v, %d skipped", v, s.Skipped())
+	}
+	if v, _ := m.values.Settled(endedBy(5)); v != (cell{12, model.Offset(record.Commit), Producer{5, 2}}) {
+		t.Errorf("the marker is %v", v)
+	}
+	if v, _ := m.values.Settled(4); v != (cell{13, 7, Producer{5, 3}}) {
+		t.Errorf("of a transaction is %v", v)
 	}
 	if s.Serve(start, nil); s.EndOffset() != 20 {
 		t.Errorf("the next offset is %d", s.EndOffset())
