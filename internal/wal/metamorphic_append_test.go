@@ -59,6 +59,9 @@ func bigTemplate() template {
 // newBatch makes a batch that differs from all others of the run by its timestamps, which mostly grow.
 func (h *harness) newBatch() record.Batch {
 	all := templates()
+	if h.compacts {
+		all = keyedTemplates()
+	}
 	t := all[1+h.rng.IntN(len(all)-1)]
 	if h.big && h.one(6) {
 		t = all[0]
@@ -83,7 +86,15 @@ func (h *harness) appendReplicated() {
 	h.append(b, nil)
 }
 
-func (h *harness) appendPlain() { h.append(h.newBatch(), nil) }
+func (h *harness) appendPlain() {
+	n := 1
+	if h.compacts { // so that there are segments to compact
+		n += h.rng.IntN(4)
+	}
+	for range n {
+		h.append(h.newBatch(), nil)
+	}
+}
 
 // appendIdempotent sends the next batch of a producer, or an old one again, or one that does not fit.
 func (h *harness) appendIdempotent() {
@@ -136,8 +147,11 @@ func (h *harness) idempotent(transactional bool) (record.Batch, *derived) {
 
 // endTransaction writes a marker for a producer, in a transaction or not.
 func (h *harness) endTransaction() {
-	id := model.ProducerID(101 + h.rng.IntN(h.producers))
 	d := derive(h.ref.chain[h.ref.floor:])
+	h.endTransactionOf(&d, model.ProducerID(101+h.rng.IntN(h.producers)))
+}
+
+func (h *harness) endTransactionOf(d *derived, id model.ProducerID) {
 	known := d.producers[id]
 	if known == nil {
 		return

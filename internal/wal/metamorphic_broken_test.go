@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"chronik/internal/vfs"
 	"chronik/internal/vfs/crashfs"
 )
 
@@ -56,10 +57,25 @@ var bugs = []struct {
 			return op == crashfs.OpRename && strings.HasPrefix(path.Base(name), "producer_snapshot_")
 		}
 	}},
+	{"L1 compaction does not sync what it has written", func(h *harness) {
+		h.pretend = func(op crashfs.Kind, name string, _ int64) bool { return op == crashfs.OpSync && isCleaned(name) }
+	}},
+	{"D6 compaction removes segments before the new one's name is durable", func(h *harness) {
+		h.pretend = func(op crashfs.Kind, _ string, _ int64) bool {
+			return op == crashfs.OpSyncDir && h.round != nil && !h.opening
+		}
+	}},
+	{"L6 compaction forgets to rename", func(h *harness) {
+		h.pretend = func(op crashfs.Kind, name string, _ int64) bool { return op == crashfs.OpRename && isCleaned(name) }
+	}},
+	{"T2 compaction takes what is open for committed", func(h *harness) { h.greedy = true }},
 	{"T1 a retry is answered before its original is durable", func(h *harness) { h.early = true }},
 }
 
 func isJournal(name string) bool { return path.Dir(name) == testRoot+"/journal" }
+
+// isCleaned tells the temporary file of a round of compaction.
+func isCleaned(name string) bool { return isSegment(name) && strings.HasSuffix(name, vfs.TempSuffix) }
 
 func isSegment(name string) bool { return strings.HasPrefix(path.Base(name), "segment_") }
 

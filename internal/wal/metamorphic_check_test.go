@@ -1,11 +1,13 @@
 package wal_test
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path"
 	"reflect"
 	"slices"
+	"sort"
 
 	"chronik/internal/model"
 	"chronik/internal/record"
@@ -29,10 +31,16 @@ func (h *harness) durable() []record.Batch {
 	return h.ref.chain[:h.ref.at(h.log.DurableEnd())]
 }
 
+// served is what is there of it, from the batch on that holds an offset.
+func (h *harness) served(from model.Offset) []record.Batch {
+	all := h.ref.present(h.durable())
+	return all[sort.Search(len(all), func(i int) bool { return all[i].LastOffset() >= from }):]
+}
+
 func (h *harness) checkContent() {
 	h.Helper()
 	got := h.readAll(h.log)
-	if err := equalBatches(got, contentFrom(h.durable(), h.ref.start)); err != nil {
+	if err := equalBatches(got, h.ref.contentFrom(h.durable(), h.ref.start)); err != nil {
 		h.failf("offsets %d to %d: %v", h.ref.start, h.log.DurableEnd(), err)
 	}
 }
@@ -40,8 +48,7 @@ func (h *harness) checkContent() {
 func (h *harness) checkProducers() {
 	h.Helper()
 	d := derive(h.ref.chain[h.ref.floor:])
-	got, want := h.log.Producers(), d.infos()
-	if len(got)+len(want) > 0 && !reflect.DeepEqual(got, want) {
+	if got, want, ok := h.sameProducers(&d); !ok {
 		h.failf("producers are\n%+v, want\n%+v", got, want)
 	}
 	if hw := h.log.DurableEnd(); h.log.LastStable(hw) != d.lastStable(hw) {
@@ -86,8 +93,20 @@ func (h *harness) checkFloor(forgets bool) {
 // remembersFrom tells whether the log's producers are those of the batches from one on.
 func (h *harness) remembersFrom(floor int) bool {
 	d := derive(h.ref.chain[floor:])
-	got, want := h.log.Producers(), d.infos()
-	return len(got)+len(want) == 0 || reflect.DeepEqual(got, want)
+	_, _, same := h.sameProducers(&d)
+	return same
+}
+
+// sameProducers compares the log's producers with those that follow from batches. Compaction may leave an older timestamp: of a batch
+// that has lost its newest record.
+func (h *harness) sameProducers(d *derived) (got, want []wal.ProducerInfo, same bool) {
+	got, want = h.log.Producers(), d.infos()
+	for i := range got {
+		if h.compacts && i < len(want) && got[i].LastTimestamp < want[i].LastTimestamp {
+			want[i].LastTimestamp = got[i].LastTimestamp
+		}
+	}
+	return got, want, len(got)+len(want) == 0 || reflect.DeepEqual(got, want)
 }
 
 // adoptFloor finds out which of the deleted batches the log remembers the producers of, after something may
@@ -128,6 +147,10 @@ func (h *harness) checkTransactions() {
 			h.failf("aborted in %d to %d: %+v, want those of %+v", from, to, got, all.aborted)
 		}
 	}
+	if h.compacts {
+		h.checkVisible(from, to, got)
+		return
+	}
 	for _, t := range left.aborted {
 		named := slices.ContainsFunc(got, func(g wal.AbortedTxn) bool {
 			return g.LastOffset == t.LastOffset && g.FirstOffset <= t.FirstOffset
@@ -136,6 +159,23 @@ func (h *harness) checkTransactions() {
 			h.failf("aborted in %d to %d: %+v, want at least those of %+v", from, to, got, left.aborted)
 		}
 	}
+}
+
+// checkVisible: a reader of committed records that is told of these transactions sees the records of all others (T2).
+func (h *harness) checkVisible(from, to model.Offset, named []wal.AbortedTxn) {
+	h.Helper()
+	chain := h.ref.chain[h.ref.at(h.ref.start):]
+	if len(chain) == 0 {
+		return
+	}
+	aborted := h.ref.aborted(chain)
+	named = slices.Clone(named)
+	slices.SortFunc(named, func(a, b wal.AbortedTxn) int { return cmp.Compare(a.FirstOffset, b.FirstOffset) })
+	seen(h.ref.present(chain[h.ref.at(from)-h.ref.at(h.ref.start):h.ref.at(to)-h.ref.at(h.ref.start)]), named, func(b record.Batch, visible bool) {
+		if visible == aborted[b.BaseOffset()] {
+			h.failf("T2: offset %d is visible: %t; aborted in %d to %d: %+v", b.BaseOffset(), visible, from, to, named)
+		}
+	})
 }
 
 func (h *harness) checkEpochs() {
@@ -174,11 +214,10 @@ func (h *harness) read() {
 	limit := from + model.Offset(h.rng.IntN(60))
 	maxBytes, minOne := h.rng.IntN(1<<h.rng.IntN(16)+1), h.one(2)
 	region, err := h.log.Read(from, limit, maxBytes, minOne)
-	durable := h.durable()
-	first := r.at(r.start) // where the log start is, perhaps in the middle
-	inside := from < r.start && first < len(durable) && durable[first].BaseOffset() <= from && limit > r.start
+	rest := h.served(r.start) // the log start is in the first of them, perhaps in the middle
+	inside := from < r.start && len(rest) > 0 && rest[0].BaseOffset() <= from && limit > r.start
 	if from < r.start && (!inside || err != nil) || from > r.end() {
-		if !errors.Is(err, wal.ErrOutOfRange) || inside && minOne && durable[first].LastOffset() < limit {
+		if !errors.Is(err, wal.ErrOutOfRange) || inside && minOne && rest[0].LastOffset() < limit {
 			h.failf("Read(%d) of %d to %d: %v", from, r.start, r.end(), err)
 		}
 		return
@@ -201,7 +240,7 @@ func (h *harness) checkRegion(region *wal.Region, got []byte, from, limit model.
 	h.Helper()
 	var want []byte
 	next := from
-	rest := h.durable()[min(h.ref.at(from), len(h.durable())):]
+	rest := h.served(from)
 	for _, b := range rest {
 		if b.LastOffset() >= limit || len(got) == len(want) {
 			break
@@ -212,8 +251,8 @@ func (h *harness) checkRegion(region *wal.Region, got []byte, from, limit model.
 		h.failf("Read(%d, %d, %d, %t): %v", from, limit, maxBytes, minOne, err)
 	}
 	last := next // a gap may follow
-	if i := h.ref.at(next); i < len(h.ref.chain) && len(got) > 0 {
-		last = max(next, h.ref.chain[i].BaseOffset())
+	if more := h.ref.present(h.ref.chain[h.ref.at(next):]); len(more) > 0 && len(got) > 0 {
+		last = max(next, more[0].BaseOffset())
 	}
 	if region.Next() < next || region.Next() > last || region.Len() != len(got) {
 		h.failf("Read(%d, %d, %d, %t): %d bytes up to %d, its region says %d up to %d", from, limit, maxBytes, minOne, len(got), next, region.Len(), region.Next())
@@ -239,7 +278,7 @@ func (h *harness) hold() {
 		h.failf("Read(%d): %v", from, err)
 		return
 	}
-	h.held = append(h.held, heldRegion{region, contentFrom(h.durable(), from)[:region.Len()]})
+	h.held = append(h.held, heldRegion{region, h.ref.contentFrom(h.durable(), from)[:region.Len()]})
 }
 
 func (h *harness) readHeld() {
@@ -278,6 +317,9 @@ func (h *harness) recordsByTime(ts int64, limit model.Offset) (since, newest wal
 	none := wal.TimestampOffset{Offset: model.NoOffset, Timestamp: record.NoTimestamp}
 	since, newest = none, none
 	durable := h.durable()
+	if h.compacts {
+		return h.keyedByTime(ts, limit)
+	}
 	for _, b := range durable[min(len(durable), h.ref.at(h.ref.start)):] {
 		for off := max(b.BaseOffset(), h.ref.start); off <= b.LastOffset(); off++ {
 			t := b.BaseTimestamp() + int64(off-b.BaseOffset())
@@ -286,6 +328,23 @@ func (h *harness) recordsByTime(ts int64, limit model.Offset) (since, newest wal
 			}
 			if t > newest.Timestamp {
 				newest = wal.TimestampOffset{Offset: off, Timestamp: t}
+			}
+		}
+	}
+	return since, newest
+}
+
+// keyedByTime is recordsByTime where compaction has taken records out of batches.
+func (h *harness) keyedByTime(ts int64, limit model.Offset) (since, newest wal.TimestampOffset) {
+	none := wal.TimestampOffset{Offset: model.NoOffset, Timestamp: record.NoTimestamp}
+	since, newest = none, none
+	for _, b := range h.served(h.ref.start) {
+		for _, v := range h.ref.records(b) {
+			if v.off >= h.ref.start && since == none && v.ts >= ts && v.off < limit {
+				since = wal.TimestampOffset{Offset: v.off, Timestamp: v.ts}
+			}
+			if v.off >= h.ref.start && v.ts > newest.Timestamp {
+				newest = wal.TimestampOffset{Offset: v.off, Timestamp: v.ts}
 			}
 		}
 	}

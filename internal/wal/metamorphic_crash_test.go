@@ -102,6 +102,7 @@ func (h *harness) abandon(log *wal.Log, c *wal.Committer) {
 	}
 	h.held = nil
 	_ = h.do(func() error { log.Abandon(nil); return nil })
+	h.round = nil
 	h.drain()
 	c.CloseStepped()
 }

@@ -10,6 +10,7 @@ import (
 // between is right.
 func (h *harness) truncate() {
 	r := h.ref
+	h.disturbRound()
 	h.settle()
 	if h.found != nil || h.fenced {
 		return
@@ -26,6 +27,7 @@ func (h *harness) truncate() {
 		}
 		to = r.end() - model.Offset(h.rng.Int64N(min(n, reach)+1))
 	}
+	to = max(to, min(r.safe, r.end())) // as a follower does: not below the high watermark (R2)
 	h.note("  to %d", to)
 	durable, whole := h.log.DurableEnd(), r.boundary(to)
 	r.cutTo = whole
@@ -95,6 +97,7 @@ func (h *harness) settle() {
 }
 
 func (h *harness) deleteBefore() {
+	h.disturbRound()
 	r := h.ref
 	durable := h.log.DurableEnd()
 	if h.fenced || durable <= r.start {
@@ -128,6 +131,7 @@ func (h *harness) retention() {
 	if h.fenced {
 		return
 	}
+	h.disturbRound()
 	r := h.ref
 	cfg := h.cfg
 	oldest := int64(math.MinInt64) // what is as old may stay
@@ -157,8 +161,8 @@ func (h *harness) retention() {
 	case start < r.start || start > limit:
 		h.failf("EnforceRetention moved the start from %d to %d, limit %d", r.start, start, limit)
 	}
-	for _, b := range r.chain[r.at(r.start):r.at(start)] {
-		if cfg.RetentionMs >= 0 && b.MaxTimestamp() >= oldest {
+	for _, b := range r.present(r.chain[r.at(r.start):r.at(start)]) {
+		if b.RecordCount() > 0 && cfg.RetentionMs >= 0 && b.MaxTimestamp() >= oldest {
 			h.failf("EnforceRetention deleted up to %d, with a batch of %d that is not older than %d", start, b.MaxTimestamp(), oldest)
 		}
 	}

@@ -39,6 +39,9 @@ type harness struct {
 	big       bool // some batches are larger than the log reads at once
 	gapless   bool // no offsets are missing
 
+	compacts bool   // the log is compacted
+	round    *round // that is under way
+
 	halfBytes int64 // of the journal; 0: the log syncs for itself
 
 	disk      *crashfs.FS
@@ -70,6 +73,7 @@ type harness struct {
 	hasty   bool                                                // the journal's laps are freed unsynced
 	stale   bool                                                // the journal keeps what is cut off
 	trusts  bool                                                // see TrustMark
+	greedy  bool                                                // compaction takes what is open for committed
 
 	steps   []string // what was done, for the report of a failure
 	verbose bool     // print steps as they are done
@@ -115,6 +119,8 @@ func newHarness(t reporter, seed uint64) *harness {
 	if h.one(25) {
 		h.big = true
 		h.cfg.SegmentBytes = 2 << 20
+	} else if h.one(3) {
+		h.setCompaction()
 	}
 	return h
 }

@@ -32,6 +32,7 @@ var ops = []struct {
 	{4, "truncate", (*harness).truncate},
 	{4, "delete before", (*harness).deleteBefore},
 	{2, "retention", (*harness).retention},
+	{12, "compact", (*harness).compact},
 	{2, "new epoch", (*harness).newEpoch},
 	{2, "configure", (*harness).configure},
 	{2, "close and open", (*harness).closeAndOpen},
@@ -100,6 +101,10 @@ func (h *harness) configure() {
 		h.cfg.SegmentBytes = int64(1 << (10 + h.rng.IntN(7)))
 	}
 	h.cfg.IndexIntervalBytes = int64(1 << (8 + h.rng.IntN(6)))
+	if h.compacts {
+		h.cfg.SegmentBytes = int64(1 << (9 + h.rng.IntN(4)))
+		h.configureCompaction()
+	}
 	h.log.Configure(h.cfg)
 }
 
@@ -115,6 +120,7 @@ func (h *harness) closeAndOpen() {
 		h.crash()
 		return
 	}
+	h.round = nil
 	if err != nil && !h.faulty && !h.fenced {
 		h.failf("Close: %v", err)
 	}

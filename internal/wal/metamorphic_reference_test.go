@@ -2,6 +2,7 @@ package wal_test
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"sort"
@@ -31,6 +32,14 @@ type reference struct {
 	// floor is the first batch that the log's producer state knows of: 0, until the log is truncated to below
 	// all snapshots, or one rots, after older batches were deleted.
 	floor int
+
+	// cleaned is what compaction has made of batches, by base offset: nil of those that are gone.
+	cleaned map[model.Offset]record.Batch
+	// safe is below what rounds of compaction went by: nothing below is cut off any more (R2).
+	safe model.Offset
+	// rules are those of a round that was under way, or may have changed more than memory knows.
+	rules  *cleanRules
+	parsed map[*byte][]readRecord // see records
 }
 
 func newReference() *reference { return &reference{cutTo: model.NoOffset, restartAt: model.NoOffset} }
@@ -82,7 +91,8 @@ func (r *reference) boundary(off model.Offset) model.Offset {
 // restarted follows a truncation below the log's start, to a batch boundary: the log is empty now.
 func (r *reference) restarted(at model.Offset) {
 	r.chain, r.failed = r.chain[:r.at(at)], nil
-	r.start, r.startMax, r.acked = at, at, at
+	r.start, r.startMax, r.acked, r.safe = at, at, at, min(r.safe, at)
+	r.uncleaned(at)
 	r.cutTo, r.restartAt = model.NoOffset, model.NoOffset
 	r.floor = len(r.chain)
 }
@@ -91,6 +101,7 @@ func (r *reference) restarted(at model.Offset) {
 func (r *reference) cut(end model.Offset) {
 	r.chain = r.chain[:r.at(end)]
 	r.acked = min(r.acked, r.end())
+	r.uncleaned(r.end())
 	r.failed = slices.DeleteFunc(r.failed, func(c []record.Batch) bool { return c[0].BaseOffset() >= end })
 	r.startMax, r.cutTo = min(r.startMax, r.end()), model.NoOffset
 	r.floor = min(r.floor, len(r.chain))
@@ -113,21 +124,28 @@ func (r *reference) recovered(start, end model.Offset, content []byte) error {
 	if end < low {
 		return fmt.Errorf("the log ends at %d after recovery: offsets up to %d were acknowledged", end, low)
 	}
+	var cleaned error
 	for _, chain := range r.continuations() {
 		n := sort.Search(len(chain), func(i int) bool { return chain[i].LastOffset()+1 > end })
 		if chainEnd(chain[:n], start) != end {
 			continue
 		}
-		if string(contentFrom(chain[:n], start)) != string(content) {
-			continue
+		if string(r.contentFrom(chain[:n], start)) != string(content) {
+			if r.rules == nil {
+				continue
+			}
+			if cleaned = r.cleanTo(chain[:n], start, content); cleaned != nil {
+				continue
+			}
 		}
 		r.chain, r.failed = chain[:n:n], nil
 		r.acked, r.start, r.startMax = end, start, start
 		r.cutTo, r.restartAt = model.NoOffset, model.NoOffset
-		r.floor = min(r.floor, n)
+		r.floor, r.safe, r.rules = min(r.floor, n), min(r.safe, end), nil
+		r.uncleaned(end)
 		return nil
 	}
-	return fmt.Errorf("the log holds offsets %d to %d after recovery, %d bytes: no prefix of what was appended", start, end, len(content))
+	return fmt.Errorf("the log holds offsets %d to %d after recovery, %d bytes: no prefix of what was appended (%v)", start, end, len(content), cleaned)
 }
 
 // continuations are the chains of which a recovered log may be a prefix.
@@ -140,14 +158,19 @@ func (r *reference) continuations() [][]record.Batch {
 }
 
 // contentFrom is what reading from an offset on returns: whole batches.
-func contentFrom(chain []record.Batch, from model.Offset) []byte {
+func (r *reference) contentFrom(chain []record.Batch, from model.Offset) []byte {
 	var all []byte
-	for _, b := range chain {
+	for _, b := range r.present(chain) {
 		if b.LastOffset() >= from {
 			all = append(all, b...)
 		}
 	}
 	return all
+}
+
+// uncleaned forgets what compaction has made of batches that are gone.
+func (r *reference) uncleaned(from model.Offset) {
+	maps.DeleteFunc(r.cleaned, func(base model.Offset, _ record.Batch) bool { return base >= from })
 }
 
 // derived is the state of producers and transactions that follows from a list of batches.

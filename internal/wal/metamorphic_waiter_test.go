@@ -75,7 +75,7 @@ func (w *waiter) Done(err error) {
 		r := h.ref
 		h.clones = append(h.clones, clone{
 			disk: h.disk.CrashClone(crashfs.Mode(h.rng.IntN(2))), acked: r.acked, start: r.startMax,
-			content: contentFrom(r.chain[:r.at(r.acked)], r.startMax),
+			content: r.contentFrom(r.chain[:r.at(r.acked)], r.startMax),
 		})
 	}
 }
