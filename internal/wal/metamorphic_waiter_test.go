@@ -70,7 +70,8 @@ func (w *waiter) Done(err error) {
 		return // it is written, and no more was promised (D1)
 	}
 	h.ref.ack(w.last)
-	if h.cloneAck && h.found == nil {
+	moves := h.round != nil && !h.round.paused // what compaction has done at this moment, nobody has looked at yet
+	if h.cloneAck && h.found == nil && !moves {
 		h.cloneAck = false
 		r := h.ref
 		h.clones = append(h.clones, clone{
