@@ -8,6 +8,7 @@ import (
 	"chronik/internal/metadata/controller"
 	"chronik/internal/metadata/image"
 	"chronik/internal/model"
+	"chronik/internal/vfs/crashfs"
 )
 
 // adminEvery is how often an operator who wants something asks again.
@@ -20,7 +21,7 @@ type (
 		delete []model.TopicID
 	}
 	reassignRequest struct{ items []controller.Reassignment }
-	removeRequest   struct{ id model.BrokerID }
+	forgetRequest   struct{ id model.BrokerID }
 )
 
 // administer answers an operator.
@@ -34,8 +35,8 @@ func (a *authority) administer(req any, reply func(controlAnswer)) {
 			commands, errs := controller.AlterPartitionReassignments(in, m.items, true)
 			return commands, errs[0]
 		}
-	case removeRequest:
-		decide = func(in controller.Inputs) ([]*command.Command, error) { return controller.RemoveNode(in, m.id) }
+	case forgetRequest:
+		decide = func(in controller.Inputs) ([]*command.Command, error) { return controller.UnregisterBroker(in, m.id) }
 	default:
 		return
 	}
@@ -159,31 +160,36 @@ func (w *world) once(request any) {
 	w.insist(func() bool { was := asked; asked = true; return was }, func() any { return request })
 }
 
-// retire drains a node, takes it out of the cluster, and adds an empty one under its number.
+// retire drains a node, stops it, has the cluster forget it, and adds an empty one under its number.
 func (w *world) retire() {
 	n := w.draw()
 	if len(w.nodes)-1 <= w.factor() || w.retiring || w.truth.Node(n.broker()) == nil {
 		return
 	}
 	w.retiring = true
-	w.stats[retirements]++
 	id := n.broker()
 	registered := w.truth.Node(id).Directory
 	w.insist(func() bool {
 		at := w.truth.Node(id)
 		gone := at == nil || at.Directory != registered
-		w.retiring = w.retiring && !gone && !w.calm
-		return gone || w.calm
+		if gone {
+			w.retiring = false
+			w.stats[retirements]++
+			n.replace()
+		}
+		return gone
 	}, func() any {
 		for _, t := range sortedTopics(w.truth) {
 			if p := t.Partitions[0]; slices.Contains(p.Replicas, id) {
+				n.start() // a topic may have come to it while it was stopped
 				if p.Reassigning() && !slices.Contains(p.Target(), id) {
 					return nil // on its way
 				}
 				return reassignRequest{[]controller.Reassignment{{TopicPartition: model.TopicPartition{Topic: t.Name}, Replicas: w.without(p, id)}}}
 			}
 		}
-		return removeRequest{id}
+		n.close()
+		return forgetRequest{id}
 	})
 }
 
@@ -202,20 +208,24 @@ func (w *world) without(p *image.Partition, id model.BrokerID) (target []model.B
 	return target
 }
 
-// removed is told that the controller does not know a node any more: it was retired, and an empty one comes in its place when the
-// metadata's quorum can spare its disk.
+// removed is told that the controller does not know this node any more: it was retired while it stood still.
 func (n *node) removed() {
-	w, birth := n.w, n.birth
-	if !w.quorumOK(n) {
-		w.after(adminEvery, func() {
-			if n.birth == birth && n.up {
-				n.removed()
-			}
-		})
+	n.w.note(n.id, "was removed, and stops")
+	n.crash(crashfs.Keep)
+	n.replace()
+}
+
+// replace puts an empty node in the place of one that was removed, when the metadata's quorum can spare its disk; unless somebody starts that again.
+func (n *node) replace() {
+	w := n.w
+	switch {
+	case n.up:
+		return
+	case !w.quorumOK(n):
+		w.after(adminEvery, n.replace)
 		return
 	}
 	w.note(n.id, "was removed; an empty node takes its place")
-	n.die()
 	n.disk.wipe()
 	w.after(w.between(time.Millisecond, time.Second), n.start)
 }

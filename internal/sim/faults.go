@@ -36,7 +36,7 @@ var faults = []fault{
 	{"clock jump", 4, func(w *world) { w.draw().skew += w.between(-10*time.Minute, 10*time.Minute) }, false},
 	{"topic made anew", 3, (*world).recreate, true},
 	{"reassignment", 12, (*world).reassign, true},
-	{"node replaced", 3, (*world).retire, true},
+	{"node replaced", 6, (*world).retire, true},
 	{"records deleted", 5, (*world).deleteRecords, true},
 	{"healing", 12, (*world).heal, false},
 }
@@ -252,12 +252,23 @@ func (w *world) heal() {
 		n.disk.repair()
 		n.armed = false
 		n.resume()
-		for _, r := range n.replicas {
-			if r.failed != nil { // somebody looks after the disk, and starts the process again
-				n.crash(crashfs.Keep)
-				n.start()
-				break
-			}
+		n.mend()
+	}
+}
+
+// mend has somebody look after the disk of a node whose logs have failed, and start the process again.
+func (n *node) mend() {
+	if slices.ContainsFunc(n.replicas, func(r *replica) bool { return r.failed != nil }) {
+		n.crash(crashfs.Keep)
+		n.start()
+	}
+}
+
+// mendLater does so once more when all is well again: a journal that had failed before may be missed only then.
+func (w *world) mendLater() {
+	for _, n := range w.nodes[1:] {
+		if n.disk.bad > 0 {
+			w.after(patience/2, n.mend)
 		}
 	}
 }
@@ -278,6 +289,7 @@ func (w *world) recover() {
 		}
 		n.start()
 	}
+	w.mendLater()
 	for _, p := range w.producers {
 		p.pause = 100 * time.Millisecond
 	}

@@ -12,6 +12,9 @@ func (w *world) missing(since time.Duration) string {
 	if w.now < since {
 		return "time"
 	}
+	if w.retiring {
+		return "a node that is to be removed is still there"
+	}
 	for _, n := range w.nodes[1:] {
 		if !n.up {
 			return fmt.Sprintf("%v is down", n.id)

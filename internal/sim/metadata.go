@@ -45,7 +45,7 @@ func (w *world) quorumOK(n *node) bool {
 		s := o.voter.member.Status()
 		whole := s.Settled && len(s.Voters) == min(voters, len(w.nodes)-1) && len(s.Observers) == max(0, len(w.nodes)-1-voters)
 		for _, r := range slices.Concat(s.Voters, s.Observers) {
-			whole = whole && r.CaughtUpEnough && r.Replica.Directory == w.nodes[r.Node].disk.id
+			whole = whole && (r.CaughtUpEnough || r.Node == n.broker()) && r.Replica.Directory == w.nodes[r.Node].disk.id
 		}
 		return whole
 	}

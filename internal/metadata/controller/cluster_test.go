@@ -40,14 +40,14 @@ type clock struct {
 //	balance LIMIT
 //	reassign              topic-0 to=4,5,6, or to=cancel [any-factor in the command]
 //	reassignments
-//	unregister, remove    node
+//	unregister            node
 //	feature               name level= [type=]
 //	show                  topic: the state of its partitions
 func (w *world) clusterScripts() map[string]func(*datadriven.TestData, []item) string {
 	return map[string]func(*datadriven.TestData, []item) string{
 		"form": w.form, "register": w.register, "heartbeat": w.heartbeat, "advance": w.advance, "stall": w.stall, "takeover": w.takeover,
 		"isr": w.isr, "resign": w.resign, "elect": w.elect, "balance": w.balance, "reassign": w.reassign, "reassignments": w.reassignments,
-		"unregister": w.unregister, "remove": w.remove, "feature": w.feature, "show": w.show, "retry": w.retry,
+		"unregister": w.unregister, "feature": w.feature, "show": w.show, "retry": w.retry,
 	}
 }
 
@@ -335,10 +335,6 @@ func (w *world) reassignments(_ *datadriven.TestData, items []item) string {
 
 func (w *world) unregister(_ *datadriven.TestData, items []item) string {
 	return w.run(UnregisterBroker(w.inputs(), brokerID(items[0].words[0])))
-}
-
-func (w *world) remove(_ *datadriven.TestData, items []item) string {
-	return w.run(RemoveNode(w.inputs(), brokerID(items[0].words[0])))
 }
 
 func (w *world) feature(d *datadriven.TestData, items []item) string {

@@ -178,7 +178,8 @@ func TestRebalanceDrainsANode(t *testing.T) {
 	if replicas[2] != 0 || replicas.gap(1, 3, 4, 5) > 1 || leaders.gap(1, 3, 4, 5) > 1 {
 		t.Errorf("replicas %v, leaders %v", replicas, leaders)
 	}
-	w.must(RemoveNode(w.inputs(), 2))
+	w.must(FenceNodes(w.inputs(), 2))
+	w.must(UnregisterBroker(w.inputs(), 2))
 	w.rebalance(Rebalance{Drain: []model.BrokerID{3}, Limit: 7})
 	plan := PlanRebalance(LayoutOf(w.image), Rebalance{Drain: []model.BrokerID{1, 3}, Limit: 7})
 	if len(plan.Stuck) == 0 || !plan.Done() {

@@ -46,21 +46,3 @@ func UnregisterBroker(in Inputs, id model.BrokerID) ([]*command.Command, error) 
 	}
 	return append(out.commands(), command.Remove(id, n.Epoch)), nil
 }
-
-// RemoveNode decides to take a node that was drained out of the cluster. It is refused while replicas are on it.
-func RemoveNode(in Inputs, id model.BrokerID) ([]*command.Command, error) {
-	n := in.Image.Node(id)
-	if n == nil {
-		return nil, refuse(UnknownBroker, "Node %d is not registered.", id)
-	}
-	holds := 0
-	each(in.Image, func(_ *image.Topic, _ int32, p *image.Partition) {
-		if slices.Contains(p.Replicas, id) {
-			holds++
-		}
-	})
-	if holds > 0 {
-		return nil, refuse(InvalidRequest, "%d partition(s) have replicas on node %d: move them away first.", holds, id)
-	}
-	return []*command.Command{command.Remove(id, n.Epoch)}, nil
-}
