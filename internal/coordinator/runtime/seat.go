@@ -1,0 +1,145 @@
+package runtime
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"chronik/internal/coordinator/shard"
+	"chronik/internal/metadata/image"
+	"chronik/internal/model"
+)
+
+// seat is one partition in one leader epoch.
+type seat[M shard.Machine] struct {
+	c         *Coordinator[M]
+	partition model.TopicPartition
+	epoch     model.LeaderEpoch
+	gone      chan struct{} // closed when it is over
+
+	wanted atomic.Bool // somebody has asked while it loaded
+
+	mu      sync.Mutex
+	image   *image.Image // the newest, while it loads
+	serving bool         // it is loaded
+	over    bool         // nothing is let in any more
+	inbox   []event[M]
+	busy    bool // somebody has the turn
+
+	// What follows belongs to who has the turn, from the moment on at which the seat serves.
+	log     Partition
+	shard   *shard.Shard
+	machine M
+	events  []event[M] // taken out of the inbox
+	at      int        // the next of them
+	armed   time.Time  // when the alarm will ring; zero: it will not
+	ended   bool       // the shard has ended, and it is seen to
+}
+
+// event is a request, or else something that has happened.
+type event[M shard.Machine] struct {
+	decide   func(m M, now time.Time) shard.Result
+	refuse   func(error)
+	happened func(now time.Time)
+}
+
+// ask has a request decided, by the caller if nobody else is at it.
+func (s *seat[M]) ask(decide func(m M, now time.Time) shard.Result, refuse func(error)) {
+	s.mu.Lock()
+	switch {
+	case s.over:
+		s.mu.Unlock()
+		refuse(shard.ErrNotCoordinator)
+		return
+	case !s.serving:
+		s.mu.Unlock()
+		s.wanted.Store(true)
+		refuse(shard.ErrLoading)
+		return
+	}
+	mine := s.put(event[M]{decide: decide, refuse: refuse})
+	s.mu.Unlock()
+	if mine {
+		s.work(true)
+	}
+}
+
+// put puts an event into the inbox, and tells whether the caller has the turn now. The caller holds the mutex.
+func (s *seat[M]) put(e event[M]) (mine bool) {
+	s.inbox = append(s.inbox, e)
+	mine = !s.busy
+	s.busy = true
+	return mine
+}
+
+// tell has something that has happened seen to, by another goroutine than the caller's.
+func (s *seat[M]) tell(happened func(now time.Time)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.over && s.serving {
+		s.pass(happened)
+	}
+}
+
+// pass is tell by who holds the mutex.
+func (s *seat[M]) pass(happened func(now time.Time)) {
+	if s.put(event[M]{happened: happened}) {
+		s.c.running.Go(func() { s.work(false) })
+	}
+}
+
+// follow takes a change of the metadata. While the seat loads, only the newest image matters.
+func (s *seat[M]) follow(im *image.Image, d *image.Delta) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.over:
+	case !s.serving:
+		s.image = im
+	default:
+		s.pass(func(now time.Time) {
+			if (d.ClusterConfig || len(d.NodeConfigs) > 0) && s.c.o.Configure != nil {
+				s.c.o.Configure(s.machine)
+			}
+			s.shard.OnImage(now, im, d)
+		})
+	}
+}
+
+// serve has a shard that is loaded serve.
+func (s *seat[M]) serve(log Partition, sh *shard.Shard, m M) {
+	s.mu.Lock()
+	if s.over {
+		s.mu.Unlock()
+		return
+	}
+	s.log, s.shard, s.machine, s.serving = log, sh, m, true
+	im := s.image
+	s.image = nil
+	s.put(event[M]{happened: func(now time.Time) { sh.Serve(now, im) }}) // the first event: the turn is ours
+	s.mu.Unlock()
+	s.work(false)
+}
+
+// serves tells whether the seat is loaded.
+func (s *seat[M]) serves() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.serving
+}
+
+// end ends the seat after what was put into its inbox before.
+func (s *seat[M]) end() {
+	s.mu.Lock()
+	if s.over {
+		s.mu.Unlock()
+		return
+	}
+	if s.serving {
+		s.pass(func(time.Time) { s.shard.End() })
+	}
+	s.over = true
+	s.mu.Unlock()
+	close(s.gone)
+	s.c.alarm.forget(s)
+}
