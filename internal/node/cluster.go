@@ -55,6 +55,7 @@ type cluster struct {
 	cutsTold     func() // the registration was answered
 	epoch        atomic.Int64
 	session      *peer.Session
+	standing     standing
 	service      chan struct{} // closed when the node has been in service for the first time
 	served       bool
 
@@ -68,6 +69,7 @@ func newCluster(n *Node) *cluster {
 	c := &cluster{node: n, book: newAddresses(n.settings.Peers), log: newComplaints(n.env.Log), service: make(chan struct{})}
 	c.run, c.stop = context.WithCancel(context.Background())
 	c.epoch.Store(int64(model.NoBrokerEpoch))
+	c.standing.log, c.standing.stalled, c.standing.told = n.env.Log, c.stalled, c.stands
 	return c
 }
 

@@ -70,16 +70,30 @@ func (c *cluster) Registered(epoch model.BrokerEpoch) {
 }
 
 // Back implements peer.SessionOwner.
-func (c *cluster) Back() { c.node.replicas.SessionChanged(true) }
+func (c *cluster) Back() { c.standing.session(true) }
 
 // Lost implements peer.SessionOwner (R6).
 func (c *cluster) Lost(why error) {
 	c.node.env.Log.Warn("no active controller was heard of within a session: nothing is acknowledged for replicas until one is", "error", why)
-	c.node.replicas.SessionChanged(false)
+	c.standing.session(false)
 }
 
-// holds tells, by the clock, whether an active controller was heard of within the session.
-func (c *cluster) holds() bool { return c.session != nil && c.session.Holds() }
+// holds tells, by the clock, whether an active controller was heard of within the session, and is followed here.
+func (c *cluster) holds() bool { return c.session != nil && c.session.Holds() && c.standing.follows() }
+
+// stalled is for how long the disk of the metadata has stood still.
+func (c *cluster) stalled() time.Duration {
+	if r := c.quorum(); r != nil {
+		return r.Stalled()
+	}
+	return 0
+}
+
+// stands follows this node's standing.
+func (c *cluster) stands(alive, withdrawn bool) {
+	c.node.replicas.SessionChanged(alive)
+	c.node.replicas.Withdraw(withdrawn)
+}
 
 // Changed implements peer.SessionOwner.
 func (c *cluster) Changed(r controller.HeartbeatReply) {
@@ -110,11 +124,12 @@ func (c *cluster) Removed(err error) {
 // keepSession registers this node, keeps it alive, and returns when it is in service.
 func (c *cluster) keepSession(ctx context.Context) error {
 	cfg := c.node.follower.broker()
+	c.standing.limit = time.Duration(cfg.SessionTimeoutMs) * time.Millisecond
+	c.standing.session(false)
 	c.session = peer.NewSession(peer.SessionOptions{
-		Interval: time.Duration(cfg.HeartbeatMs) * time.Millisecond, Timeout: time.Duration(cfg.SessionTimeoutMs) * time.Millisecond,
-		Controller: c.client, Owner: c,
+		Interval: time.Duration(cfg.HeartbeatMs) * time.Millisecond, Timeout: c.standing.limit,
+		Controller: registrar{c.client, &c.standing}, Owner: c,
 	})
-	c.node.replicas.SessionChanged(false)
 	c.running.Go(func() { _ = c.session.Run(c.run) }) // Removed tells of the one end that is news
 	return c.wait(ctx, c.service)
 }
@@ -257,6 +272,6 @@ func (c *cluster) deps() *api.Cluster {
 		ProducerIDs: func(ctx context.Context) (controller.ProducerIDBlock, error) {
 			return c.client.AllocateProducerIDs(ctx, c.brokerEpoch())
 		},
-		Inputs: c.active.Inputs,
+		Inputs: c.active.Inputs, Withdrawn: c.standing.withdrawn.Load,
 	}
 }

@@ -75,10 +75,8 @@ func (m *member) beLeader(s replication.State, a *Assignment, grant *grant, now 
 	if m.failed != nil {
 		m.leader.OwnFailed(now)
 	}
-	m.lead = &leadership{epoch: s.LeaderEpoch, member: m}
 	m.publish(m.leader.HighWatermark())
-	m.lead.settled.Store(m.leader.Settled())
-	m.r.lead.Store(m.lead)
+	m.admit()
 	m.out.wake = true
 }
 

@@ -33,6 +33,7 @@ type Set struct {
 	cleaner     cleaner
 	grant       atomic.Pointer[grant] // nil: this incarnation is not registered yet
 	lostSession atomic.Bool
+	withdrawn   atomic.Bool
 	numbers     atomic.Uint64 // of subscriptions
 }
 

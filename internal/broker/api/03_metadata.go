@@ -46,7 +46,7 @@ func (b *Broker) metadata(ctx context.Context, r *server.Request, req *kmsg.Meta
 	if req.IncludeClusterAuthorizedOperations {
 		resp.AuthorizedOperations = clusterOperations
 	}
-	resp.Topics = metadataTopics(view{im, listener, req.Version}, req)
+	resp.Topics = metadataTopics(b.view(im, listener, req.Version), req)
 	return resp
 }
 
@@ -128,6 +128,17 @@ type view struct {
 	im       *image.Image
 	listener string
 	version  int16 // of Metadata, in which the errors differ
+
+	withdrawn model.BrokerID // leads nothing, whatever the image says; model.NoBroker: nobody
+}
+
+// view shows an image to a client.
+func (b *Broker) view(im *image.Image, listener string, version int16) view {
+	v := view{im: im, listener: listener, version: version, withdrawn: model.NoBroker}
+	if b.Cluster != nil && b.Cluster.Withdrawn() {
+		v.withdrawn = b.NodeID
+	}
+	return v
 }
 
 // Versions of Metadata that tell more of what is wrong.
@@ -138,6 +149,9 @@ const (
 
 // leader is who leads as far as clients reach it; model.NoBroker with an error that says why there is none.
 func (v view) leader(p *image.Partition) (model.BrokerID, error) {
+	if p.Leader != model.NoBroker && p.Leader == v.withdrawn {
+		return model.NoBroker, errNoLeader
+	}
 	if n, _ := inService(v.im, p.Leader, v.listener); n != nil {
 		if v.version < metadataLenient && len(v.offline(p)) > 0 {
 			return p.Leader, errReplicaOffline

@@ -17,7 +17,7 @@ import (
 func (b *Broker) describeTopicPartitions(_ context.Context, r *server.Request, req *kmsg.DescribeTopicPartitionsRequest) *kmsg.DescribeTopicPartitionsResponse {
 	resp := kmsg.NewPtrDescribeTopicPartitionsResponse()
 	im := b.image()
-	v := view{im, r.Conn.Listener(), math.MaxInt16}
+	v := b.view(im, r.Conn.Listener(), math.MaxInt16)
 	left := int(max(min(req.ResponsePartitionLimit, b.Config().RequestPartitionsLimit), 1))
 	from := int32(0)
 	names := pageNames(im, req)

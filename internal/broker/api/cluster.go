@@ -17,6 +17,8 @@ type Cluster struct {
 	ProducerIDs func(context.Context) (controller.ProducerIDBlock, error)
 	// Controller is who this broker believes to be the active controller; model.NoBroker: nobody.
 	Controller func() model.BrokerID
+	// Withdrawn tells that this broker has withdrawn from what it leads, see replica.Set.Withdraw: clients are not sent to it.
+	Withdrawn func() bool
 	// Quorum is this broker's replica of the metadata log.
 	Quorum Quorum
 	// Inputs is what decisions depend on, while this broker is the active controller.

@@ -112,7 +112,7 @@ func member(t *testing.T, id model.BrokerID, s *image.Store, f Forwarder) (*Brok
 	}
 	q := &fakeQuorum{leader: 1}
 	b, err := New(Deps{NodeID: id, Metadata: &fakeLog{s, id == 1}, Config: func() *config.Broker { return cfg }, Cluster: &Cluster{
-		Forwarder: f, Quorum: q, Controller: func() model.BrokerID { return 1 },
+		Forwarder: f, Quorum: q, Controller: func() model.BrokerID { return 1 }, Withdrawn: func() bool { return false },
 		Inputs: func(im *image.Image) controller.Inputs {
 			return controller.Inputs{Image: im, NodeID: id, NewTopicID: model.NewTopicID}
 		},

@@ -239,11 +239,28 @@ func TestFencedBrokersAreOffline(t *testing.T) {
 		{"M", 12, 1, model.NoBroker, errNoListener, []int32{2, 3, 1}},
 		{"M", 5, 1, model.NoBroker, errNoLeader, []int32{2, 3, 1}},
 	} {
-		v := view{s.Load(), tc.listener, tc.version}
+		v := b.view(s.Load(), tc.listener, tc.version)
 		p := s.Load().Topic("t").Partitions[tc.partition]
 		leader, err := v.leader(p)
 		if leader != tc.leader || !errors.Is(err, tc.err) || !reflect.DeepEqual(v.offline(p), tc.offline) {
 			t.Errorf("%+v: got leader %d, %v, offline %v", tc, leader, err, v.offline(p))
+		}
+	}
+}
+
+// TestWithdrawn: a broker that has withdrawn names others as leaders, and not itself.
+func TestWithdrawn(t *testing.T) {
+	s := clusterImage(t)
+	for id, want := range map[model.BrokerID]model.BrokerID{1: model.NoBroker, 3: 1} {
+		b, _ := member(t, id, s, nil)
+		b.Cluster.Withdrawn = func() bool { return true }
+		p := s.Load().Topic("t").Partitions[0]
+		if p.Leader != 1 {
+			t.Fatalf("the leader is %d", p.Leader)
+		}
+		leader, err := b.view(s.Load(), "L", 12).leader(p)
+		if leader != want || want == model.NoBroker && !errors.Is(err, errNoLeader) {
+			t.Errorf("broker %d names %d, %v; want %d", id, leader, err, want)
 		}
 	}
 }
