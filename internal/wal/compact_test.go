@@ -14,6 +14,7 @@ import (
 	"chronik/internal/vfs"
 	"chronik/internal/vfs/crashfs"
 	"chronik/internal/vfs/faultfs"
+	"chronik/internal/wal/producer"
 )
 
 // producersOf are a log's producers but for their last timestamps: a batch that has lost its newest record has an older one.
@@ -183,6 +184,51 @@ func TestCompactFaults(t *testing.T) {
 			after.Abandon(nil)
 		}
 	}
+}
+
+// TestCompactEmptySegment: a segment that stayed empty, because the batch that it was begun for did not fit on the disk, does not
+// hide the last batch before it, which must stay so that every offset is found (L1).
+func TestCompactEmptySegment(t *testing.T) {
+	e, disk, faults, _ := onDisks(t)
+	k := newKeyed(t, e, 1)
+	write := func(b record.Batch) {
+		t.Helper()
+		must(t, k.log, b)
+		k.full = append(k.full, slices.Clone(b))
+	}
+	ts := int64(1_600_000_000_000)
+	write(batch(1, 800, ts, nil))
+	write(batch(1, 800, ts+1, nil))
+	second := func(c faultfs.Call) bool { return path.Base(c.Name) == segmentName(1) }
+	full := faults.Inject(faultfs.Rule{Ops: faultfs.OpWrite, Match: second, Skip: 1, Times: 1, Err: syscall.ENOSPC})
+	if _, err := try(k.log, batch(1, 800, ts+2, nil)); !errors.Is(err, ErrNoSpace) {
+		t.Fatalf("an append to a full disk: %v", err)
+	}
+	full.Stop()
+	gap := batch(1, 800, ts+3, nil) // from another leader, behind a gap: it begins one more segment
+	gap.SetBaseOffset(k.log.End() + 5)
+	gap.SetLeaderEpoch(k.log.epochForTest())
+	w := newWaiter()
+	if _, err := k.log.Append(Append{Batch: gap, Origin: producer.Replication, Waiter: w}); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-w.ch; err != nil {
+		t.Fatal(err)
+	}
+	k.full = append(k.full, slices.Clone(gap))
+	write(batch(1, 1500, ts+4, nil))
+	if s := k.log.core.segs; len(s) != 4 || s[1].base != s[1].end {
+		t.Fatalf("%d segments, the second of offsets %d to %d, want it empty", len(s), s[1].base, s[1].end)
+	}
+	out, err := k.compact()
+	if err != nil || out.Segments != 3 {
+		t.Fatalf("%+v, %v", out, err)
+	}
+	k.check(k.log, k.full, out.To)
+	after := e.reopen(t, disk.CrashClone(crashfs.Lose))
+	k.check(after, k.full, out.To)
+	after.Abandon(nil)
+	k.log.Abandon(nil)
 }
 
 // TestCompactTruncate: a log that is cut inside of what compaction has written goes on behind it in a new segment, also after a crash.

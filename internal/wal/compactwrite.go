@@ -30,11 +30,12 @@ func (c *cleaning) rewrite(pass *compact.Pass, surveyed model.Offset, from, to i
 		}
 	}
 	before, removed := int64(0), int64(0)
+	end := w.views[len(w.views)-1].end // of the last batch, wherever that is: the last segment may be empty
 	for i := range w.views {
 		v := &w.views[i]
 		before += v.size - headerBytes
 		err := c.walk(v, func(b batchAt) error {
-			k, err := pass.Batch(b.head, i == len(w.views)-1 && b.head.LastOffset()+1 == v.end)
+			k, err := pass.Batch(b.head, b.head.LastOffset()+1 == end)
 			if err != nil {
 				return fmt.Errorf("the batch at offset %d: %w", b.head.BaseOffset(), err)
 			}
