@@ -83,6 +83,9 @@ func (b *Broker) target(topic string, id model.TopicID, partition int32) (*repli
 	if err == nil && !id.IsZero() && r.TopicID() != id {
 		return nil, errUnknownTopicID
 	}
+	if err == nil && isInternal(topic) {
+		return nil, errInternalAppend
+	}
 	return r, err
 }
 

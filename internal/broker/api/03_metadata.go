@@ -204,8 +204,3 @@ func rack(name string) *string {
 	}
 	return &name
 }
-
-// isInternal tells whether Kafka's clients should hide a topic from patterns.
-func isInternal(name string) bool {
-	return name == "__consumer_offsets" || name == "__transaction_state" || name == "__share_group_state"
-}

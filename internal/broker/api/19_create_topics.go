@@ -14,11 +14,11 @@ import (
 )
 
 // CreateTopics (19), versions 2 to 7. Version 4 lets the broker choose partitions and replication factor, 5
-// returns what it chose and the configuration in effect, 7 the topic IDs.
+// returns what it chose and the configuration in effect, 7 the topic IDs. Of a coordinators' topic the broker chooses what its keys say.
 func (c *control) createTopics(ctx context.Context, req *kmsg.CreateTopicsRequest) *kmsg.CreateTopicsResponse {
 	topics := make([]controller.NewTopic, len(req.Topics))
 	for i := range req.Topics {
-		topics[i] = newTopic(&req.Topics[i])
+		topics[i] = c.newTopic(&req.Topics[i])
 	}
 	answers, err := c.create(ctx, topics, req.ValidateOnly)
 	resp := kmsg.NewPtrCreateTopicsResponse()
@@ -45,13 +45,16 @@ func (c *control) create(ctx context.Context, topics []controller.NewTopic, vali
 	return answers, err
 }
 
-func newTopic(t *kmsg.CreateTopicsRequestTopic) controller.NewTopic {
+func (c *control) newTopic(t *kmsg.CreateTopicsRequestTopic) controller.NewTopic {
 	n := controller.NewTopic{Name: t.Topic, Partitions: t.NumPartitions, ReplicationFactor: t.ReplicationFactor}
 	for _, a := range t.ReplicaAssignment {
 		n.Assignments = append(n.Assignments, controller.Assignment{Partition: a.Partition, Replicas: a.Replicas})
 	}
-	for _, c := range t.Configs {
-		n.Configs = append(n.Configs, controller.NewConfig{Name: c.Name, Value: c.Value})
+	for _, v := range t.Configs {
+		n.Configs = append(n.Configs, controller.NewConfig{Name: v.Name, Value: v.Value})
+	}
+	if n.Partitions == -1 && n.ReplicationFactor == -1 && len(n.Assignments) == 0 && isInternal(n.Name) {
+		return coordinatorTopic(c.Config(), n.Name, n.Configs)
 	}
 	return n
 }

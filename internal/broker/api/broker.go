@@ -23,6 +23,8 @@ type Deps struct {
 	Space func(dir string) (total, free uint64, err error)
 	// Cluster reaches the other brokers; nil: there are none.
 	Cluster *Cluster
+	// Groups are those that this broker coordinates; nil: none.
+	Groups Groups
 }
 
 // Broker answers requests. Make one with New.
@@ -31,7 +33,8 @@ type Broker struct {
 	table    *wire.Table
 	sessions *fetchsession.Cache
 	ids      producerIDs
-	byRack   bool // consumers may read from a replica of their rack (KIP-392)
+	creating chan struct{} // of capacity 1: full while a topic of coordinators is created
+	byRack   bool          // consumers may read from a replica of their rack (KIP-392)
 }
 
 // New returns a Broker, which implements server.Handler.
@@ -40,8 +43,11 @@ func New(d Deps) (*Broker, error) {
 	if err != nil {
 		return nil, err
 	}
+	if d.Groups == nil {
+		d.Groups = noGroups{}
+	}
 	return &Broker{
-		Deps: d, table: table, sessions: fetchsession.NewCache(int(d.Config().FetchSessionSlots)),
+		Deps: d, table: table, creating: make(chan struct{}, 1), sessions: fetchsession.NewCache(int(d.Config().FetchSessionSlots)),
 		byRack: d.Config().RackAwareReads,
 	}, nil
 }

@@ -8,6 +8,9 @@ import (
 
 	"chronik/internal/broker/fetchsession"
 	"chronik/internal/broker/server"
+	"chronik/internal/coordinator/group"
+	"chronik/internal/coordinator/runtime"
+	"chronik/internal/coordinator/shard"
 	"chronik/internal/metadata/command"
 	"chronik/internal/metadata/controller"
 	"chronik/internal/model"
@@ -27,6 +30,8 @@ var (
 	errCodecVersion        = errors.New("zstd needs version 7 of Produce")
 	errUnknownTopic        = errors.New("there is no such topic")
 	errUnknownTopicID      = errors.New("there is no topic with this ID")
+	errInternalAppend      = errors.New("only coordinators write to the broker's own topics")
+	errNoCoordinator       = errors.New("nobody coordinates it at the moment: ask again")
 	errNoTransactions      = errors.New("transactional producers are not available: this broker has no transaction coordinator")
 	errNotReplica          = errors.New("the request claims to be of a replica that the partition does not have")
 	errNotRegistered       = errors.New("this broker is not registered yet")
@@ -71,6 +76,8 @@ var kafkaCodes = []struct {
 	{errIsVoter, kerr.DuplicateVoter},
 	{errNoVoter, kerr.VoterNotFound},
 
+	{errInternalAppend, kerr.InvalidTopicException},
+	{errNoCoordinator, kerr.CoordinatorNotAvailable},
 	{errNoTransactions, kerr.UnsupportedVersion},
 	{errNotReplica, kerr.NotLeaderForPartition},
 	{errNotRegistered, kerr.CoordinatorLoadInProgress},
@@ -135,6 +142,26 @@ var kafkaCodes = []struct {
 	{wal.ErrCorrupt, kerr.KafkaStorageError},
 	{wal.ErrFenced, kerr.KafkaStorageError},
 	{wal.ErrClosed, kerr.NotLeaderForPartition},
+
+	{runtime.ErrNoTopic, kerr.NotCoordinator},
+	{shard.ErrNotCoordinator, kerr.NotCoordinator},
+	{shard.ErrLoading, kerr.CoordinatorLoadInProgress},
+	{shard.ErrTimedOut, kerr.RequestTimedOut},
+	{shard.ErrTooLarge, kerr.MessageTooLarge},
+	{group.ErrInvalidGroupID, kerr.InvalidGroupID},
+	{group.ErrInvalidSessionTimeout, kerr.InvalidSessionTimeout},
+	{group.ErrUnknownMember, kerr.UnknownMemberID},
+	{group.ErrFencedInstance, kerr.FencedInstanceID},
+	{group.ErrMemberIDRequired, kerr.MemberIDRequired},
+	{group.ErrGroupMaxSize, kerr.GroupMaxSizeReached},
+	{group.ErrInconsistentProtocol, kerr.InconsistentGroupProtocol},
+	{group.ErrIllegalGeneration, kerr.IllegalGeneration},
+	{group.ErrRebalance, kerr.RebalanceInProgress},
+	{group.ErrGroupNotFound, kerr.GroupIDNotFound},
+	{group.ErrNonEmptyGroup, kerr.NonEmptyGroup},
+	{group.ErrSubscribed, kerr.GroupSubscribedToTopic},
+	{group.ErrMetadataTooLarge, kerr.OffsetMetadataTooLarge},
+	{group.ErrUnstableOffset, kerr.UnstableOffsetCommit},
 
 	{fetchsession.ErrSessionNotFound, kerr.FetchSessionIDNotFound},
 	{fetchsession.ErrSessionEpoch, kerr.InvalidFetchSessionEpoch},

@@ -10,6 +10,9 @@ import (
 
 	"chronik/internal/broker/fetchsession"
 	"chronik/internal/broker/server"
+	"chronik/internal/coordinator/group"
+	"chronik/internal/coordinator/runtime"
+	"chronik/internal/coordinator/shard"
 	"chronik/internal/metadata/controller"
 	"chronik/internal/model"
 	"chronik/internal/quorum"
@@ -50,6 +53,15 @@ var reachable = map[string]error{
 
 	"fetchsession.ErrSessionNotFound": fetchsession.ErrSessionNotFound, "fetchsession.ErrSessionEpoch": fetchsession.ErrSessionEpoch,
 	"fetchsession.ErrSessionTopicID": fetchsession.ErrSessionTopicID,
+
+	"runtime.ErrNoTopic": runtime.ErrNoTopic, "shard.ErrNotCoordinator": shard.ErrNotCoordinator, "shard.ErrLoading": shard.ErrLoading,
+	"shard.ErrTimedOut": shard.ErrTimedOut, "shard.ErrTooLarge": shard.ErrTooLarge,
+	"group.ErrInvalidGroupID": group.ErrInvalidGroupID, "group.ErrInvalidSessionTimeout": group.ErrInvalidSessionTimeout,
+	"group.ErrUnknownMember": group.ErrUnknownMember, "group.ErrFencedInstance": group.ErrFencedInstance,
+	"group.ErrMemberIDRequired": group.ErrMemberIDRequired, "group.ErrGroupMaxSize": group.ErrGroupMaxSize,
+	"group.ErrInconsistentProtocol": group.ErrInconsistentProtocol, "group.ErrIllegalGeneration": group.ErrIllegalGeneration,
+	"group.ErrRebalance": group.ErrRebalance, "group.ErrGroupNotFound": group.ErrGroupNotFound, "group.ErrNonEmptyGroup": group.ErrNonEmptyGroup,
+	"group.ErrSubscribed": group.ErrSubscribed, "group.ErrMetadataTooLarge": group.ErrMetadataTooLarge, "group.ErrUnstableOffset": group.ErrUnstableOffset,
 
 	"server.ErrShutdown": server.ErrShutdown, "server.ErrClosed": server.ErrClosed,
 	"context.Canceled": context.Canceled, "context.DeadlineExceeded": context.DeadlineExceeded,
