@@ -1,6 +1,8 @@
 package group
 
 import (
+	"fmt"
+
 	"chronik/internal/coordinator/shard"
 	"slices"
 	"strings"
@@ -18,6 +20,10 @@ func (m *Machine) Describe(groups []string, reply func([]Description, error)) sh
 			continue
 		}
 		d.sees(g)
+		if g.isConsumer() {
+			out[i] = Description{Group: id, State: Dead, Err: fmt.Errorf("%w: it is not a classic group", ErrGroupNotFound)}
+			continue
+		}
 		out[i] = m.view(g).describe(id)
 	}
 	d.answer(func(err error) { reply(out, err) })
@@ -48,18 +54,30 @@ func (m *Machine) List(r ListRequest, reply func([]Listed, error)) shard.Result 
 		if g == nil {
 			continue
 		}
-		c := m.view(g)
-		if !passes(r.States, c.state.String()) || !passes(r.Types, classicType) {
+		l := m.listed(g)
+		if !passes(r.States, l.State.String()) || !passes(r.Types, l.Type) {
 			continue
 		}
 		d.sees(g)
-		out = append(out, Listed{Group: id, ProtocolType: c.protocolType, State: c.state, Type: classicType})
+		out = append(out, l)
 	}
 	d.answer(func(err error) { reply(out, err) })
 	return d.done(nil)
 }
 
-const classicType = "classic"
+func (m *Machine) listed(g *group) Listed {
+	if g.isConsumer() {
+		return Listed{Group: g.id, ProtocolType: consumerProtocol, State: g.consumer.state(), Type: consumerType}
+	}
+	c := m.view(g)
+	return Listed{Group: g.id, ProtocolType: c.protocolType, State: c.state, Type: classicType}
+}
+
+// Types of groups.
+const (
+	classicType  = "classic"
+	consumerType = "consumer"
+)
 
 func passes(filter []string, s string) bool {
 	return len(filter) == 0 || slices.ContainsFunc(filter, func(f string) bool { return strings.EqualFold(strings.TrimSpace(f), s) })
@@ -76,7 +94,7 @@ func (m *Machine) Delete(now time.Time, groups []string, reply func(DeleteReply)
 			out.Groups[i] = ErrGroupNotFound
 			continue
 		}
-		if d.mend(g); m.view(g).state != Empty {
+		if d.mend(g); m.listed(g).State != Empty {
 			out.Groups[i] = ErrNonEmptyGroup
 			continue
 		}

@@ -25,7 +25,9 @@ func (m *Machine) Apply(off model.Offset, e shard.Entry) error {
 	case *schema.GroupMetadata:
 		m.applyGroup(off, r.Key.Group, r.Value)
 	default:
-		return fmt.Errorf("%w: %T", errNotClassic, e.Record)
+		if !m.applyConsumer(off, e.Record) {
+			return fmt.Errorf("%w: %T", errNotClassic, e.Record)
+		}
 	}
 	return nil
 }
@@ -39,7 +41,7 @@ func (m *Machine) applyOffset(off model.Offset, k schema.OffsetKey, c *committed
 		return
 	}
 	g := m.open(k.Group)
-	if _, ok := m.saved.Get(k.Group); !ok {
+	if _, ok := m.saved.Get(k.Group); !ok && (g.consumer == nil || !g.consumer.exists()) {
 		m.applyGroup(off, k.Group, simple)
 	}
 	if old, ok := g.offsets.Get(tp); ok {
@@ -88,6 +90,9 @@ func (m *Machine) Revert(from model.Offset) {
 		}
 		if g.classic != nil {
 			g.classic.reverted = true
+		}
+		if g.consumer != nil {
+			g.consumer.revert()
 		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"chronik/internal/coordinator/shard"
 )
 
-// State is where a classic group stands.
+// State is where a group stands.
 type State uint8
 
 // The states, with Kafka's names.
@@ -18,10 +18,12 @@ const (
 	PreparingRebalance               // members join
 	CompletingRebalance              // the leader assigns
 	Stable
-	Dead // the group does not exist
+	Dead        // the group does not exist
+	Assigning   // of the new protocol: what members are to have is to be found out
+	Reconciling // members are on their way to what they are to have
 )
 
-var stateNames = [...]string{"Empty", "PreparingRebalance", "CompletingRebalance", "Stable", "Dead"}
+var stateNames = [...]string{"Empty", "PreparingRebalance", "CompletingRebalance", "Stable", "Dead", "Assigning", "Reconciling"}
 
 // String is the name that clients see.
 func (s State) String() string { return stateNames[s] }

@@ -24,10 +24,15 @@ func (d *decision) heartbeat(g *group, r *HeartbeatRequest) error {
 	if r.Group == "" {
 		return ErrInvalidGroupID
 	}
+	if g != nil {
+		d.mend(g)
+	}
+	if g.isConsumer() {
+		return d.heartbeatConsumer(g, r)
+	}
 	if g == nil || g.classic == nil {
 		return ErrUnknownMember
 	}
-	d.mend(g)
 	c := g.classic
 	mem, err := c.member(r.Member, r.Instance)
 	switch {

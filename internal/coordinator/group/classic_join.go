@@ -25,9 +25,12 @@ func (m *Machine) Join(now time.Time, r JoinRequest, reply func(JoinReply)) shar
 	case g == nil:
 		g = m.open(r.Group)
 	}
-	c := m.inMemory(g)
 	d.mend(g)
 	r.Protocols = distinct(r.Protocols)
+	if g.isConsumer() && d.joinConsumer(g, &r, reply) {
+		return d.done(g)
+	}
+	c := m.inMemory(g)
 	switch {
 	case !c.accepts(r.Member, m.Config.MaxSize):
 		if mem := c.byID[r.Member]; mem != nil {

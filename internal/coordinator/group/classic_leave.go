@@ -14,11 +14,15 @@ func (m *Machine) Leave(now time.Time, r LeaveRequest, reply func(LeaveReply)) s
 	for i, l := range r.Members {
 		out.Left[i] = LeftMember{LeavingMember: l, Err: ErrUnknownMember}
 	}
+	if g != nil {
+		d.mend(g)
+	}
 	switch {
 	case r.Group == "":
 		out = LeaveReply{Err: ErrInvalidGroupID}
+	case g.isConsumer():
+		d.leaveConsumer(g, out.Left)
 	case g != nil && g.classic != nil:
-		d.mend(g)
 		if d.leave(g, out.Left); g.classic.state == PreparingRebalance {
 			d.maybeComplete(g)
 		}

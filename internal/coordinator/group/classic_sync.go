@@ -14,11 +14,17 @@ func (m *Machine) Sync(now time.Time, r SyncRequest, reply func(SyncReply)) shar
 		d.synced(reply, SyncReply{Err: ErrInvalidGroupID})
 		return d.done(nil)
 	}
+	if g != nil {
+		d.mend(g)
+	}
+	if g.isConsumer() {
+		d.synced(reply, d.syncConsumer(g, &r))
+		return d.done(g)
+	}
 	if g == nil || g.classic == nil {
 		d.synced(reply, SyncReply{Err: ErrUnknownMember})
 		return d.done(g)
 	}
-	d.mend(g)
 	c := g.classic
 	mem, err := c.checkSync(&r)
 	switch {

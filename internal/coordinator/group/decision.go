@@ -10,11 +10,12 @@ import (
 
 // What timers are for.
 const (
-	SessionTimer shard.TimerKind = iota // a member's session
-	JoinTimer                           // a group's rebalance, or the delay before its first
-	SyncTimer                           // members that joined are to sync
-	SweepTimer                          // expired offsets and groups
-	PurgeTimer                          // offsets of topics that are gone
+	SessionTimer   shard.TimerKind = iota // a member's session
+	JoinTimer                             // a group's rebalance, or the delay before its first
+	SyncTimer                             // members that joined are to sync
+	SweepTimer                            // expired offsets and groups
+	PurgeTimer                            // offsets of topics that are gone
+	RebalanceTimer                        // a member of the new protocol is to give up partitions
 )
 
 // decision collects what a request or a timer leads to.
@@ -39,7 +40,7 @@ func (d *decision) timer(k shard.TimerKey, at time.Time) {
 
 // sees makes the reply wait for the last write to a group.
 func (d *decision) sees(g *group) {
-	if g != nil && d.m.saved.Unsettled(g.id) {
+	if g != nil && g.wrote >= d.m.log.Watermark() {
 		d.out.Sees = max(d.out.Sees, min(g.wrote, d.m.end-1))
 	}
 }

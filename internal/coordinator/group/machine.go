@@ -20,6 +20,7 @@ type Config struct {
 	MaxMetadataBytes           int           // offset.metadata.max.bytes
 	Retention                  time.Duration // offsets.retention.minutes
 	SweepEvery                 time.Duration // offsets.retention.check.interval.ms
+	Consumer                   ConsumerConfig
 }
 
 // Machine is the groups of one partition of __consumer_offsets, a shard.Machine.
@@ -33,16 +34,21 @@ type Machine struct {
 	writes []groupWrite                                // to saved, those that are not settled, oldest first
 	sweep  sweep
 	purge  purge
+
+	image  *image.Image
+	seen   uint64 // grows with each change of topics, partitions or nodes
+	topics uint64 // grows when topics come or go
 }
 
 var _ shard.Machine = (*Machine)(nil)
 
 // group is what one ID stands for. It is kept as long as there is something in it.
 type group struct {
-	id      string
-	offsets *timeline.Map[model.TopicPartition, *committed]
-	wrote   model.Offset // the last record of saved
-	classic *classic     // nil: no members, and none on their way
+	id       string
+	offsets  *timeline.Map[model.TopicPartition, *committed]
+	wrote    model.Offset // the last record of saved, or of consumer
+	classic  *classic     // nil: no members, and none on their way
+	consumer *consumer    // nil: it never was one
 }
 
 // groupWrite is a record that changed saved.
@@ -62,7 +68,7 @@ func New(c Config) *Machine {
 // lookup returns a group, nil if it does not exist.
 func (m *Machine) lookup(id string) *group {
 	g := m.groups[id]
-	if g == nil || g.classic != nil {
+	if g == nil || g.classic != nil || g.isConsumer() {
 		return g
 	}
 	if _, ok := m.saved.Get(id); !ok {
@@ -88,7 +94,7 @@ func (m *Machine) tidy(g *group) {
 	if c != nil && c.state == Empty && len(c.pending) == 0 && !c.reverted && (!ok || len(saved.Members) == 0 && saved.Generation == c.generation) {
 		g.classic = nil
 	}
-	if g.classic == nil && !ok && !m.saved.Unsettled(g.id) && g.offsets.Empty() {
+	if g.classic == nil && !ok && !m.saved.Unsettled(g.id) && g.offsets.Empty() && (g.consumer == nil || g.consumer.empty()) {
 		delete(m.groups, g.id)
 	}
 }
@@ -100,14 +106,18 @@ func (m *Machine) ids() []string { return slices.Sorted(maps.Keys(m.groups)) }
 // offsets of topics that were deleted while nobody looked go.
 func (m *Machine) Loaded(now time.Time, im *image.Image) shard.Result {
 	d := m.decide(now)
+	m.image, m.seen, m.topics = im, 1, 1
 	for _, id := range m.ids() {
 		g := m.groups[id]
+		if g.isConsumer() {
+			d.arm(g)
+		}
 		if saved, ok := m.saved.Get(id); ok && len(saved.Members) > 0 {
 			g.classic = restore(saved)
 			for _, mem := range g.classic.members {
 				d.session(g, mem, mem.session())
 			}
-			if len(g.classic.members) > m.Config.MaxSize {
+			if len(g.classic.members) > m.Config.MaxSize || saved.Leader == nil {
 				d.prepareRebalance(g)
 			}
 		}
@@ -122,11 +132,23 @@ func (m *Machine) Loaded(now time.Time, im *image.Image) shard.Result {
 // OnImage tells of what has changed: offsets of topics that were deleted go (L5).
 func (m *Machine) OnImage(now time.Time, im *image.Image, delta *image.Delta) shard.Result {
 	d := m.decide(now)
+	m.look(im, delta)
 	if len(delta.TopicsDeleted) > 0 {
 		m.purge.doom(m, deleted(im, delta.TopicsDeleted))
 		d.purge()
 	}
 	return d.done(nil)
+}
+
+// look takes over an image. Groups of the new protocol find out with their next heartbeat whether it matters to them.
+func (m *Machine) look(im *image.Image, delta *image.Delta) {
+	m.image = im
+	if len(delta.TopicsCreated)+len(delta.TopicsDeleted) > 0 {
+		m.topics++
+		m.seen++
+	} else if len(delta.Partitions)+len(delta.NodesChanged) > 0 {
+		m.seen++
+	}
 }
 
 // OnTimer is to be called at a timer's time or later. A timer that is no longer meant does nothing.
@@ -141,10 +163,17 @@ func (m *Machine) OnTimer(now time.Time, k shard.TimerKey) shard.Result {
 		d.purge()
 		return d.done(nil)
 	}
-	if g == nil || g.classic == nil {
+	if g == nil {
 		return d.done(nil)
 	}
 	d.mend(g)
+	if g.isConsumer() {
+		d.consumerTimer(g, k)
+		return d.done(g)
+	}
+	if g.classic == nil {
+		return d.done(g)
+	}
 	switch k.Kind {
 	case SessionTimer:
 		d.sessionTimer(g, k.Member)

@@ -86,6 +86,9 @@ func (d *decision) checkCommit(r *CommitRequest) (*group, error) {
 		return nil, nil
 	}
 	d.mend(g)
+	if g.isConsumer() {
+		return g, d.checkConsumerCommit(g, r)
+	}
 	c := d.m.view(g)
 	switch {
 	case r.Generation < 0 && c.state == Empty:
@@ -109,6 +112,9 @@ func (d *decision) checkCommit(r *CommitRequest) (*group, error) {
 // Fetch answers with what is settled, at once.
 func (m *Machine) Fetch(r FetchRequest) FetchReply {
 	g := m.groups[r.Group]
+	if err := m.checkFetch(g, &r); err != nil {
+		return FetchReply{Err: err}
+	}
 	partitions := r.Partitions
 	if g != nil && partitions == nil {
 		partitions = g.fetchable(r.Stable)
@@ -159,7 +165,9 @@ func (m *Machine) DeleteOffsets(now time.Time, r DeleteOffsetsRequest, reply fun
 		out.Err = ErrGroupNotFound
 	default:
 		d.mend(g)
-		if c := m.view(g); c.state != Empty && c.protocolType != consumerProtocol {
+		if c := m.view(g); g.isConsumer() {
+			d.deleteOffsets(g, g.consumer, r.Partitions, out.Offsets)
+		} else if c.state != Empty && c.protocolType != consumerProtocol {
 			out.Err = ErrNonEmptyGroup
 		} else {
 			d.deleteOffsets(g, c, r.Partitions, out.Offsets)
@@ -169,7 +177,7 @@ func (m *Machine) DeleteOffsets(now time.Time, r DeleteOffsetsRequest, reply fun
 	return d.done(g)
 }
 
-func (d *decision) deleteOffsets(g *group, c *classic, partitions []model.TopicPartition, errs []error) {
+func (d *decision) deleteOffsets(g *group, c subscriber, partitions []model.TopicPartition, errs []error) {
 	done := make(map[model.TopicPartition]bool)
 	for i, tp := range partitions {
 		switch {

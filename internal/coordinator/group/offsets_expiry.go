@@ -39,19 +39,30 @@ func (d *decision) sweep() {
 
 // expire deletes what has expired of a group, and the group if it is empty and nothing else is left of it.
 func (d *decision) expire(g *group) {
-	c, nowMs := d.m.view(g), d.now.UnixMilli()
+	nowMs := d.now.UnixMilli()
+	expires, subscribes, empty := d.expiring(g, nowMs)
 	expired, all := 0, true
 	for _, tp := range g.partitions() {
 		o, _ := g.offsets.Get(tp)
-		if expired >= mostTombstones || !c.expires(o, nowMs, d.m.Config.Retention) || c.subscribes(tp.Topic) {
+		if expired >= mostTombstones || !expires(o) || subscribes(tp.Topic) {
 			all = false
 			continue
 		}
 		expired += d.deleteOffset(g, tp)
 	}
-	if all && c.state == Empty && len(c.pending) == 0 {
+	if all && empty {
 		d.deleteGroup(g)
 	}
+}
+
+// expiring is what a group's kind says: which offsets are old enough, whether a topic is subscribed to, and whether nobody is there.
+func (d *decision) expiring(g *group, nowMs int64) (expires func(*committed) bool, subscribes func(string) bool, empty bool) {
+	retention := d.m.Config.Retention
+	if c := g.consumer; g.isConsumer() {
+		return func(o *committed) bool { return o.old(o.commitMs, nowMs, retention) }, c.subscribes, c.members.Len() == 0
+	}
+	c := d.m.view(g)
+	return func(o *committed) bool { return c.expires(o, nowMs, retention) }, c.subscribes, c.state == Empty && len(c.pending) == 0
 }
 
 // expires tells whether an offset is old enough, if its topic is not subscribed to. The time counts from the commit, and in a group
@@ -67,14 +78,23 @@ func (c *classic) expires(o *committed, nowMs int64, retention time.Duration) bo
 	case c.protocolType != consumerProtocol || c.state != Stable || c.subscribed == nil:
 		return false
 	}
+	return o.old(from, nowMs, retention)
+}
+
+// old tells whether an offset's time is over, which counts from a time on unless the commit said how long.
+func (o *committed) old(fromMs, nowMs int64, retention time.Duration) bool {
 	if o.expireMs != schema.NoTime {
 		return nowMs >= o.expireMs
 	}
-	return nowMs-from >= retention.Milliseconds()
+	return nowMs-fromMs >= retention.Milliseconds()
 }
 
 // deleteGroup writes a group's tombstone, if there is something in the log.
 func (d *decision) deleteGroup(g *group) {
+	if g.isConsumer() {
+		d.record(g.consumer.tombstones(g.id)...)
+		return
+	}
 	if _, ok := d.m.saved.Get(g.id); ok {
 		d.record(&schema.GroupMetadata{Key: schema.GroupKey{Group: g.id}})
 	}

@@ -127,6 +127,8 @@ type CommitReply struct {
 // FetchRequest asks for offsets that are settled.
 type FetchRequest struct {
 	Group      string
+	Member     string                 // of the new protocol; empty: from no member, or not said (before version 9)
+	Epoch      int32                  // of the member
 	Partitions []model.TopicPartition // nil: all that the group has
 	Stable     bool                   // refuse what is about to change (KIP-447)
 }

@@ -1,0 +1,113 @@
+package group
+
+import (
+	"time"
+
+	"chronik/internal/coordinator/shard"
+)
+
+// alive begins a member's session anew. Its timer is moved only when it would come too late: most find that there is time left.
+func (d *decision) alive(g *group, c *consumer, id string, t time.Duration) {
+	x := c.sessions[id]
+	if x == nil {
+		x = new(session)
+		c.sessions[id] = x
+	}
+	x.deadline = d.now.Add(t)
+	if x.timer.IsZero() || x.deadline.Before(x.timer) {
+		x.timer = x.deadline
+		d.timer(shard.TimerKey{Kind: SessionTimer, Group: g.id, Member: id}, x.timer)
+	}
+}
+
+// arm gives members a session that have none: after a load, or when the log has refused what ended it.
+func (d *decision) arm(g *group) {
+	c := g.consumer
+	for _, id := range c.roster().ids {
+		mem, _ := c.members.Get(id)
+		if c.sessions[id] == nil {
+			d.alive(g, c, id, d.m.sessionOf(c, id))
+		}
+		if x := c.sessions[id]; mem.ClassicMemberMetadata == nil && c.has(id).state == memberUnrevoked && x.revokeBy.IsZero() {
+			d.revoke(g, c, id, d.m.rebalanceOf(mem.RebalanceTimeoutMs), true)
+		}
+	}
+	for id := range c.sessions {
+		if _, ok := c.members.Get(id); !ok {
+			delete(c.sessions, id)
+		}
+	}
+}
+
+// sessionOf is how long a member may not be heard of: what a classic one said, the broker's time for the others.
+func (m *Machine) sessionOf(c *consumer, id string) time.Duration {
+	if mem, ok := c.members.Get(id); ok && mem.ClassicMemberMetadata != nil {
+		return time.Duration(mem.ClassicMemberMetadata.SessionTimeoutMs) * time.Millisecond
+	}
+	return m.Config.Consumer.session()
+}
+
+// consumerTimer removes a member that has not done in time what it is to do.
+func (d *decision) consumerTimer(g *group, k shard.TimerKey) {
+	c := g.consumer
+	x := c.sessions[k.Member]
+	if _, ok := c.members.Get(k.Member); !ok || x == nil {
+		return
+	}
+	var by time.Time
+	switch k.Kind {
+	case SessionTimer:
+		by, x.timer = x.deadline, time.Time{}
+		if d.now.Before(by) {
+			x.timer = by
+		}
+	case RebalanceTimer:
+		if by = x.revokeBy; c.has(k.Member).state != memberUnrevoked {
+			return
+		}
+	case JoinTimer:
+		by = x.joinBy
+	case SyncTimer:
+		by = x.syncBy
+	}
+	switch {
+	case by.IsZero():
+	case d.now.Before(by):
+		d.timer(k, by)
+	default:
+		d.expel(g, k.Member)
+	}
+}
+
+// mendConsumer makes up for records of a group that the log has refused.
+func (d *decision) mendConsumer(g *group) {
+	c := g.consumer
+	if c == nil || !c.reverted {
+		return
+	}
+	c.reverted = false
+	switch {
+	case !c.exists():
+		clear(c.sessions)
+	case g.classic != nil && c.members.Len() == 0: // it was to become a classic group
+		d.record(c.tombstones(g.id)...)
+	case g.classic != nil: // its last consumer was to go
+		for _, mem := range g.classic.members {
+			g.classic.answerJoin(d, mem, failed(mem.id, ErrRebalance))
+			mem.answerSync(d, SyncReply{Err: ErrRebalance})
+		}
+		g.classic = nil
+		clear(c.sessions)
+		d.arm(g)
+	default:
+		d.arm(g)
+	}
+}
+
+// revert says that the log has refused something of the group: what follows from it is found out anew.
+func (c *consumer) revert() {
+	c.index, c.reverted, c.seen, c.matched, c.matchAt = nil, true, 0, 0, time.Time{}
+	if !c.exists() {
+		clear(c.sessions)
+	}
+}
