@@ -91,7 +91,12 @@ func (w *world) createTopic(name string) {
 }
 
 // factor is how many replicas topics have.
-func (w *world) factor() int { return min(3, len(w.nodes)-1) }
+func (w *world) factor() int {
+	if w.alone {
+		return 1
+	}
+	return min(3, len(w.nodes)-1)
+}
 
 // recreate deletes a topic, and creates another one of the same name (L5).
 func (w *world) recreate() {
@@ -122,7 +127,7 @@ func (w *world) someTopic() *image.Topic {
 // reassign asks once for a partition to have other replicas; now and then somebody changes his mind.
 func (w *world) reassign() {
 	t := w.someTopic()
-	if t == nil {
+	if t == nil || w.alone {
 		return
 	}
 	item := controller.Reassignment{TopicPartition: model.TopicPartition{Topic: t.Name}}
@@ -163,7 +168,7 @@ func (w *world) once(request any) {
 // retire drains a node, stops it, has the cluster forget it, and adds an empty one under its number.
 func (w *world) retire() {
 	n := w.draw()
-	if len(w.nodes)-1 <= w.factor() || w.retiring || w.truth.Node(n.broker()) == nil {
+	if w.alone || len(w.nodes)-1 <= w.factor() || w.retiring || w.truth.Node(n.broker()) == nil {
 		return
 	}
 	w.retiring = true
@@ -187,6 +192,9 @@ func (w *world) retire() {
 				}
 				return reassignRequest{[]controller.Reassignment{{TopicPartition: model.TopicPartition{Topic: t.Name}, Replicas: w.without(p, id)}}}
 			}
+		}
+		if n.up && !w.dispensable(n) {
+			return nil
 		}
 		n.close()
 		return forgetRequest{id}

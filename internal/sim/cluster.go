@@ -27,7 +27,10 @@ func (w *world) cluster(size int) {
 			w.topics = append(w.topics, "audit")
 		}
 	}
-	w.relax()
+	w.alone = !w.plain && w.one(6)
+	if !w.alone {
+		w.relax()
+	}
 	w.share = w.share || !w.plain && w.one(2)
 	w.net.calm = weather{delay: 200 * time.Microsecond, jitter: time.Duration(1+w.rng.IntN(5)) * time.Millisecond / 2}
 	if w.one(2) {
@@ -53,7 +56,7 @@ func (w *world) cluster(size int) {
 	w.static = map[string]string{"min.insync.replicas": strconv.Itoa(minISR)}
 	w.truth = image.New(clusterID)
 	w.quorate, w.snapshotEvery = true, uint64(10+w.rng.IntN(100))
-	if w.one(4) {
+	if !w.alone && w.one(4) {
 		w.quorate = false
 		w.openOffice()
 	}
@@ -105,6 +108,10 @@ func (n *node) controllerNode() nodeID {
 
 // handleControl answers what only the active controller can.
 func (n *node) handleControl(req any, reply func(any)) {
+	if n.alone != nil {
+		n.alone.serve(req, reply)
+		return
+	}
 	if n.voter == nil || n.voter.acting == nil {
 		reply(controlAnswer{inactive: true})
 		return

@@ -17,6 +17,7 @@
 //	producer.go, consumer.go     the workload
 //	auditor.go                   linearizable reads of the metadata
 //	faults.go, admin.go          what goes wrong, and what operators do, and how often
+//	grow.go                      a node alone, with its data, to which others are added
 //	shadow.go, check.go          what logs must hold, what was promised, and what is looked at after each event
 //	relaxed.go                   topics whose appends complete before they are synced, and what they may lose
 //	final.go                     what must be so when all has healed
@@ -25,6 +26,6 @@
 //
 // # Rules
 //
-// Nothing here reads a clock, starts a goroutine, or lets the order of a map decide. A message is a value: who sends it does not
+// Nothing here reads a clock, lets a goroutine run beside another, or lets the order of a map decide. A message is a value: who sends it does not
 // change it any more.
 package sim

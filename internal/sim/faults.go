@@ -64,6 +64,9 @@ func (w *world) schedule(events int) {
 		w.after(w.between(0, 2*pace), next)
 	}
 	w.until(5*time.Second, func() bool { return w.lastAck > 0 })
+	if w.alone {
+		w.after(w.between(0, 2*time.Second), w.grow)
+	}
 	w.after(pace, next)
 	for began := w.now; (w.ran < events || w.now < began+10*pace) && w.step(); {
 	}
@@ -283,6 +286,7 @@ func (w *world) recover() {
 	}
 	w.note(0, "all is well again")
 	w.heal()
+	w.grow()
 	for _, n := range w.nodes[1:] {
 		if n.stopping { // who has asked to leave must go
 			n.crash(crashfs.Keep)

@@ -15,6 +15,9 @@ func (w *world) missing(since time.Duration) string {
 	if w.retiring {
 		return "a node that is to be removed is still there"
 	}
+	if w.raising > 0 {
+		return "a topic of the node that was alone has one replica"
+	}
 	for _, n := range w.nodes[1:] {
 		if !n.up {
 			return fmt.Sprintf("%v is down", n.id)

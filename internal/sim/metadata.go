@@ -33,23 +33,44 @@ func (w *world) learned(n *node, c quorum.Change) {
 	}
 }
 
-// quorumOK tells whether a voter's disk may be lost: the metadata must have a full quorum without gaps to lose one of.
+// quorumOK tells whether a node's disk may be lost: the metadata must have a full quorum without gaps to lose one of, and somebody else who acts.
 func (w *world) quorumOK(n *node) bool {
 	if !w.quorate {
 		return true
 	}
-	for _, o := range w.nodes[1:] {
-		if o.voter == nil || o.voter.acting == nil || o == n {
-			continue
+	acting := w.acting()
+	return acting != nil && acting != n && w.complete(acting, n)
+}
+
+// dispensable tells whether a node may be stopped for good without the metadata standing still.
+func (w *world) dispensable(n *node) bool {
+	acting := w.acting()
+	return !w.quorate || acting != nil && w.complete(acting, n)
+}
+
+// acting is the node whose controller is active, nil if none is.
+func (w *world) acting() *node {
+	for _, n := range w.nodes[1:] {
+		if n.voter != nil && n.voter.acting != nil {
+			return n
 		}
-		s := o.voter.member.Status()
-		whole := s.Settled && len(s.Voters) == min(voters, len(w.nodes)-1) && len(s.Observers) == max(0, len(w.nodes)-1-voters)
-		for _, r := range slices.Concat(s.Voters, s.Observers) {
-			whole = whole && (r.CaughtUpEnough || r.Node == n.broker()) && r.Replica.Directory == w.nodes[r.Node].disk.id
-		}
-		return whole
 	}
-	return false
+	return nil
+}
+
+// complete tells whether all nodes but one take part in the quorum as they should, as far as the active controller knows.
+func (w *world) complete(acting, one *node) bool {
+	s := acting.voter.member.Status()
+	if !s.Settled {
+		return false
+	}
+	for _, n := range w.nodes[1:] {
+		r, has, votes := findReplica(s, n.broker())
+		if n != one && !(has && votes == (int(n.id) <= voters) && r.CaughtUpEnough && r.Replica.Directory == n.disk.id) {
+			return false
+		}
+	}
+	return true
 }
 
 // heads is told who is the active controller of a term: one at most (M1).

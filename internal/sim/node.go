@@ -30,6 +30,7 @@ type process struct {
 	incarnation image.UUID
 	stepper     *wal.Stepper
 	voter       *voter
+	alone       *standalone // nil: it is one of several
 	flights     map[*wal.Log]*wal.InFlight
 	image       *image.Image // the newest that it has heard of
 	epoch       model.BrokerEpoch
@@ -88,7 +89,7 @@ func (n *node) settle() {
 
 // start begins a process.
 func (n *node) start() {
-	if n.up {
+	if n.up || n.absent() {
 		return
 	}
 	n.birth++
@@ -107,7 +108,7 @@ func (n *node) start() {
 	if im := n.disk.image; im != nil {
 		n.openLogs(im) // all of them, before the registration, which tells of those that were cut (L2)
 	}
-	if n.w.quorate && !n.openVoter() {
+	if n.w.alone && !n.openAlone() || !n.w.alone && n.w.quorate && !n.openVoter() {
 		n.startLater()
 		return
 	}
@@ -121,7 +122,9 @@ func (n *node) start() {
 	}
 	n.guard(n.upkeep)()
 	n.guard(n.tick)()
-	n.guard(n.control)()
+	if n.alone == nil {
+		n.guard(n.control)()
+	}
 }
 
 // startLater ends a start that has failed; somebody tries again.
@@ -200,7 +203,9 @@ func (n *node) tick() {
 }
 
 // sessionNow looks whether a controller was heard of within the session (R6).
-func (n *node) sessionNow() { n.session = n.epoch != 0 && n.w.now-n.heard < sessionTimeout }
+func (n *node) sessionNow() {
+	n.session = n.alone != nil || n.epoch != 0 && n.w.now-n.heard < sessionTimeout
+}
 
 // openLogs opens the logs of the partitions that the node had when it last heard of them.
 func (n *node) openLogs(im *image.Image) {
@@ -249,12 +254,17 @@ func (n *node) close() {
 		}
 	}
 	n.stepper.Close()
+	if n.alone != nil {
+		if err := n.alone.log.Close(); err != nil {
+			clean = false
+		}
+	}
 	if n.voter != nil {
 		if err := n.voter.disk.Close(n.voter.member); err != nil {
 			clean = false
 		}
 	}
-	clean = clean && (n.clean || n.known) // else this stop would hide the one before (D2)
+	clean = clean && n.alone == nil && (n.clean || n.known) // else this stop would hide the one before (D2)
 	n.die()
 	n.disk.crash(crashfs.Keep)
 	n.disk.stoppedClean = clean

@@ -257,6 +257,7 @@ func (r *replica) take(p *image.Partition) {
 	}
 	if r.leader != nil && r.leader.Epoch() == p.LeaderEpoch {
 		r.leader.PartitionChanged(state, r.n.now())
+		r.leader.Configure(r.config(), r.n.now())
 		return
 	}
 	if p.LeaderEpoch <= r.epoch {
@@ -267,6 +268,15 @@ func (r *replica) take(p *image.Partition) {
 		return
 	}
 	r.beLeader(state)
+}
+
+// config is how the partition is replicated.
+func (r *replica) config() replication.Config {
+	c := r.n.w.replication
+	if t := r.n.image.TopicByID(r.id); t != nil {
+		c.MinISR = t.Partitions[r.num].EffectiveMinISR(int32(c.MinISR))
+	}
+	return c
 }
 
 // stopRoles ends the role: who waits is told to look elsewhere (D5).

@@ -24,7 +24,7 @@ func (r *replica) beLeader(s replication.State) {
 	}
 	r.leader = replication.NewLeader(replication.LeaderOptions{
 		Broker: n.broker(), BrokerEpoch: n.epoch, State: s, Own: n.w.bugs.own(r.own()), Watermark: r.known, History: n.w.bugs.history(history{r.log}),
-		Config: n.w.replication, Live: liveIn(n.image), Now: n.now(),
+		Config: r.config(), Live: liveIn(n.image), Now: n.now(),
 	})
 	r.leader.SessionChanged(n.session)
 	if r.failed != nil {

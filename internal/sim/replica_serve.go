@@ -176,7 +176,7 @@ func (r *replica) answerWaits() {
 		case err != nil:
 			r.end(w, codeOf(err))
 		case ok:
-			if silent := r.n.w.now - r.n.heard; silent > sessionTimeout {
+			if silent := r.n.w.now - r.n.heard; silent > sessionTimeout && r.n.alone == nil {
 				r.n.w.fail("R6", "%v answers acks=-1, %v after it has heard from a controller", r, silent)
 			}
 			r.book.passed(r.n.id, r.shadow, r.leader.HighWatermark(), r.epoch)

@@ -27,11 +27,12 @@ const (
 	relaxedLosses
 	replays
 	inheritances
+	growths
 	numExercises
 )
 
 var exerciseNames = [numExercises]string{"election", "truncation", "torn crash", "ISR shrink", "ISR expand", "controller election", "quorum change",
-	"topic made anew", "reassignment", "cancellation", "node replaced", "records deleted", "read from a follower", "linearizable read", "relaxed topic", "relaxed records lost", "journal replayed", "session inherited"}
+	"topic made anew", "reassignment", "cancellation", "node replaced", "records deleted", "read from a follower", "linearizable read", "relaxed topic", "relaxed records lost", "journal replayed", "session inherited", "node alone grown"}
 
 // summary adds up what many schedules exercised.
 type summary struct {

@@ -44,6 +44,8 @@ type world struct {
 	calm          bool     // no more faults
 	plain         bool     // three nodes, one topic, and nobody administers anything
 	retiring      bool     // a node is being drained
+	alone         bool     // only the first node is there, and no cluster
+	raising       int      // topics that are to get more replicas
 	logConfig     wal.Config
 	flush         map[string]int64    // flush.messages of the topics that have relaxed it (D2)
 	share         bool                // nodes have a journal that their logs share
