@@ -1,6 +1,10 @@
 package schema
 
-import "chronik/internal/model"
+import (
+	"slices"
+
+	"chronik/internal/model"
+)
 
 // Records of offsets, of classic groups and of transactions.
 type (
@@ -161,6 +165,24 @@ const (
 	TxnDead
 	TxnPrepareEpochFence
 )
+
+var transactionStatusNames = [...]string{
+	"Empty", "Ongoing", "PrepareCommit", "PrepareAbort", "CompleteCommit", "CompleteAbort", "Dead", "PrepareEpochFence",
+}
+
+// String is the name that clients see.
+func (s TransactionStatus) String() string {
+	if s < 0 || int(s) >= len(transactionStatusNames) {
+		return "Unknown"
+	}
+	return transactionStatusNames[s]
+}
+
+// TransactionStatusNamed returns the state of a name, false if there is none.
+func TransactionStatusNamed(name string) (TransactionStatus, bool) {
+	i := slices.Index(transactionStatusNames[:], name)
+	return TransactionStatus(i), i >= 0
+}
 
 // version is 1, which transaction.version 1 and 2 write.
 func (v *Transaction) version() int16 { return 1 }

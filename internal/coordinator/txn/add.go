@@ -1,0 +1,86 @@
+package txn
+
+import (
+	"slices"
+	"time"
+
+	"chronik/internal/coordinator/schema"
+	"chronik/internal/coordinator/shard"
+	"chronik/internal/model"
+)
+
+// AddPartitions makes partitions part of the producer's transaction: from their producer (V1), or from the brokers that lead them (V2).
+// AddOffsetsToTxn is one partition of __consumer_offsets.
+func (m *Machine) AddPartitions(now time.Time, r AddRequest, reply func(error)) shard.Result {
+	d := m.decide(now)
+	err := d.add(&r)
+	return d.answered(r.TransactionalID, func(failed error) {
+		if failed == nil {
+			failed = err
+		}
+		reply(failed)
+	}, nil)
+}
+
+func (d *decision) add(r *AddRequest) error {
+	t, err := d.m.of(r.TransactionalID, r.Producer)
+	switch {
+	case err != nil:
+		return err
+	case t.Status == schema.TxnOngoing && len(t.missing(r.Partitions)) == 0:
+		return nil
+	}
+	d.put(r.TransactionalID, added(&t.Transaction, r.Partitions, r.Version, d.nowMs()))
+	if t.Status != schema.TxnOngoing {
+		at := d.now.Add(time.Duration(t.TimeoutMs) * time.Millisecond)
+		d.m.open(r.TransactionalID).deadline = at
+		d.timer(timeoutKey(r.TransactionalID), at)
+	}
+	return nil
+}
+
+// of is the state of an ID that a producer may write to partitions in.
+func (m *Machine) of(id string, p Producer) (*txn, error) {
+	t, ok := m.txns.Get(id)
+	switch {
+	case id == "":
+		return nil, ErrInvalidRequest
+	case !ok || t.ProducerID != p.ID:
+		return nil, ErrInvalidProducerIDMapping
+	case t.ProducerEpoch != p.Epoch:
+		return nil, ErrProducerFenced
+	case ending(t.Status):
+		return nil, ErrConcurrentTransactions
+	}
+	return t, nil
+}
+
+// missing are those of the partitions that are not of the transaction.
+func (t *txn) missing(partitions []model.TopicPartition) []model.TopicPartition {
+	has := unpack(t.Partitions)
+	return slices.DeleteFunc(slices.Clone(partitions), func(tp model.TopicPartition) bool {
+		_, ok := slices.BinarySearchFunc(has, tp, model.TopicPartition.Compare)
+		return ok
+	})
+}
+
+// Verify tells whether partitions are of the producer's transaction, and changes nothing (KIP-890).
+func (m *Machine) Verify(now time.Time, r AddRequest, reply func(VerifyReply)) shard.Result {
+	d := m.decide(now)
+	out := VerifyReply{Partitions: make([]error, len(r.Partitions))}
+	t, err := m.of(r.TransactionalID, r.Producer)
+	if out.Err = err; err == nil {
+		missing := t.missing(r.Partitions)
+		for i, tp := range r.Partitions {
+			if slices.Contains(missing, tp) {
+				out.Partitions[i] = ErrTransactionAbortable
+			}
+		}
+	}
+	return d.answered(r.TransactionalID, func(failed error) {
+		if failed != nil {
+			out = VerifyReply{Err: failed, Partitions: make([]error, len(r.Partitions))}
+		}
+		reply(out)
+	}, nil)
+}

@@ -1,0 +1,137 @@
+package txn
+
+import (
+	"time"
+
+	"chronik/internal/coordinator/schema"
+	"chronik/internal/coordinator/shard"
+	"chronik/internal/model"
+)
+
+// EndTxn commits or aborts the producer's transaction. The answer leaves when that is settled; markers are written from then on.
+func (m *Machine) EndTxn(now time.Time, r EndRequest, reply func(EndReply)) shard.Result {
+	return m.endTxn(now, model.NoProducer, r, reply)
+}
+
+func (m *Machine) endTxn(now time.Time, fresh model.ProducerID, r EndRequest, reply func(EndReply)) shard.Result {
+	d := m.decide(now)
+	d.fresh = fresh
+	p, err := d.endRequest(&r)
+	if r.Version < V2 || err != nil {
+		p = noProducer
+	}
+	answer := func(failed error) {
+		if failed != nil {
+			reply(EndReply{Err: failed, Producer: noProducer})
+			return
+		}
+		reply(EndReply{Err: err, Producer: p})
+	}
+	return d.answered(r.TransactionalID, answer, func(now time.Time, id model.ProducerID) shard.Result {
+		return m.endTxn(now, id, r, reply)
+	})
+}
+
+func (d *decision) endRequest(r *EndRequest) (Producer, error) {
+	if r.TransactionalID == "" {
+		return noProducer, ErrInvalidRequest
+	}
+	t, ok := d.m.txns.Get(r.TransactionalID)
+	if !ok {
+		return noProducer, ErrInvalidProducerIDMapping
+	}
+	again, err := t.again(r)
+	if err != nil {
+		return noProducer, err
+	}
+	switch {
+	case t.Status == schema.TxnOngoing:
+		return d.end(r.TransactionalID, t, r.Commit, false, r.Version), nil
+	case again && t.commits() != r.Commit:
+		return noProducer, ErrInvalidTxnState
+	case again && ending(t.Status):
+		return noProducer, ErrConcurrentTransactions
+	case again:
+		return t.producer(), nil
+	case r.Version >= V2 && !r.Commit: // there is none; but what the producer has sent may come late, and is refused by the next epoch
+		return d.end(r.TransactionalID, t, false, false, r.Version), nil
+	}
+	return noProducer, ErrInvalidTxnState
+}
+
+// commits tells whether what has ended, or is being ended, is committed.
+func (t *txn) commits() bool {
+	return t.Status == schema.TxnPrepareCommit || t.Status == schema.TxnCompleteCommit
+}
+
+// again tells whether a request asks for what has been done already, and refuses who is not the producer. Under V1 the state tells; under V2
+// the epoch does, which has grown by one since.
+func (t *txn) again(r *EndRequest) (bool, error) {
+	over := ending(t.Status) || ended(t.Status)
+	if r.Version < V2 {
+		switch {
+		case r.Producer.ID != t.ProducerID:
+			return false, ErrInvalidProducerIDMapping
+		case r.Producer.Epoch != t.ProducerEpoch:
+			return false, ErrProducerFenced
+		}
+		return over, nil
+	}
+	rotated := ended(t.Status) && r.Producer == Producer{ID: t.PreviousProducerID, Epoch: lastEpoch} && t.ProducerEpoch == 0
+	grown := over && r.Producer.ID == t.ProducerID && int(t.ProducerEpoch) == int(r.Producer.Epoch)+1
+	switch {
+	case rotated || grown:
+		return true, nil
+	case r.Producer.ID != t.ProducerID:
+		return false, ErrInvalidProducerIDMapping
+	case r.Producer.Epoch != t.ProducerEpoch || ending(t.Status):
+		return false, ErrProducerFenced
+	}
+	return false, nil
+}
+
+// fence aborts what is open, in an epoch that its producer does not have.
+func (d *decision) fence(id string, t *txn) {
+	d.end(id, t, false, true, d.m.Config.Version)
+}
+
+// end prepares the end of a transaction, and completes it if no partition needs to hear of it. It returns the producer from then on.
+func (d *decision) end(id string, t *txn, commit, fence bool, version Version) Producer {
+	next := model.NoProducer
+	if version >= V2 && exhausted(t.ProducerEpoch) {
+		if next = d.take(); d.needs {
+			return noProducer
+		}
+	}
+	if version >= V2 || fence {
+		d.forget(id)
+	}
+	v := prepared(&t.Transaction, commit, fence, version, next, d.nowMs())
+	d.put(id, v)
+	d.send(id, v)
+	return successor(v)
+}
+
+// timeOut aborts a transaction that is open for too long. The timer stays until that is settled.
+func (m *Machine) timeOut(now time.Time, id string, fresh model.ProducerID) shard.Result {
+	d := m.decide(now)
+	d.fresh = fresh
+	t, ok := m.txns.Get(id)
+	switch {
+	case ok && t.Status == schema.TxnOngoing && now.Before(m.open(id).deadline):
+		d.timer(timeoutKey(id), m.open(id).deadline)
+		return d.done()
+	case ok && t.Status == schema.TxnOngoing:
+		d.fence(id, t)
+	case !m.txns.Unsettled(id):
+		return d.done()
+	}
+	if d.needs {
+		d.out.Effects = []shard.Effect{NeedProducerID{
+			Resume: func(now time.Time, fresh model.ProducerID) shard.Result { return m.timeOut(now, id, fresh) },
+			Refuse: func(error) {}, // the timer asks again
+		}}
+	}
+	d.timer(timeoutKey(id), now.Add(retryPause))
+	return d.done()
+}
