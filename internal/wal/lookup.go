@@ -119,8 +119,22 @@ func (l *Log) newestSince(v *view, start model.Offset) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", l.tp, r.damage(s.pos, start, err))
 		}
-		if b.head.LastOffset() >= start {
+		switch {
+		case b.head.LastOffset() < start:
+		case b.head.BaseOffset() >= start:
 			st.add(b.head.BaseOffset(), timeOf(b.head))
+		default: // the batch's newest record may be one of those before the log start
+			newest := int64(record.NoTimestamp)
+			err := eachTime(f, b, func(off model.Offset, ts int64) bool {
+				if off >= start {
+					newest = max(newest, ts)
+				}
+				return true
+			})
+			if err != nil {
+				return fmt.Errorf("%s: %w", l.tp, err)
+			}
+			st.add(b.head.BaseOffset(), newest)
 		}
 	}
 }
@@ -180,22 +194,34 @@ func (l *Log) findTime(v *view, from cutPoint, start, limit model.Offset, ts int
 
 // firstSince looks for the record inside of a batch.
 func firstSince(f *file, at batchAt, start model.Offset, ts int64) (TimestampOffset, error) {
+	if b := at.head; b.TimestampType() == record.LogAppendTime && b.RecordCount() == b.LastOffsetDelta()+1 {
+		return TimestampOffset{max(b.BaseOffset(), start), b.MaxTimestamp()}, nil
+	}
+	found := notFound
+	err := eachTime(f, at, func(off model.Offset, t int64) bool {
+		if t >= ts && off >= start {
+			found = TimestampOffset{off, t}
+		}
+		return found == notFound
+	})
+	return found, err
+}
+
+// eachTime visits the records of a batch, with their times, until visit returns false.
+func eachTime(f *file, at batchAt, visit func(off model.Offset, ts int64) bool) error {
 	b := at.head
 	if int64(len(b)) < at.size {
 		b = make(record.Batch, at.size)
 		if _, err := f.ReadAt(b, at.pos); err != nil {
-			return notFound, err
+			return err
 		}
 	}
 	appended := b.TimestampType() == record.LogAppendTime
-	if appended && b.RecordCount() == b.LastOffsetDelta()+1 {
-		return TimestampOffset{max(b.BaseOffset(), start), b.MaxTimestamp()}, nil
-	}
 	data := b.Records()
 	if c := b.Codec(); c != compress.None {
 		var err error
 		if data, err = compress.Decompress(nil, data, c, maxUnpacked); err != nil {
-			return notFound, fmt.Errorf("the batch at offset %d: %w", b.BaseOffset(), err)
+			return fmt.Errorf("the batch at offset %d: %w", b.BaseOffset(), err)
 		}
 	}
 	it := record.NewIterator(data, b.RecordCount())
@@ -206,12 +232,12 @@ func firstSince(f *file, at batchAt, start model.Offset, ts int64) (TimestampOff
 		if appended {
 			t = b.MaxTimestamp()
 		}
-		if t >= ts && off >= start {
-			return TimestampOffset{off, t}, nil
+		if !visit(off, t) {
+			return nil
 		}
 	}
 	if err := it.Err(); err != nil {
-		return notFound, fmt.Errorf("the batch at offset %d: %w", b.BaseOffset(), err)
+		return fmt.Errorf("the batch at offset %d: %w", b.BaseOffset(), err)
 	}
-	return notFound, nil
+	return nil
 }

@@ -67,6 +67,7 @@ func run(t *testing.T, seed uint64, verbose bool) {
 func bubble(t *testing.T, f func(*testing.T)) {
 	t.Helper()
 	templates()
+	keyedTemplates()
 	synctest.Test(t, f)
 }
 
