@@ -14,7 +14,7 @@ var layers = []string{
 	"coordinator/schema", "coordinator/timeline", "coordinator/shard", "coordinator/runtime", "coordinator/group", "coordinator/txn", "coordinator/share",
 	"security", "quota", "tier",
 	// L4
-	"peer", "broker/server", "broker/fetchsession", "broker/api", "admin",
+	"peer", "broker/server", "broker/fetchsession", "broker/sharepartition", "broker/sharesession", "broker/api", "admin",
 	// L5
 	"node", "bench", "verify", "operate", "cli",
 }
@@ -45,6 +45,8 @@ var bans = []ban{
 	{path: "coordinator/group", imports: pure, uses: impure, routine: true, why: "a machine over a log is pure: time is an input"},
 	{path: "coordinator/txn", imports: pure, uses: impure, routine: true, why: "a machine over a log is pure: time is an input"},
 	{path: "coordinator/share", imports: pure, uses: impure, routine: true, why: "a machine over a log is pure: time is an input"},
+	{path: "broker/sharepartition", imports: pure, uses: impure, routine: true, why: "it is decided under the turn of its partition: time is an input"},
+	{path: "broker/sharesession", imports: pure, uses: impure, routine: true, why: "sessions are decided under the lock of who serves them: time is an input"},
 	{path: "verify/history", imports: []string{"os", "net", "github.com/twmb/franz-go"}, uses: impure, routine: true, why: "the same events lead to the same verdict"},
 	{path: "broker/api", imports: []string{"chronik/internal/vfs", "go.etcd.io/raft", "os"},
 		uses: []string{"wal.Log", "wal.Open"}, why: "a log is reached through its replica, the disk through its log"},
