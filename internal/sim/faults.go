@@ -16,11 +16,17 @@ type fault struct {
 	admin  bool // somebody's will
 }
 
+const (
+	allLosePower = "all lose power"
+	// darkness is its weight where a topic has relaxed its flushing.
+	darkness = 30
+)
+
 var faults = []fault{
 	{"crash", 10, (*world).crashOne, false},
 	{"crash in flight", 25, func(w *world) { w.draw().armed = true }, false},
 	{"kill", 6, func(w *world) { w.down(w.draw(), crashfs.Keep) }, false},
-	{"all lose power", 4, (*world).crashAll, false},
+	{allLosePower, 4, (*world).crashAll, false},
 	{"clean stop", 5, (*world).stopOne, false},
 	{"pause", 8, func(w *world) { w.draw().pause(w.between(10*time.Millisecond, 3*time.Second)) }, false},
 	{"partition", 8, (*world).isolate, false},
@@ -31,8 +37,8 @@ var faults = []fault{
 	{"failing sync", 3, func(w *world) { w.draw().disk.failNext(faultfs.OpSync) }, false},
 	{"failing write", 3, func(w *world) { w.draw().disk.failNext(faultfs.OpWrite) }, false},
 	{"full disk", 5, (*world).fillOne, false},
-	{"wiped disk", 3, (*world).wipeOne, false},
-	{"bit flip", 3, (*world).flipOne, false},
+	{"wiped disk", 6, (*world).wipeOne, false},
+	{"bit flip", 6, (*world).flipOne, false},
 	{"clock jump", 4, func(w *world) { w.draw().skew += w.between(-10*time.Minute, 10*time.Minute) }, false},
 	{"topic made anew", 3, (*world).recreate, true},
 	{"reassignment", 12, (*world).reassign, true},
@@ -49,6 +55,9 @@ func (w *world) schedule(events int) {
 	for i, f := range faults {
 		if !w.one(4) && !(f.admin && w.plain) { // most kinds in each schedule, not all
 			weights[i] = 1 + w.rng.IntN(2*f.weight)
+		}
+		if len(w.flush) > 0 && f.name == allLosePower {
+			weights[i] = darkness // relaxed topics lose something only if all who have it do
 		}
 	}
 	pace := w.between(20*time.Millisecond, 300*time.Millisecond)
@@ -192,10 +201,11 @@ func (w *world) fillOne() {
 
 // wipeOne replaces a broker by an empty one: the same node ID, another disk (R7).
 func (w *world) wipeOne() {
-	n := w.draw()
-	if !w.spared(n) {
+	n := w.spareable()
+	if n == nil {
 		return
 	}
+	w.stats[wipes]++
 	n.crash(crashfs.Lose)
 	n.disk.wipe()
 	w.note(n.id, "has an empty disk now")
@@ -204,12 +214,23 @@ func (w *world) wipeOne() {
 
 // flipOne turns a bit over in a log, and starts the process again, so that nothing of it is remembered (L2).
 func (w *world) flipOne() {
-	n := w.draw()
-	if !w.spared(n) || !n.disk.flip() {
+	n := w.spareable()
+	if n == nil || !n.disk.flip() {
 		return
 	}
+	w.stats[flips]++
 	w.note(n.id, "has a flipped bit on its disk")
 	w.down(n, w.crashMode())
+}
+
+// spareable draws a node whose disk may be damaged, nil if there is none.
+func (w *world) spareable() *node {
+	for _, i := range w.rng.Perm(len(w.nodes) - 1) {
+		if n := w.nodes[i+1]; w.spared(n) {
+			return n
+		}
+	}
+	return nil
 }
 
 // spared tells whether a node's disk may be damaged: of every partition somebody else who may be elected must hold all, and

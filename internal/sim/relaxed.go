@@ -14,7 +14,7 @@ import (
 func (w *world) relax() {
 	for _, name := range w.topics {
 		if w.loose || !w.plain && w.one(4) {
-			w.flush[name] = int64(2 + w.rng.IntN(60))
+			w.flush[name] = int64(2 + w.rng.IntN(300))
 			w.stats[relaxedTopics]++
 		}
 	}

@@ -28,11 +28,13 @@ const (
 	replays
 	inheritances
 	growths
+	wipes
+	flips
 	numExercises
 )
 
 var exerciseNames = [numExercises]string{"election", "truncation", "torn crash", "ISR shrink", "ISR expand", "controller election", "quorum change",
-	"topic made anew", "reassignment", "cancellation", "node replaced", "records deleted", "read from a follower", "linearizable read", "relaxed topic", "relaxed records lost", "journal replayed", "session inherited", "node alone grown"}
+	"topic made anew", "reassignment", "cancellation", "node replaced", "records deleted", "read from a follower", "linearizable read", "relaxed topic", "relaxed records lost", "journal replayed", "session inherited", "node alone grown", "disk wiped", "bit flipped"}
 
 // summary adds up what many schedules exercised.
 type summary struct {
@@ -62,9 +64,9 @@ func (s *summary) String() string {
 	return text
 }
 
-// below lists what happened in less than so many percent of the schedules, of what all the others rely on.
+// below lists what happened in less than so many percent of the schedules.
 func (s *summary) below(percent int) (rare []string) {
-	for i, n := range s.in[:controllers] {
+	for i, n := range s.in {
 		if 100*n < percent*s.schedules {
 			rare = append(rare, exerciseNames[i])
 		}
