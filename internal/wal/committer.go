@@ -41,12 +41,13 @@ type Committer struct {
 	now     func() time.Time
 	clockMs atomic.Int64 // of the last tick: good enough to tell when a producer was seen last
 
-	mu      sync.Mutex
-	wake    sync.Cond // the queue has grown, or the committer closes
-	queue   fifo
-	waiting atomic.Int32 // length of queue
-	closed  bool
-	listed  []*Log // that the next tick looks after
+	mu        sync.Mutex
+	wake      sync.Cond // the queue has grown, or the committer closes
+	queue     fifo
+	waiting   atomic.Int32 // length of queue
+	closed    bool
+	listed    []*Log // that the next tick looks after
+	wasListed bool   // the last one had some
 	rounds
 
 	zeroing chan *zeroJob
@@ -234,6 +235,7 @@ func (c *Committer) second() (listed []*Log) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	listed, c.listed = c.listed, nil
+	c.wasListed = len(listed) > 0
 	return listed
 }
 

@@ -25,10 +25,10 @@ func (c *cleaning) walk(v *view, visit func(batchAt) error) error {
 	var big []byte
 	for paced := int64(headerBytes); ; {
 		if s.pos >= paced {
-			if err := c.pace(scanChunk); err != nil {
+			if err := c.pace(cleanPace); err != nil {
 				return err
 			}
-			paced = s.pos + scanChunk
+			paced = s.pos + cleanPace
 		}
 		b, err := s.next()
 		if err == nil {

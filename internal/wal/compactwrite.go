@@ -11,11 +11,14 @@ import (
 )
 
 const (
-	// cleanChunk is how much a round gathers before it writes.
-	cleanChunk = 256 << 10
+	// cleanPace is how much a round reads before it may have to rest: some ten microseconds of work. Whoever has to wait until the
+	// processor gets to him waits for such a piece, so that it must be short beside a commit.
+	cleanPace = 16 << 10
+	// cleanChunk is how much it gathers before it writes.
+	cleanChunk = 64 << 10
 	// cleanSync is how much it writes before it syncs: so little that a commit whose sync meets that one does not wait for long, as it
 	// would for a whole segment at the end.
-	cleanSync = 256 << 10
+	cleanSync = 128 << 10
 )
 
 // rewrite replaces the segments [from, to) by one that holds what stays of them. One that a round has left, and of which everything

@@ -188,7 +188,8 @@ func (c *core) groupFor(b record.Batch, base model.Offset) *group {
 	return g
 }
 
-// mustRoll is Kafka's rule: the batch does not fit any more, or it is segment.ms younger than the first one.
+// mustRoll is Kafka's rule: the batch does not fit any more, or it is segment.ms younger than the first one; and ours for logs that must
+// not have too much that is uncleaned.
 func (c *core) mustRoll(b record.Batch, gap bool) bool {
 	p := &c.plan
 	if p.used < 0 || p.closed || gap && !p.gaps {
@@ -197,7 +198,7 @@ func (c *core) mustRoll(b record.Batch, gap bool) bool {
 	if p.pos == headerBytes {
 		return false
 	}
-	if p.pos-headerBytes+int64(len(b)) > c.cfg.segmentBytes() {
+	if p.pos-headerBytes+int64(len(b)) > c.cfg.segmentBytes() || c.outgrown() {
 		return true
 	}
 	return c.cfg.SegmentMs > 0 && p.stats.firstTs != record.NoTimestamp &&

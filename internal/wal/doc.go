@@ -58,7 +58,8 @@
 //	close.go                      the rarer changes
 //	compact.go, compactread.go,
 //	compactwrite.go,
-//	compactswap.go                a round of compaction; wal/compact decides what stays, docs/design/0005 says why so
+//	compactswap.go,
+//	compactroll.go                a round of compaction; wal/compact decides what stays, docs/design/0005 says why so
 //	compactformat.go,
 //	compactopen.go                what it leaves in the files, and what recovery makes of it
 //	format.go, segment.go,

@@ -58,6 +58,9 @@ func (h *harness) configureCompaction() {
 	if h.one(3) { // so that about the last so many batches must stay
 		p.MinLagMs = h.clock.UnixMilli() - 1_600_000_000_000 - int64(max(0, h.made-h.rng.IntN(60)))*1000
 	}
+	if h.one(3) {
+		p.MostUncleaned = int64(500 << h.rng.IntN(5))
+	}
 	h.cfg.Compaction = p
 	h.cfg.DeleteRetentionMs = []int64{0, 1000, 4000, 30_000}[h.rng.IntN(4)]
 }

@@ -199,6 +199,8 @@ func TestLook(t *testing.T) {
 		{"an open transaction", 29, Policy{MinRatio: 0.1}, Work{From: 10, Segments: 2, CleanBytes: 600, DirtyBytes: 300, Due: true}},
 		{"too young", 30, Policy{MinRatio: 0.1, MinLagMs: 2000}, Work{From: 10, Segments: 2, CleanBytes: 600, DirtyBytes: 300, Due: true}},
 		{"too old", 30, Policy{MinRatio: 0.9, MaxLagMs: 7000}, Work{From: 10, Segments: 3, CleanBytes: 600, DirtyBytes: 600, Due: true, Overdue: true}},
+		{"as much as is bounded", 30, Policy{MinRatio: 0.9, MostUncleaned: 600}, Work{From: 10, Segments: 3, CleanBytes: 600, DirtyBytes: 600, Due: true, Outgrown: true}},
+		{"less than is clean", 29, Policy{MinRatio: 0.9, MostUncleaned: 1}, Work{From: 10, Segments: 2, CleanBytes: 600, DirtyBytes: 300}},
 		{"nothing dirty", 10, Policy{MinRatio: 0, MaxLagMs: 1}, Work{From: 10, Segments: 1, CleanBytes: 600}},
 		{"nothing", 5, Policy{}, Work{From: 10}},
 	} {

@@ -20,6 +20,9 @@ type Policy struct {
 	MinLagMs int64   // min.compaction.lag.ms
 	MaxLagMs int64   // max.compaction.lag.ms
 	MinRatio float64 // min.cleanable.dirty.ratio
+	// MostUncleaned bounds what no round has seen, in bytes, or by as much as is clean if that is more: then it is time, whatever
+	// MinRatio says. 0: no bound.
+	MostUncleaned int64
 }
 
 // Work is what a round would do.
@@ -29,6 +32,7 @@ type Work struct {
 	CleanBytes int64        // of those: below From, and from there on
 	DirtyBytes int64
 	Overdue    bool // a record has waited for max.compaction.lag.ms
+	Outgrown   bool // there is more uncleaned than MostUncleaned allows
 	Due        bool // it is time
 }
 
@@ -66,7 +70,8 @@ func Look(segs []Segment, limit model.Offset, nowMs int64, p Policy) Work {
 		}
 	}
 	w.Overdue = w.DirtyBytes > 0 && oldest != math.MaxInt64 && p.MaxLagMs > 0 && p.MaxLagMs < nowMs && oldest < nowMs-p.MaxLagMs
-	w.Due = w.DirtyBytes > 0 && (w.Overdue || w.Ratio() > p.MinRatio)
+	w.Outgrown = p.MostUncleaned > 0 && w.DirtyBytes >= max(p.MostUncleaned, w.CleanBytes)
+	w.Due = w.DirtyBytes > 0 && (w.Overdue || w.Outgrown || w.Ratio() > p.MinRatio)
 	return w
 }
 
