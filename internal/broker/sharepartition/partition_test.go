@@ -3,6 +3,7 @@ package sharepartition
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -232,6 +233,9 @@ func TestFirstStart(t *testing.T) {
 	w.lead()
 	w.append(0, 5, LogBatch{Producer: model.NoProducer})
 	w.want("before it is written", Request{MaxRecords: 100}, "")
+	if a := w.p.Acquire(w.now, Request{MaxRecords: 100, From: 5, Batches: w.log}); a.Count > 0 {
+		t.Errorf("%s is given before it is written", show(a))
+	}
 	w.save()
 	w.want("after", Request{MaxRecords: 100}, "5-9*1")
 	w.append(0, 5, LogBatch{Producer: model.NoProducer})
@@ -292,5 +296,81 @@ func TestResolve(t *testing.T) {
 	w.begin = 7
 	if got, _ := (Reset{Ago: time.Hour}).Resolve(w.now, w); got != 7 {
 		t.Errorf("without a newer record it is %d", got)
+	}
+}
+
+// TestWritesSayWhatIsNew: the start covers what is acknowledged up to it, and nothing is written twice.
+func TestWritesSayWhatIsNew(t *testing.T) {
+	w := led(t, plain, 10)
+	w.want("all", Request{MaxRecords: 100}, "0-9*1")
+	next := func(want string) {
+		t.Helper()
+		r, _ := w.p.NextWrite()
+		w.p.Written(w.now, nil)
+		if got := fmt.Sprintf("%d %d %v", r.Start, r.Complete, r.Batches); got != want {
+			t.Errorf("%s is written, want %s", got, want)
+		}
+	}
+	reply := func(err error) { w.must(err) }
+	w.p.Acknowledge(w.now, "m", []AckBatch{all(0, 3, Accept)}, reply)
+	next("4 0 []")
+	w.p.Acknowledge(w.now, "m", []AckBatch{all(6, 7, Reject)}, reply)
+	next("4 2 [{6 7 4 1}]")
+	w.p.Leave("m")
+	next("4 2 [{4 5 0 1} {8 9 0 1}]")
+	w.want("again", Request{MaxRecords: 100}, "4-5*2 8-9*2")
+	w.p.Acknowledge(w.now, "m", []AckBatch{all(4, 5, Accept)}, reply)
+	next("8 0 []")
+	if _, ok := w.p.NextWrite(); ok {
+		t.Error("there is more to write")
+	}
+}
+
+func TestWanted(t *testing.T) {
+	log := []LogBatch{
+		{Base: 0, Last: 4, Producer: 1, Transactional: true}, // aborted
+		{Base: 5, Last: 5, Producer: 1},                      // not of a transaction
+		{Base: 6, Last: 9, Producer: 2, Transactional: true}, // committed
+		{Base: 10, Last: 10, Producer: 1, Transactional: true, Control: true, Abort: true},
+		{Base: 11, Last: 12, Producer: 1, Transactional: true}, // committed
+		{Base: 13, Last: 13, Producer: 1, Transactional: true, Control: true},
+		{Base: 14, Last: 15, Producer: 3, Transactional: true}, // aborted from its middle on
+	}
+	for _, c := range []struct {
+		aborted []Aborted
+		want    []bool
+	}{
+		{[]Aborted{{3, 15}, {1, 0}}, []bool{false, true, true, false, true, false, false}},
+		{nil, []bool{true, true, true, false, true, false, true}},
+	} {
+		if got := wanted(log, c.aborted); !slices.Equal(got, c.want) {
+			t.Errorf("%v: %v, want %v", c.aborted, got, c.want)
+		}
+	}
+}
+
+// BenchmarkCycle acquires 500 records, acknowledges them and writes, with 1,500 others in flight in alternating states.
+func BenchmarkCycle(b *testing.B) {
+	c := plain
+	c.MaxInFlight = 1 << 30
+	w := newWorld(b, c)
+	w.lead()
+	w.save()
+	base, _ := w.p.NextFetch()
+	request := func(n model.Offset) Request {
+		return Request{Member: "m", MaxRecords: 500, BatchSize: 500, From: base, Batches: []LogBatch{{Base: base, Last: base + n - 1, Producer: model.NoProducer}}}
+	}
+	w.p.Acquire(w.now, request(1500))
+	for off := base; off < base+1500; off += 2 {
+		w.p.Acknowledge(w.now, "m", []AckBatch{all(off+1, off+1, Accept)}, func(error) {})
+	}
+	w.p.NextWrite()
+	w.p.Written(w.now, nil)
+	for b.Loop() {
+		base = w.p.Next()
+		a := w.p.Acquire(w.now, request(500))
+		w.p.Acknowledge(w.now, "m", []AckBatch{all(a.Ranges[0].First, a.Ranges[0].Last, Accept)}, func(error) {})
+		w.p.NextWrite()
+		w.p.Written(w.now, nil)
 	}
 }
