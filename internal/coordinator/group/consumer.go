@@ -134,9 +134,9 @@ func (c *consumer) at() epochs {
 	return e
 }
 
-// empty tells that there is nothing of it, and nothing that could come back.
+// empty tells that there is nothing of it, nothing that could come back, and nobody whose records are to come.
 func (c *consumer) empty() bool {
-	return c.epochs.Empty() && c.members.Empty() && c.current.Empty() && c.target.Empty() && c.patterns.Empty()
+	return len(c.sessions) == 0 && c.epochs.Empty() && c.members.Empty() && c.current.Empty() && c.target.Empty() && c.patterns.Empty()
 }
 
 var nothing = &current{}

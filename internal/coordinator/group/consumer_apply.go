@@ -49,7 +49,7 @@ func (m *Machine) settleKind(off model.Offset, g *group, r schema.Record) {
 	switch {
 	case !r.Tombstone() && saved:
 		m.saved.Delete(off, g.id)
-	case r.Tombstone() && !saved && g.offsets.Len() > 0:
+	case r.Tombstone() && !saved && (g.offsets.Len() > 0 || !g.pending.empty()):
 		m.saved.Put(off, g.id, simple)
 	}
 }

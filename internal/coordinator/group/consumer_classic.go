@@ -22,14 +22,13 @@ func (d *decision) joinConsumer(g *group, r *JoinRequest, reply func(JoinReply))
 		d.joined(reply, failed(r.Member, ErrUnknownMember))
 		return true
 	case c.members.Len() == 0 && newClassic().supports(r.ProtocolType, r.Protocols):
-		d.record(c.tombstones(g.id)...)
+		d.becomeEmpty(g)
 		return false
 	case !c.supports(r):
 		d.joined(reply, failed(r.Member, ErrInconsistentProtocol))
 		return true
 	case former != "" && c.members.Len() == 1 && c.roster().classic == 0 && d.m.Config.Consumer.Migration.downgrades():
-		d.record(c.tombstones(g.id)...)
-		clear(c.sessions)
+		d.becomeEmpty(g)
 		return false
 	case former != "" && d.downgrades(c, []string{former}):
 		d.downgrade(g, []string{former})
@@ -52,6 +51,15 @@ func (d *decision) joinConsumer(g *group, r *JoinRequest, reply func(JoinReply))
 		d.joined(reply, out)
 	}
 	return true
+}
+
+// becomeEmpty makes the group a classic one without members. Epochs go on as generations: nobody is taken for a member of another time.
+func (d *decision) becomeEmpty(g *group) {
+	d.record(g.consumer.tombstones(g.id)...)
+	clear(g.consumer.sessions)
+	generation := g.consumer.at().group
+	g.classic = newClassic()
+	g.classic.generation = generation
 }
 
 // supports tells whether a classic member could be in the group: it has a protocol that all other classic ones have.
@@ -151,11 +159,12 @@ func (d *decision) syncConsumer(g *group, r *SyncRequest) SyncReply {
 		return SyncReply{Err: ErrIllegalGeneration}
 	case differs(r.ProtocolType, optional(consumerProtocol)) || differs(r.Protocol, &protocol):
 		return SyncReply{Err: ErrInconsistentProtocol}
-	case c.at().group > cur.epoch && cur.state != memberUnrevoked:
+	}
+	d.alive(g, c, r.Member, d.m.sessionOf(c, r.Member))
+	if c.at().group > cur.epoch && cur.state != memberUnrevoked {
 		d.joinAgainBy(g, r.Member, mem)
 		return SyncReply{Err: ErrRebalance}
 	}
-	d.alive(g, c, r.Member, d.m.sessionOf(c, r.Member))
 	c.sessions[r.Member].syncBy = time.Time{}
 	return SyncReply{ProtocolType: optional(consumerProtocol), Protocol: &protocol, Assignment: d.m.assignmentBytes(mem, cur)}
 }

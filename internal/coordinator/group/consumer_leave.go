@@ -67,10 +67,12 @@ func (d *decision) begin(g *group, joins bool) (*step, error) {
 	case !joins:
 		return nil, fmt.Errorf("%w: it is a classic group", ErrGroupNotFound)
 	}
-	if classic := d.m.view(g); classic.state != Empty {
+	classic := d.m.view(g)
+	if classic.state != Empty {
 		return d.upgrade(g, classic)
 	}
 	s := d.step(g, d.m.asConsumer(g))
+	s.epochs.group = classic.generation // of which nobody is a member any more
 	if _, ok := d.m.saved.Get(g.id); ok {
 		s.record(&schema.GroupMetadata{Key: schema.GroupKey{Group: g.id}})
 	}

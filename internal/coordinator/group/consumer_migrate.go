@@ -10,7 +10,7 @@ import (
 )
 
 // upgrade begins a step of a classic group with members that is to become one of the new protocol. Its members stay, at the epoch that
-// was their generation, with what the last generation gave them; they are told to join again by their next heartbeat.
+// was their generation, with what they may have; they are told to join again by their next heartbeat.
 func (d *decision) upgrade(g *group, classic *classic) (*step, error) {
 	config := &d.m.Config.Consumer
 	switch {
@@ -58,19 +58,17 @@ func (d *decision) asConsumers(g *group, classic *classic) ([]schema.Record, err
 			given[saved.Members[i].MemberID] = saved.Members[i].Assignment
 		}
 	}
+	has, err := d.hasClassic(classic, given)
+	if err != nil {
+		return nil, err
+	}
 	var records, targets, currents []schema.Record
-	taken := assign.Partitions{}
-	for _, mem := range classic.members {
+	for i, mem := range classic.members {
 		v, err := mem.asConsumer(classic.protocol)
 		if err != nil {
 			return nil, err
 		}
-		parts, ok := parseAssignment(given[mem.id])
-		if !ok {
-			return nil, fmt.Errorf("%w: it is a classic group, and what member %q has cannot be read", ErrGroupNotFound, mem.id)
-		}
-		mine := d.m.byTopicID(parts).Minus(taken) // a client may have assigned anything
-		taken = taken.Or(mine)
+		mine := has[i]
 		records = append(records, memberRecord(g.id, mem.id, v))
 		targets = append(targets, targetRecord(g.id, mem.id, mine))
 		currents = append(currents, currentRecord(g.id, mem.id, &current{
@@ -82,13 +80,42 @@ func (d *decision) asConsumers(g *group, classic *classic) ([]schema.Record, err
 	return slices.Concat(records, targets, []schema.Record{targetEpochRecord(g.id, at)}, currents), nil
 }
 
-// asConsumer is what a classic member says of itself, as one of the new protocol does.
-func (mem *member) asConsumer(protocol string) (*schema.ConsumerGroupMember, error) {
+// hasClassic is what members of a classic group may have (G2): what they were given, and what they had when they joined last, as they may not have
+// asked yet for what they were given. A partition is one member's: clients may have assigned anything.
+func (d *decision) hasClassic(classic *classic, given map[string][]byte) ([]assign.Partitions, error) {
+	out := make([]assign.Partitions, len(classic.members))
+	var taken assign.Partitions
+	take := func(i int, all []namedPartitions) {
+		mine := d.m.byTopicID(all).Minus(taken)
+		out[i], taken = out[i].Or(mine), taken.Or(mine)
+	}
+	for i, mem := range classic.members {
+		parts, ok := parseAssignment(given[mem.id])
+		if !ok {
+			return nil, fmt.Errorf("%w: it is a classic group, and what member %q has cannot be read", ErrGroupNotFound, mem.id)
+		}
+		take(i, parts)
+	}
+	for i, mem := range classic.members {
+		if sub, ok := mem.subscription(classic.protocol); ok {
+			take(i, sub.owned)
+		}
+	}
+	return out, nil
+}
+
+// subscription is what a classic member says, in the group's protocol or, if there is none yet, in the one that it prefers.
+func (mem *member) subscription(protocol string) (consumerSubscription, bool) {
 	b := mem.metadata(protocol)
 	if b == nil && len(mem.protocols) > 0 {
 		b = mem.protocols[0].Metadata
 	}
-	sub, ok := parseSubscription(b)
+	return parseSubscription(b)
+}
+
+// asConsumer is what a classic member says of itself, as one of the new protocol does.
+func (mem *member) asConsumer(protocol string) (*schema.ConsumerGroupMember, error) {
+	sub, ok := mem.subscription(protocol)
 	if !ok {
 		return nil, fmt.Errorf("%w: it is a classic group, and what member %q is subscribed to cannot be read", ErrGroupNotFound, mem.id)
 	}

@@ -190,7 +190,9 @@ func dump(m, running *Machine) string {
 		if ok {
 			fmt.Fprintf(&b, "%s: %s\n", id, showGroup(saved))
 		}
-		if now := running.view(running.open(id)); !now.reverted && ok && (now.state == Stable || now.state == Empty) {
+		if g.isConsumer() {
+			b.WriteString(id + ":\n" + dumpConsumer(g.consumer))
+		} else if now := running.view(running.open(id)); !now.reverted && ok && (now.state == Stable || now.state == Empty) {
 			fmt.Fprintf(&b, "  %s generation=%d leader=%s %s\n", c.state, c.generation, c.leader, showDescription(c.describe(id)))
 		}
 		for _, tp := range g.partitions() {
@@ -215,7 +217,7 @@ func show(r schema.Record) string {
 		}
 		return "group " + r.Key.Group + " " + showGroup(r.Value)
 	}
-	return fmt.Sprintf("%T %+v", r, r)
+	return showConsumer(r)
 }
 
 func text(s *string) string {
