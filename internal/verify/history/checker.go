@@ -48,7 +48,8 @@ type partition struct {
 	start, end int64 // of the final read
 	complete   bool
 	leader     int32 // last seen, -1: none was ever
-	moved      bool  // to another node
+	epoch      int64 // the newest that was seen, with a leader or without
+	moved      bool  // to another node, or perhaps and back
 	movedAt    time.Duration
 	skips      []skip // at most maxKept
 }
@@ -144,14 +145,19 @@ func (c *Checker) rules(v Value) Producer {
 	return Producer{}
 }
 
+// led takes who leads in an epoch. In one that nobody has seen another node may have led, also where the same one leads before and after.
 func (p *partition) led(e *Event) {
-	if e.Client < 0 || e.Client == p.leader {
+	if e.Offset < p.epoch { // told by somebody who has not heard of the newest yet
 		return
 	}
-	if p.leader >= 0 {
+	unseen := e.Offset > p.epoch+1
+	p.epoch = e.Offset
+	if p.leader >= 0 && (unseen || e.Client >= 0 && e.Client != p.leader) {
 		p.moved, p.movedAt = true, e.Time
 	}
-	p.leader = e.Client
+	if e.Client >= 0 {
+		p.leader = e.Client
+	}
 }
 
 func (c *Checker) producing(e *Event) error {

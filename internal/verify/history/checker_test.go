@@ -205,6 +205,31 @@ var cases = []struct {
 		+ {"t":30,"e":"acked","v":"2/2","o":1}
 		+ {"t":90,"e":"final-read","r":[{"o":0,"v":["2/1","2/2"]}]}
 		+ {"t":91,"e":"final-bounds","end":2}`},
+	{"the same node leads again, and perhaps another one has led between", history.LostByLeader, `
+		  {"t":1,"e":"led","c":1}
+		  {"t":10,"e":"invoked","v":"2/1"}
+		  {"t":20,"e":"acked","v":"2/1","o":0}
+		  {"t":25,"e":"led","c":1,"o":2}
+		+ {"t":90,"e":"final-read","r":[{"o":0,"v":["2/1"]}]}
+		+ {"t":91,"e":"final-bounds","end":1}
+		- {"t":91,"e":"final-bounds","end":0}`},
+	{"the same node leads again, and nobody has led between", history.Lost, `
+		  {"t":1,"e":"led","c":1}
+		  {"t":10,"e":"invoked","v":"2/1"}
+		  {"t":20,"e":"acked","v":"2/1","o":0}
+		  {"t":22,"e":"led","c":-1,"o":1}
+		  {"t":25,"e":"led","c":1,"o":2}
+		  {"t":26,"e":"led","c":2}
+		+ {"t":90,"e":"final-read","r":[{"o":0,"v":["2/1"]}]}
+		+ {"t":91,"e":"final-bounds","end":1}
+		- {"t":91,"e":"final-bounds","end":0}`},
+	{"a plain record that a consumer was shown, the leader changed", history.Lost, `
+		  {"t":1,"e":"led","c":1}
+		  {"t":10,"e":"invoked","v":"2/1"}
+		  {"t":20,"e":"acked","v":"2/1","o":0}
+		- {"t":21,"e":"polled","r":[{"o":0,"v":["2/1"]}]}
+		  {"t":25,"e":"led","c":2,"o":1}
+		  {"t":91,"e":"final-bounds","end":0}`},
 	{"a retry of a plain producer", history.RetriedTwice, `
 		  {"t":10,"e":"invoked","v":"1/1"}
 		  {"t":20,"e":"acked","v":"1/1","o":1}

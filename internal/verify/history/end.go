@@ -85,7 +85,7 @@ func (c *Checker) missing(p *partition, v Value, w write) {
 	switch {
 	case w.offset < p.start:
 		c.report(Expired, p.number, w.offset, []Value{v}, "record %s at offset %d: the log now starts at %d", v, w.offset, p.start)
-	case c.rules(v).Acks == 1 && p.moved && p.movedAt > w.invoked-zombie:
+	case c.rules(v).Acks == 1 && p.moved && p.movedAt > w.invoked-zombie && !c.shownAt(p, w.offset, v):
 		c.report(LostByLeader, p.number, w.offset, []Value{v}, "record %s, acknowledged at offset %d, is not there; the leader has changed since", v, w.offset)
 	case c.stands(p, w.seen-1, v):
 		c.report(Inconsistent, p.number, w.offset, []Value{v}, "record %s was acknowledged at offset %d and stands at %d", v, w.offset, w.seen-1)
@@ -94,6 +94,12 @@ func (c *Checker) missing(p *partition, v Value, w write) {
 	default:
 		c.report(Lost, p.number, w.offset, []Value{v}, "record %s, acknowledged at offset %d, is not there%s%s", v, w.offset, instead(c.place(p, w.offset)), shown(w))
 	}
+}
+
+// shownAt tells whether a consumer was shown a value at an offset: more than the leader has it then, or the leader was all that there had to be.
+func (c *Checker) shownAt(p *partition, offset int64, v Value) bool {
+	pl := c.place(p, offset)
+	return pl.has(byPoll) && pl.value() == v
 }
 
 func (c *Checker) stands(p *partition, offset int64, v Value) bool {
