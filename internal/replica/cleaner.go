@@ -22,6 +22,7 @@ type Cleaning struct {
 	KeyBytes       int64   // log.cleaner.dedupe.buffer.size: memory of all together
 	KeyLoad        float64 // log.cleaner.io.buffer.load.factor
 	BytesPerSecond float64 // log.cleaner.io.max.bytes.per.second: read and written, of all together
+	OutgrownOnly   bool    // leave alone what is not beyond its bound (compact.Policy.MostUncleaned)
 }
 
 // cleaner remembers what compaction said last of the logs that it failed on, so that it says so once.
@@ -32,12 +33,13 @@ type cleaner struct {
 	failed map[*Replica]string
 }
 
-// Each of the cleaner's threads takes at most a fifth of a processor, and of the disk: after each piece of work it rests several
-// times as long as that took. Foreground requests find both free most of the time.
+// After each piece of work, each of the cleaner's threads rests several times as long as that took. While anybody appends on the same
+// disk, a piece is shorter than a commit, and a thread works a ninth of the time: so few commits meet one, and those that have to wait until the
+// processor or the disk is free again do not wait for long. Otherwise it works half of the time.
 const (
-	pieceOfWork = 2 * time.Millisecond
-	restPerWork = 4
-	longestRest = 100 * time.Millisecond
+	busyPiece, busyRest   = 50 * time.Microsecond, 8
+	quietPiece, quietRest = time.Millisecond, 1
+	longestRest           = 100 * time.Millisecond
 )
 
 // Clean compacts the logs that are due, each replica for itself, the dirtiest first, until none is or ctx ends. Calls must not overlap.
@@ -45,7 +47,7 @@ func (s *Set) Clean(ctx context.Context, c Cleaning) {
 	s.cleaner.setRate(c.BytesPerSecond)
 	tried := make(map[*Replica]bool)
 	for ctx.Err() == nil && c.Threads > 0 {
-		due := s.dirty(tried)
+		due := s.dirty(tried, c.OutgrownOnly)
 		if len(due) == 0 {
 			return
 		}
@@ -65,28 +67,26 @@ type dirtyLog struct {
 	work compact.Work
 }
 
-// dirty lists the logs that are due and were not tried yet: what has waited too long, then the dirtiest.
-func (s *Set) dirty(tried map[*Replica]bool) (due []dirtyLog) {
+// dirty lists the logs that are due, or only those beyond their bound, and were not tried yet: what has waited too long or outgrown its
+// bound, then the dirtiest.
+func (s *Set) dirty(tried map[*Replica]bool, outgrown bool) (due []dirtyLog) {
 	for r := range s.All {
 		l := r.log.Load()
 		if l == nil || tried[r] || r.spec.Load().Log.Compaction == nil || r.moving.Load() != nil {
 			continue // one that moves to another directory is compacted there
 		}
-		if w := l.CompactionWork(l.LastStable(r.HighWatermark())); w.Due {
+		if w := l.CompactionWork(l.LastStable(r.HighWatermark())); w.Outgrown || w.Due && !outgrown {
 			due = append(due, dirtyLog{r, l, w})
 		}
 	}
 	slices.SortFunc(due, func(a, b dirtyLog) int {
-		if a.work.Overdue != b.work.Overdue {
-			return cmp.Compare(btoi(b.work.Overdue), btoi(a.work.Overdue))
-		}
-		return cmp.Or(cmp.Compare(b.work.Ratio(), a.work.Ratio()), cmp.Compare(a.r.partition.String(), b.r.partition.String()))
+		return cmp.Or(cmp.Compare(urgency(&b.work), urgency(&a.work)), cmp.Compare(b.work.Ratio(), a.work.Ratio()), cmp.Compare(a.r.partition.String(), b.r.partition.String()))
 	})
 	return due
 }
 
-func btoi(b bool) int {
-	if b {
+func urgency(w *compact.Work) int {
+	if w.Overdue || w.Outgrown {
 		return 1
 	}
 	return 0
@@ -94,7 +94,7 @@ func btoi(b bool) int {
 
 // clean does one round on one log.
 func (s *Set) clean(ctx context.Context, d dirtyLog, c *Cleaning) {
-	p := pacer{rate: &s.cleaner.rate, since: time.Now()}
+	p := pacer{rate: &s.cleaner.rate, busy: d.log.Busy, since: time.Now()}
 	out, err := d.log.Compact(ctx, wal.CompactOptions{
 		Limit: d.log.LastStable(d.r.HighWatermark()), KeyBytes: c.KeyBytes / int64(c.Threads), KeyLoad: c.KeyLoad, Pace: p.wait,
 	})
@@ -150,12 +150,17 @@ func (c *cleaner) forget(r *Replica) {
 // pacer holds one round to the cleaner's rate, and has it rest.
 type pacer struct {
 	rate  *throttle
+	busy  func() bool
 	since time.Time // of this piece of work
 }
 
 func (p *pacer) wait(ctx context.Context, bytes int64) error {
-	if worked := time.Since(p.since); worked >= pieceOfWork {
-		if err := wait.For(ctx, min(restPerWork*worked, longestRest)); err != nil {
+	piece, rest := quietPiece, time.Duration(quietRest)
+	if p.busy() {
+		piece, rest = busyPiece, busyRest
+	}
+	if worked := time.Since(p.since); worked >= piece {
+		if err := wait.For(ctx, min(rest*worked, longestRest)); err != nil {
 			return err
 		}
 		p.since = time.Now()

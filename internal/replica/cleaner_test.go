@@ -9,6 +9,7 @@ import (
 	"chronik/internal/model"
 	"chronik/internal/record"
 	"chronik/internal/vfs/crashfs"
+	"chronik/internal/wal"
 	"chronik/internal/wal/compact"
 )
 
@@ -100,5 +101,44 @@ func TestCleanEnds(t *testing.T) {
 	<-ended
 	if got := r.log.Load().Size(); got != size {
 		t.Errorf("%d bytes became %d", size, got)
+	}
+}
+
+// TestCoordinatorsTopics: a topic that a coordinator reads to its end before it answers has a bound on what is uncleaned, whatever its
+// configuration says, and only those are cleaned when only what is beyond its bound is to be.
+func TestCoordinatorsTopics(t *testing.T) {
+	g := open(t, crashfs.New(1))
+	plain := compacted(t, g, "plain", 60)
+	for _, c := range []struct {
+		topic string
+		bound int64
+	}{{"__consumer_offsets", mostUncleaned}, {"__transaction_state", mostUncleaned}, {"__share_group_state", mostUncleaned}, {"plain", 0}} {
+		s := Settings{Log: wal.Config{Compaction: &compact.Policy{MinRatio: 0.5}}}
+		if got := s.of(c.topic).Log.Compaction; got.MostUncleaned != c.bound || got.MinRatio != 0.5 || s.Log.Compaction.MostUncleaned != 0 {
+			t.Errorf("%s: %+v; of others: %+v", c.topic, got, s.Log.Compaction)
+		}
+	}
+	if kept := (&Settings{}).of("__consumer_offsets"); kept.Log.Compaction != nil {
+		t.Error("a coordinator's topic that is not compacted is compacted")
+	}
+	r := compacted(t, g, "__consumer_offsets", 6)
+	if got := r.spec.Load().Log.Compaction.MostUncleaned; got != mostUncleaned {
+		t.Errorf("the partition's bound is %d", got)
+	}
+	spec := *r.spec.Load()
+	spec.Log.Compaction = &compact.Policy{MinRatio: 1, MostUncleaned: 300}
+	r.configure(&spec)
+	for range 20 {
+		put(t, r)
+	}
+	size, other := r.log.Load().Size(), plain.log.Load().Size()
+	only := cleaning
+	only.OutgrownOnly = true
+	g.Clean(context.Background(), only)
+	if got := r.log.Load().Size(); got >= size {
+		t.Errorf("%d bytes became %d", size, got)
+	}
+	if got := plain.log.Load().Size(); got != other {
+		t.Errorf("of another topic, %d bytes became %d", other, got)
 	}
 }

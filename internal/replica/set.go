@@ -105,7 +105,7 @@ func (s *Set) Ensure(a Assignment) {
 		r = &Replica{partition: a.Partition, topicID: a.TopicID, after: s.leaving.before(a.Partition), set: s}
 		r.disk.Store(s.disks.place(a.Partition, a.alone(s.env.Node)))
 	}
-	r.configure(a.Settings)
+	r.configure(a.Settings.of(a.Partition.Topic))
 	r.follow(&a, s)
 	if s.disks.several() && r.log.Load() == nil {
 		s.jobs.do(func() { _, _ = r.Log() }) // its directory says where it is: it must not wait for the first record

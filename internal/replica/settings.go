@@ -40,6 +40,24 @@ func SettingsOf(t *config.Topic, producerExpiryMs int64) *Settings {
 	return s
 }
 
+// coordinated are the topics that a coordinator reads to their ends before it answers.
+var coordinated = map[string]bool{"__consumer_offsets": true, "__transaction_state": true, "__share_group_state": true}
+
+// mostUncleaned is how much of such a partition may be uncleaned, in bytes, or as much as is clean if that is more: a coordinator that
+// takes over reads at most twice what is there to be known, and this.
+const mostUncleaned = 4 << 20
+
+// of is what the settings are for a topic of this name.
+func (s *Settings) of(topic string) *Settings {
+	if s.Log.Compaction == nil || !coordinated[topic] {
+		return s
+	}
+	own, compaction := *s, *s.Log.Compaction
+	compaction.MostUncleaned = mostUncleaned
+	own.Log.Compaction = &compaction
+	return &own
+}
+
 // jitter draws what one log subtracts from segment.ms, so that logs of one topic do not roll together.
 func jitter(maxMs int64) int64 {
 	if maxMs <= 0 {
