@@ -5,7 +5,7 @@
 // it, register this broker, listen, serve. Partitions open in the background, those first that are asked
 // for, so that a start does not wait for them.
 //
-// Stopping: no new connections and requests, finish those in progress, close the logs with their clean
+// Stopping: no new connections and requests, finish those in progress, end what this node coordinates, close the logs with their clean
 // marks, close the metadata log, unlock.
 //
 // A node of a cluster (--raft-addr) starts otherwise: it listens for other nodes, finds out which cluster it belongs to or founds one (M5), opens its

@@ -19,6 +19,8 @@ type follower struct {
 	replicas *replica.Set
 	log      *slog.Logger
 
+	coordinators []coordinator
+
 	// Of a node of a cluster.
 
 	incarnation image.UUID                       // of this process: what its registration grants is known when the metadata have it (R1)
@@ -45,6 +47,9 @@ func (f *follower) start(im *image.Image) error {
 		f.ensure(t, f.current.Load())
 	}
 	f.replicas.Started()
+	for _, c := range f.coordinators {
+		c.Start(im)
+	}
 	return nil
 }
 
@@ -72,9 +77,16 @@ func (f *follower) granted(im *image.Image) {
 	})
 }
 
-// apply follows one change; it implements quorum.Applied. Deletions come first: a topic may be deleted and
-// created again in one batch.
+// apply follows one change; it implements quorum.Applied.
 func (f *follower) apply(im *image.Image, d *image.Delta) {
+	f.change(im, d)
+	for _, c := range f.coordinators {
+		c.Follow(im, d)
+	}
+}
+
+// change brings configuration and partitions to the metadata. Deletions come first: a topic may be deleted and created again in one batch.
+func (f *follower) change(im *image.Image, d *image.Delta) {
 	for _, t := range d.TopicsDeleted {
 		for n := range t.Partitions {
 			f.replicas.Remove(model.TopicPartition{Topic: t.Name, Partition: int32(n)})

@@ -16,6 +16,8 @@ import (
 	"chronik/internal/broker/api"
 	"chronik/internal/broker/server"
 	"chronik/internal/config"
+	"chronik/internal/coordinator/group"
+	"chronik/internal/coordinator/runtime"
 	"chronik/internal/mem"
 	"chronik/internal/quorum"
 	"chronik/internal/replica"
@@ -59,6 +61,7 @@ type Node struct {
 	cluster  *cluster      // nil: the node is alone
 	follower *follower
 	replicas *replica.Set
+	groups   *runtime.Coordinator[*group.Machine]
 	broker   *api.Broker
 	server   *server.Server
 	kafka    net.Listener
@@ -181,6 +184,9 @@ func (n *Node) tearDown(ctx context.Context) error {
 	}
 	n.stop()
 	n.running.Wait()
+	if n.groups != nil {
+		n.groups.Stop()
+	}
 	if n.replicas != nil {
 		errs = append(errs, n.replicas.Close())
 	}

@@ -186,6 +186,9 @@ func (n *Node) openReplicas(env replica.Env) (err error) {
 	env.FS, env.Disks, env.Now, env.Log, env.Node, env.DiskGone = n.env.FS, n.disks, n.env.Now, n.env.Log, n.settings.NodeID, n.diskGone
 	n.replicas, err = replica.NewSet(env)
 	n.follower.replicas = n.replicas
+	if err == nil {
+		n.openCoordinators()
+	}
 	return err
 }
 
@@ -221,7 +224,7 @@ func (n *Node) openBroker(others *api.Cluster) (err error) {
 	n.broker, err = api.New(api.Deps{
 		NodeID: n.settings.NodeID, Metadata: n.quorum, Replicas: n.replicas,
 		Static: n.follower.static, Config: n.follower.broker, Cluster: others,
-		Space: n.env.FS.Space,
+		Space: n.env.FS.Space, Groups: n.groups,
 	})
 	return err
 }

@@ -1,0 +1,54 @@
+package node
+
+import (
+	"time"
+
+	"chronik/internal/config"
+	"chronik/internal/coordinator/group"
+	"chronik/internal/coordinator/runtime"
+	"chronik/internal/coordinator/schema"
+	"chronik/internal/metadata/image"
+	"chronik/internal/model"
+)
+
+// coordinator is what follows the metadata as the partitions of its topic do, after them.
+type coordinator interface {
+	Start(*image.Image)
+	Follow(*image.Image, *image.Delta)
+	Stop()
+}
+
+// openCoordinators makes what coordinates by the partitions that this node leads. It is before the first image.
+func (n *Node) openCoordinators() {
+	n.groups = runtime.New(runtime.Options[*group.Machine]{
+		Topic: schema.Groups, Node: n.settings.NodeID, Partition: n.coordinated, WallClockTrusted: n.replicas.WallClockTrusted, Log: n.env.Log,
+		Machine:   func() *group.Machine { return group.New(groupConfig(n.follower.broker())) },
+		Configure: func(m *group.Machine) { m.Config = groupConfig(n.follower.broker()) },
+		Limits: func() runtime.Limits {
+			g := &n.follower.broker().Groups
+			return runtime.Limits{Patience: time.Duration(g.CommitTimeoutMs) * time.Millisecond, LoadBytes: int(g.LoadBytes)}
+		},
+	})
+	n.follower.coordinators = []coordinator{n.groups}
+}
+
+// coordinated finds a partition of a coordinator's topic.
+func (n *Node) coordinated(tp model.TopicPartition) runtime.Partition {
+	if r := n.replicas.Get(tp); r != nil {
+		return r
+	}
+	return nil
+}
+
+// groupConfig is what the broker's keys mean for groups.
+func groupConfig(b *config.Broker) group.Config {
+	g := &b.Groups
+	return group.Config{
+		MinSessionMs: g.MinSessionMs, MaxSessionMs: g.MaxSessionMs, InitialDelay: time.Duration(g.InitialDelayMs) * time.Millisecond,
+		MaxSize: int(g.MaxSize), MaxMetadataBytes: int(g.MaxMetadataBytes),
+		Retention: time.Duration(g.RetentionMinutes) * time.Minute, SweepEvery: time.Duration(g.RetentionCheckMs) * time.Millisecond,
+		Consumer: group.ConsumerConfig{
+			Session: time.Duration(g.Consumer.SessionMs) * time.Millisecond, Heartbeat: time.Duration(g.Consumer.HeartbeatMs) * time.Millisecond,
+		},
+	}
+}
