@@ -17,6 +17,7 @@
 //	producer.go, consumer.go     the workload
 //	auditor.go                   linearizable reads of the metadata
 //	faults.go, admin.go          what goes wrong, and what operators do, and how often
+//	damage.go                    disks that are lost or rot, and whose may be
 //	grow.go                      a node alone, with its data, to which others are added
 //	shadow.go, check.go          what logs must hold, what was promised, and what is looked at after each event
 //	relaxed.go                   topics whose appends complete before they are synced, and what they may lose

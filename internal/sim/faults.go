@@ -18,6 +18,8 @@ type fault struct {
 
 const (
 	allLosePower = "all lose power"
+	wipedDisk    = "wiped disk"
+	bitFlip      = "bit flip"
 	// darkness is its weight where a topic has relaxed its flushing.
 	darkness = 30
 )
@@ -37,8 +39,8 @@ var faults = []fault{
 	{"failing sync", 3, func(w *world) { w.draw().disk.failNext(faultfs.OpSync) }, false},
 	{"failing write", 3, func(w *world) { w.draw().disk.failNext(faultfs.OpWrite) }, false},
 	{"full disk", 5, (*world).fillOne, false},
-	{"wiped disk", 6, (*world).wipeOne, false},
-	{"bit flip", 6, (*world).flipOne, false},
+	{wipedDisk, 3, (*world).wipeOne, false},
+	{bitFlip, 3, (*world).flipOne, false},
 	{"clock jump", 4, func(w *world) { w.draw().skew += w.between(-10*time.Minute, 10*time.Minute) }, false},
 	{"topic made anew", 3, (*world).recreate, true},
 	{"reassignment", 12, (*world).reassign, true},
@@ -56,8 +58,11 @@ func (w *world) schedule(events int) {
 		if !w.one(4) && !(f.admin && w.plain) { // most kinds in each schedule, not all
 			weights[i] = 1 + w.rng.IntN(2*f.weight)
 		}
-		if len(w.flush) > 0 && f.name == allLosePower {
+		switch {
+		case len(w.flush) > 0 && f.name == allLosePower:
 			weights[i] = darkness // relaxed topics lose something only if all who have it do
+		case !w.plain && (f.name == wipedDisk || f.name == bitFlip):
+			weights[i] *= 3 // mostly nobody's disk can be spared
 		}
 	}
 	pace := w.between(20*time.Millisecond, 300*time.Millisecond)
@@ -197,76 +202,6 @@ func (w *world) rain() {
 func (w *world) fillOne() {
 	d := w.draw().disk
 	d.fill(w.rng.Int64N(32 << 10))
-}
-
-// wipeOne replaces a broker by an empty one: the same node ID, another disk (R7).
-func (w *world) wipeOne() {
-	n := w.spareable()
-	if n == nil {
-		return
-	}
-	w.stats[wipes]++
-	n.crash(crashfs.Lose)
-	n.disk.wipe()
-	w.note(n.id, "has an empty disk now")
-	w.after(w.between(time.Millisecond, time.Second), n.start)
-}
-
-// flipOne turns a bit over in a log, and starts the process again, so that nothing of it is remembered (L2).
-func (w *world) flipOne() {
-	n := w.spareable()
-	if n == nil || !n.disk.flip() {
-		return
-	}
-	w.stats[flips]++
-	w.note(n.id, "has a flipped bit on its disk")
-	w.down(n, w.crashMode())
-}
-
-// spareable draws a node whose disk may be damaged, nil if there is none.
-func (w *world) spareable() *node {
-	for _, i := range w.rng.Perm(len(w.nodes) - 1) {
-		if n := w.nodes[i+1]; w.spared(n) {
-			return n
-		}
-	}
-	return nil
-}
-
-// spared tells whether a node's disk may be damaged: of every partition somebody else who may be elected must hold all, and
-// min.insync.replicas must be more than one: else the others may leave the ISR before it is known that the last member has nothing.
-// A quorum that loses a voter needs the others.
-func (w *world) spared(n *node) bool {
-	if w.replication.MinISR < 2 || len(w.flush) > 0 { // a relaxed topic's ISR may shrink to one by restarts alone
-		return false
-	}
-	for _, o := range w.nodes[1:] {
-		if o != n && (!o.up || o.disk.limited || !o.clean && !o.known) { // who has crashed leaves ISRs when the controller hears of it
-			return false
-		}
-	}
-	for _, l := range w.order {
-		t := w.truth.TopicByID(l.key.id)
-		if t == nil {
-			continue
-		}
-		p, other := t.Partitions[l.key.num], false
-		for _, id := range slices.Concat(p.ISR, p.ELR) {
-			o := w.nodes[id]
-			if o == n {
-				continue
-			}
-			if l.excused(id) {
-				return false // another loss that is not known yet
-			}
-			s := o.disk.shadow(l.key.id, l.key.num)
-			other = other || !s.flipped && l.holds(s)
-		}
-		if !other {
-			return false
-		}
-	}
-	return w.quorumOK(n)
 }
 
 // heal ends all that goes on; what is down comes back by itself.
