@@ -48,7 +48,9 @@ func (b *Broker) offsetCommit(ctx context.Context, _ *server.Request, req *kmsg.
 			in.Offsets = append(in.Offsets, commitOffset(topic, p))
 			asked = append(asked, &out.Partitions[j])
 		}
-		resp.Topics = append(resp.Topics, out)
+		if len(t.Partitions) > 0 {
+			resp.Topics = append(resp.Topics, out)
+		}
 	}
 	if len(asked) == 0 {
 		return resp
