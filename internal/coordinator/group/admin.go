@@ -99,7 +99,7 @@ func (m *Machine) Delete(now time.Time, groups []string, reply func(DeleteReply)
 			continue
 		}
 		done[id] = true
-		for _, tp := range g.partitions() {
+		for _, tp := range g.allPartitions() {
 			d.deleteOffset(g, tp)
 		}
 		d.deleteGroup(g)

@@ -14,14 +14,15 @@ var simple = &schema.ClassicGroup{CurrentStateTimestamp: schema.NoTime}
 // Apply changes what is replicated as the record at an offset says. An error ends the machine: what comes after cannot be applied.
 func (m *Machine) Apply(off model.Offset, e shard.Entry) error {
 	m.end = off + 1
-	if e.Producer != model.NoProducer {
-		return fmt.Errorf("%w (producer %d)", errTransactional, e.Producer)
+	if e.Marker != nil {
+		m.applyMarker(off, e.Marker)
+		return nil
 	}
 	switch r := e.Record.(type) {
 	case *schema.OffsetCommit:
-		m.applyOffset(off, r.Key, fromRecord(r.Value), false)
+		m.applyOffset(off, e.Producer, r.Key, fromRecord(r.Value), false)
 	case *schema.LegacyOffsetCommit:
-		m.applyOffset(off, r.Key, fromLegacy(r.Value), true)
+		m.applyOffset(off, e.Producer, r.Key, fromLegacy(r.Value), true)
 	case *schema.GroupMetadata:
 		m.applyGroup(off, r.Key.Group, r.Value)
 	default:
@@ -32,17 +33,22 @@ func (m *Machine) Apply(off model.Offset, e shard.Entry) error {
 	return nil
 }
 
-func (m *Machine) applyOffset(off model.Offset, k schema.OffsetKey, c *committed, legacy bool) {
+func (m *Machine) applyOffset(off model.Offset, producer model.ProducerID, k schema.OffsetKey, c *committed, legacy bool) {
 	tp := model.TopicPartition{Topic: k.Topic, Partition: k.Partition}
 	if c == nil {
 		if g := m.groups[k.Group]; g != nil {
 			g.offsets.Delete(off, tp)
+			g.pending.drop(off, tp)
 		}
 		return
 	}
 	g := m.open(k.Group)
 	if _, ok := m.saved.Get(k.Group); !ok && (g.consumer == nil || !g.consumer.exists()) {
 		m.applyGroup(off, k.Group, simple)
+	}
+	if producer != model.NoProducer {
+		m.applyPending(off, g, pendingKey{producer, tp}, c)
+		return
 	}
 	if old, ok := g.offsets.Get(tp); ok {
 		c.legacy = old.legacy // the old record is still in the log
@@ -74,6 +80,7 @@ func (m *Machine) Settle(watermark model.Offset) {
 		n++
 	}
 	m.writes = append(m.writes[:0], m.writes[n:]...)
+	m.settleEnds(watermark)
 }
 
 // Revert says that the log has refused what was applied from an offset on. Groups whose last write that was rebalance at the next
@@ -81,6 +88,7 @@ func (m *Machine) Settle(watermark model.Offset) {
 func (m *Machine) Revert(from model.Offset) {
 	m.log.Revert(from)
 	m.end = min(m.end, from)
+	m.revertEnds(from)
 	for n := len(m.writes) - 1; n >= 0 && m.writes[n].off >= from; n-- {
 		g := m.writes[n].group
 		m.writes = m.writes[:n]

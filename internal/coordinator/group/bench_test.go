@@ -28,7 +28,7 @@ func BenchmarkLoad(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			log = append(log, entry{key, value})
+			log = append(log, entry{key: key, value: value, producer: shard.Producer{ID: model.NoProducer}})
 		}
 	}
 	var before, after runtime.MemStats

@@ -5,7 +5,7 @@
 //	requests.go            what is asked and answered
 //	machine.go, apply.go   Machine; records
 //	decision.go            what a decision collects: records, answers, timers
-//	offsets*.go            commit, fetch, delete; expiry; topics that are gone
+//	offsets*.go            commit, also in a transaction, fetch, delete; expiry; topics that are gone
 //	classic.go             a group in memory: states, members, who waits
 //	classic_*.go           join, rebalance, sync, heartbeat, leave, timers; what is written and loaded
 //	admin.go               describe, list and delete groups
@@ -21,6 +21,7 @@
 //   - A partition has one owner per generation as far as the leader's assignment says so; who is not of the generation is told so by
 //     every answer and commits nothing (G2).
 //   - Offsets that readers see are settled (G1).
+//   - What a transaction commits is beside that until its marker, which moves what is newer than what is there, or drops it (T3).
 //   - The same requests at the same times lead to the same records and answers: members are kept in the order of their joining, and
 //     what else is walked is sorted.
 //

@@ -27,6 +27,5 @@ var (
 
 // What Apply refuses.
 var (
-	errTransactional = errors.New("an offset of a transaction, which this build does not coordinate")
-	errNotClassic    = errors.New("a record of a group protocol that this build does not coordinate")
+	errNotClassic = errors.New("a record of a group protocol that this build does not coordinate")
 )

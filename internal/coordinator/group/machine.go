@@ -32,8 +32,12 @@ type Machine struct {
 	groups map[string]*group
 	saved  *timeline.Map[string, *schema.ClassicGroup] // groups that exist in the log
 	writes []groupWrite                                // to saved, those that are not settled, oldest first
-	sweep  sweep
-	purge  purge
+
+	producers *timeline.Map[model.ProducerID, []string] // with an open transaction, and the groups that it has offsets of
+	ends      []groupWrite                              // of transactions, those that are not settled
+
+	sweep sweep
+	purge purge
 
 	image  *image.Image
 	seen   uint64 // grows with each change of topics, partitions or nodes
@@ -46,6 +50,7 @@ var _ shard.Machine = (*Machine)(nil)
 type group struct {
 	id       string
 	offsets  *timeline.Map[model.TopicPartition, *committed]
+	pending  *pending     // nil: no transaction had offsets of it
 	wrote    model.Offset // the last record of saved, or of consumer
 	classic  *classic     // nil: no members, and none on their way
 	consumer *consumer    // nil: it never was one
@@ -62,6 +67,7 @@ type groupWrite struct {
 func New(c Config) *Machine {
 	m := &Machine{Config: c, groups: make(map[string]*group)}
 	m.saved = timeline.NewMap[string, *schema.ClassicGroup](&m.log)
+	m.producers = timeline.NewMap[model.ProducerID, []string](&m.log)
 	return m
 }
 
@@ -94,7 +100,7 @@ func (m *Machine) tidy(g *group) {
 	if c != nil && c.state == Empty && len(c.pending) == 0 && !c.reverted && (!ok || len(saved.Members) == 0 && saved.Generation == c.generation) {
 		g.classic = nil
 	}
-	if g.classic == nil && !ok && !m.saved.Unsettled(g.id) && g.offsets.Empty() && (g.consumer == nil || g.consumer.empty()) {
+	if g.classic == nil && !ok && !m.saved.Unsettled(g.id) && g.offsets.Empty() && g.pending.empty() && (g.consumer == nil || g.consumer.empty()) {
 		delete(m.groups, g.id)
 	}
 }

@@ -119,11 +119,15 @@ func (m *Machine) Fetch(r FetchRequest) FetchReply {
 	if g != nil && partitions == nil {
 		partitions = g.fetchable(r.Stable)
 	}
+	var unstable map[model.TopicPartition]bool
+	if g != nil && r.Stable {
+		unstable = g.pending.unstable()
+	}
 	out := FetchReply{Offsets: make([]FetchedOffset, 0, len(partitions))}
 	for _, tp := range partitions {
 		f := FetchedOffset{TopicPartition: tp, Offset: model.NoOffset, LeaderEpoch: model.NoEpoch}
 		if g != nil {
-			g.fetch(&f, r.Stable)
+			g.fetch(&f, r.Stable, unstable)
 		}
 		out.Offsets = append(out.Offsets, f)
 	}
@@ -142,13 +146,16 @@ func (g *group) fetchable(stable bool) []model.TopicPartition {
 				all = append(all, tp)
 			}
 		}
+		for tp := range g.pending.unstable() {
+			all = append(all, tp)
+		}
 	}
 	slices.SortFunc(all, model.TopicPartition.Compare)
-	return all
+	return slices.Compact(all)
 }
 
-func (g *group) fetch(f *FetchedOffset, stable bool) {
-	if stable && g.offsets.Unsettled(f.TopicPartition) {
+func (g *group) fetch(f *FetchedOffset, stable bool, unstable map[model.TopicPartition]bool) {
+	if stable && (g.offsets.Unsettled(f.TopicPartition) || unstable[f.TopicPartition]) {
 		f.Err = ErrUnstableOffset
 	} else if c, ok := g.offsets.Settled(f.TopicPartition); ok {
 		f.Offset, f.LeaderEpoch, f.Metadata, f.TopicID = c.offset, c.epoch, c.metadata, c.topicID
@@ -190,15 +197,15 @@ func (d *decision) deleteOffsets(g *group, c subscriber, partitions []model.Topi
 	}
 }
 
-// deleteOffset writes the tombstone of an offset, if there is one, and returns how many records that took.
+// deleteOffset writes the tombstone of an offset, if there is one or an open transaction has one, and returns how many records that took.
 func (d *decision) deleteOffset(g *group, tp model.TopicPartition) int {
 	o, ok := g.offsets.Get(tp)
-	if !ok {
+	if !ok && len(g.pending.keys(tp)) == 0 {
 		return 0
 	}
 	k := schema.OffsetKey{Group: g.id, Topic: tp.Topic, Partition: tp.Partition}
 	d.record(&schema.OffsetCommit{Key: k})
-	if !o.legacy {
+	if !ok || !o.legacy {
 		return 1
 	}
 	d.record(&schema.LegacyOffsetCommit{Key: k})
@@ -214,7 +221,7 @@ func (d *decision) committed(f func(CommitReply), r CommitReply) {
 	})
 }
 
-// partitions are those that a group has offsets of, in order.
+// partitions are those that a group has offsets of, in order; not those that only an open transaction has.
 func (g *group) partitions() []model.TopicPartition {
 	all := make([]model.TopicPartition, 0, g.offsets.Len())
 	for tp := range g.offsets.All() {

@@ -41,10 +41,11 @@ func (d *decision) sweep() {
 func (d *decision) expire(g *group) {
 	nowMs := d.now.UnixMilli()
 	expires, subscribes, empty := d.expiring(g, nowMs)
-	expired, all := 0, true
+	unstable := g.pending.unstable()
+	expired, all := 0, unstable == nil
 	for _, tp := range g.partitions() {
 		o, _ := g.offsets.Get(tp)
-		if expired >= mostTombstones || !expires(o) || subscribes(tp.Topic) {
+		if expired >= mostTombstones || !expires(o) || subscribes(tp.Topic) || unstable[tp] {
 			all = false
 			continue
 		}

@@ -18,6 +18,7 @@ type purge struct{ left []doomed }
 type doomed struct {
 	group  *group
 	tp     model.TopicPartition
+	of     model.ProducerID // whose transaction has it; model.NoProducer: it is committed
 	offset *committed // that one, and none that is committed later, perhaps for another topic of the name
 }
 
@@ -26,7 +27,12 @@ func (p *purge) doom(m *Machine, gone func(string, *committed) bool) {
 		g := m.groups[id]
 		for _, tp := range g.partitions() {
 			if o, _ := g.offsets.Get(tp); gone(tp.Topic, o) {
-				p.left = append(p.left, doomed{g, tp, o})
+				p.left = append(p.left, doomed{g, tp, model.NoProducer, o})
+			}
+		}
+		for _, k := range g.pending.all() {
+			if o, _ := g.pending.offsets.Get(k); gone(k.Topic, o) {
+				p.left = append(p.left, doomed{g, k.TopicPartition, k.producer, o})
 			}
 		}
 	}
@@ -51,6 +57,23 @@ func deleted(im *image.Image, topics []*image.Topic) func(string, *committed) bo
 	}
 }
 
+// now is what the partition has instead. What a transaction has does not count any more when something newer is committed, perhaps
+// for another topic of the name.
+func (x *doomed) now() (newest, settled *committed) {
+	newest, _ = x.group.offsets.Get(x.tp)
+	settled, _ = x.group.offsets.Settled(x.tp)
+	if x.of == model.NoProducer || newest == x.offset { // its transaction has committed since
+		return newest, settled
+	}
+	if newest != nil && newest.record > x.offset.record {
+		return nil, nil
+	}
+	k := pendingKey{x.of, x.tp}
+	newest, _ = x.group.pending.offsets.Get(k)
+	settled, _ = x.group.pending.offsets.Settled(k)
+	return newest, settled
+}
+
 // purge deletes some of what is doomed, and comes back for the rest.
 func (d *decision) purge() {
 	p := &d.m.purge
@@ -58,8 +81,7 @@ func (d *decision) purge() {
 	n := 0
 	for ; n < len(p.left) && len(d.out.Records) < mostTombstones; n++ {
 		x := p.left[n]
-		newest, _ := x.group.offsets.Get(x.tp)
-		settled, _ := x.group.offsets.Settled(x.tp)
+		newest, settled := x.now()
 		switch x.offset {
 		case newest:
 			d.deleteOffset(x.group, x.tp)

@@ -14,6 +14,7 @@ import (
 	"chronik/internal/coordinator/shard"
 	"chronik/internal/metadata/image"
 	"chronik/internal/model"
+	"chronik/internal/record"
 )
 
 // world is a log, its watermark, timers and a machine on it.
@@ -32,8 +33,12 @@ type world struct {
 	written   func(schema.Record)
 }
 
-// entry is a record as it is on disk.
-type entry struct{ key, value []byte }
+// entry is a record as it is on disk, or a marker.
+type entry struct {
+	key, value []byte
+	producer   shard.Producer
+	marker     *record.Marker
+}
 
 type waiting struct {
 	reply func(error)
@@ -65,11 +70,20 @@ func (w *world) run(r shard.Result) {
 			w.t.Fatal(err)
 		}
 		needs = w.end()
-		w.log = append(w.log, entry{key, value})
+		x := entry{key: key, value: value, producer: shard.Producer{ID: model.NoProducer}}
+		if r.Txn != nil {
+			x.producer = *r.Txn
+		}
+		w.log = append(w.log, x)
 		w.apply(w.m, needs)
 		if w.written != nil {
 			w.written(rec)
 		}
+	}
+	if r.Marker != nil {
+		needs = w.end()
+		w.log = append(w.log, entry{marker: r.Marker, producer: shard.Producer{ID: r.Marker.Producer, Epoch: r.Marker.ProducerEpoch}})
+		w.apply(w.m, needs)
 	}
 	for _, c := range r.Timers {
 		if delete(w.timers, c.Key); !c.At.IsZero() {
@@ -90,15 +104,20 @@ func (w *world) run(r shard.Result) {
 }
 
 func (w *world) apply(m *Machine, off model.Offset) {
-	rec, err := schema.Groups.Decode(w.log[off].key, w.log[off].value)
+	x := w.log[off]
+	e := shard.Entry{Producer: x.producer.ID, Epoch: x.producer.Epoch, Marker: x.marker}
+	var err error
+	if e.Marker == nil {
+		e.Record, err = schema.Groups.Decode(x.key, x.value)
+	}
 	if err == nil {
-		err = m.Apply(off, shard.Entry{Producer: model.NoProducer, Record: rec})
+		err = m.Apply(off, e)
 	}
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	if m == w.m {
-		fmt.Fprintf(&w.out, "%d %s\n", off, show(rec))
+		fmt.Fprintf(&w.out, "%d %s\n", off, showEntry(e))
 	}
 }
 
@@ -199,8 +218,22 @@ func dump(m, running *Machine) string {
 			o, _ := g.offsets.Get(tp)
 			fmt.Fprintf(&b, "  %s %+v\n", tp, *o)
 		}
+		for _, k := range g.pending.all() {
+			o, _ := g.pending.offsets.Get(k)
+			fmt.Fprintf(&b, "  %s %+v of producer %d\n", k.TopicPartition, *o, k.producer)
+		}
 	}
 	return b.String()
+}
+
+func showEntry(e shard.Entry) string {
+	switch {
+	case e.Marker != nil:
+		return fmt.Sprintf("%v of %d/%d", e.Marker.Type, e.Producer, e.Epoch)
+	case e.Producer != model.NoProducer:
+		return fmt.Sprintf("%s in a transaction of %d/%d", show(e.Record), e.Producer, e.Epoch)
+	}
+	return show(e.Record)
 }
 
 func show(r schema.Record) string {
@@ -232,7 +265,7 @@ func showGroup(v *schema.ClassicGroup) string {
 	fmt.Fprintf(&b, "type=%s generation=%d protocol=%s leader=%s", v.ProtocolType, v.Generation, text(v.Protocol), text(v.Leader))
 	for i := range v.Members {
 		r := &v.Members[i]
-		fmt.Fprintf(&b, " %s[%s]", r.MemberID, r.Assignment)
+		fmt.Fprintf(&b, " %s[%s]", r.MemberID, readable(r.Assignment))
 	}
 	return b.String()
 }
@@ -241,7 +274,7 @@ func showDescription(d Description) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s type=%s protocol=%s", d.State, d.ProtocolType, d.Protocol)
 	for _, mem := range d.Members {
-		fmt.Fprintf(&b, " %s{%s %s %s}[%s]", mem.Member, text(mem.Instance), mem.ClientID, mem.ClientHost, mem.Assignment)
+		fmt.Fprintf(&b, " %s{%s %s %s}[%s]", mem.Member, text(mem.Instance), mem.ClientID, mem.ClientHost, readable(mem.Assignment))
 	}
 	return b.String()
 }
