@@ -38,6 +38,7 @@ func (m *Machine) Sync(now time.Time, r SyncRequest, reply func(SyncReply)) shar
 		}
 	default: // Stable
 		mem.unsynced = false
+		d.session(g, mem, mem.session()) // asking is a sign of life
 		d.synced(reply, c.assignmentFor(mem))
 	}
 	if c.allSynced() {

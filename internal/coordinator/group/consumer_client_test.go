@@ -33,6 +33,7 @@ type mixed struct {
 	told       time.Time         // a classic one to join again, and has not been a member of a generation since; zero: it is
 	synced     bool
 	members    []JoinedMember // of a leader
+	assigned   int            // partitions that a leader has assigned; -1: it does not lead
 	quiet      int
 	cooperates bool
 }
@@ -144,6 +145,9 @@ func (c *mixed) next() {
 		c.join()
 	case !c.synced:
 		c.sync()
+	case c.assigned >= 0 && c.assigned != len(c.h.image.Topic("a").Partitions): // a leader notices
+		c.quiet = 0
+		c.join()
 	default:
 		c.heartbeatClassic()
 	}
@@ -292,8 +296,11 @@ func (c *mixed) join() {
 			c.failed(o.Err)
 		default:
 			c.id, c.epoch, c.joined, c.synced, c.members = o.Member, o.Generation, true, false, nil
+			if c.assigned = -1; o.Leader == o.Member {
+				c.assigned = 0
+			}
 			if o.Leader == o.Member && !o.SkipAssignment {
-				c.members = o.Members
+				c.members, c.assigned = o.Members, len(c.h.image.Topic("a").Partitions)
 			}
 		}
 	}))

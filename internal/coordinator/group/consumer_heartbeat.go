@@ -181,7 +181,7 @@ func (s *step) replace(former string) *schema.ConsumerGroupMember {
 	mem, _ := s.c.members.Get(former)
 	cur := *s.c.has(former)
 	cur.epoch, cur.previous = JoinEpoch, JoinEpoch
-	s.was, s.gone = &cur, []string{former}
+	s.was, s.gone, s.former = &cur, []string{former}, mem
 	s.record(removal(s.g.id, former)...)
 	s.later(func() { delete(s.c.sessions, former) })
 	return mem

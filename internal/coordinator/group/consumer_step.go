@@ -22,6 +22,7 @@ type step struct {
 
 	id      string                      // who asks; empty: nobody, members only go
 	before  *schema.ConsumerGroupMember // nil: it joins
+	former  *schema.ConsumerGroupMember // of a static member that starts anew
 	member  *schema.ConsumerGroupMember
 	was, is *current
 	gone    []string // who is removed; of a static member that is replaced its former self
@@ -90,7 +91,11 @@ func (s *step) subscribe() {
 	}
 	s.record(memberRecord(s.g.id, s.id, s.member))
 	old := s.before
-	if old == nil {
+	switch {
+	case old != nil:
+	case s.former != nil:
+		old = s.former // its place is as it was
+	default:
 		old = &schema.ConsumerGroupMember{}
 	}
 	s.bump = s.bump || !slices.Equal(old.SubscribedTopicNames, s.member.SubscribedTopicNames) || plain(old.SubscribedTopicRegex) != plain(s.member.SubscribedTopicRegex)

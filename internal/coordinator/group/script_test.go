@@ -7,7 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"chronik/internal/coordinator/shard"
 	"chronik/internal/model"
+	"chronik/internal/record"
 
 	"github.com/cockroachdb/datadriven"
 )
@@ -87,9 +89,11 @@ func (s *script) do(t *testing.T, words []string) {
 			name = word
 		}
 	}
-	if f, ok := s.requests()[words[0]]; ok {
-		f(name, a)
-		return
+	for _, requests := range []map[string]func(string, args){s.requests(), s.consumerRequests()} {
+		if f, ok := requests[words[0]]; ok {
+			f(name, a)
+			return
+		}
 	}
 	switch words[0] {
 	case "hold":
@@ -122,6 +126,7 @@ func (s *script) requests() map[string]func(string, args) {
 	return map[string]func(string, args){
 		"join": s.join, "sync": s.sync, "heartbeat": s.heartbeat, "leave": s.leave, "commit": s.commit, "fetch": s.fetch,
 		"delete-offsets": s.deleteOffsets, "delete-groups": s.deleteGroups, "describe": s.describe, "list": s.list,
+		"txn-commit": s.txnCommit, "marker": s.marker,
 	}
 }
 
@@ -169,7 +174,9 @@ func (s *script) sync(name string, a args) {
 			r.Assignments = append(r.Assignments, Assignment{s.ids[who], []byte(what)})
 		}
 	}
+	r.Assignments = append(r.Assignments, s.assignNamed(a["assign-named"])...)
 	s.run(s.m.Sync(s.now, r, func(o SyncReply) {
+		o.Assignment = readable(o.Assignment)
 		s.say("%s: sync %s protocol=%s [%s]", name, problem(o.Err), text(o.Protocol), o.Assignment)
 	}))
 }
@@ -205,6 +212,18 @@ func (s *script) leave(_ string, a args) {
 }
 
 func (s *script) commit(name string, a args) {
+	r := s.commitRequest(name, a)
+	s.run(s.m.Commit(s.now, r, func(o CommitReply) { s.each("commit", r.partitions(), o) }))
+}
+
+func (r *CommitRequest) partitions() (all []model.TopicPartition) {
+	for i := range r.Offsets {
+		all = append(all, r.Offsets[i].TopicPartition)
+	}
+	return all
+}
+
+func (s *script) commitRequest(name string, a args) CommitRequest {
 	r := CommitRequest{
 		Group: a.text("group", "g"), Generation: int32(a.number("generation", -1)), Member: a.text("id", ""), Instance: a.pointer("instance"),
 		RetentionMs: int64(a.number("retention", -1)),
@@ -218,7 +237,21 @@ func (s *script) commit(name string, a args) {
 		n, _ := strconv.Atoi(value)
 		r.Offsets = append(r.Offsets, CommitOffset{TopicPartition: tp, TopicID: topicID(byte(a.number("topic-id", 0))), Offset: model.Offset(n), LeaderEpoch: 1, Metadata: meta})
 	}
-	s.run(s.m.Commit(s.now, r, func(o CommitReply) { s.each("commit", tps, o) }))
+	return r
+}
+
+// txnCommit is of the producer p with the epoch e.
+func (s *script) txnCommit(name string, a args) {
+	r := TxnCommitRequest{s.commitRequest(name, a), shard.Producer{ID: model.ProducerID(a.number("p", 7)), Epoch: int16(a.number("e", 0))}}
+	s.run(s.m.TxnCommit(s.now, r, func(o CommitReply) { s.each("txn-commit", r.partitions(), o) }))
+}
+
+func (s *script) marker(name string, a args) {
+	m := record.Marker{Producer: model.ProducerID(a.number("p", 7)), ProducerEpoch: int16(a.number("e", 0))}
+	if name == "commit" {
+		m.Type = record.Commit
+	}
+	s.run(s.m.Marker(s.now, m, func(err error) { s.say("marker %s", problem(err)) }))
 }
 
 func (s *script) each(what string, tps []model.TopicPartition, o CommitReply) {
