@@ -21,6 +21,10 @@ type broker struct {
 	dir   string
 }
 
+// rebalanceDelay is for how many milliseconds a new group waits for more members: with Kafka's default, 3 seconds, that would be most of the time that
+// all of this takes.
+const rebalanceDelay = "100"
+
 func startBroker(ctx context.Context, o options, in *installer) (*broker, error) {
 	if o.bootstrap != "" {
 		return &broker{addr: o.bootstrap, tag: "." + strconv.FormatInt(time.Now().Unix(), 36)}, nil
@@ -76,6 +80,7 @@ func (b *broker) addAlone(o options, in *installer) error {
 		return err
 	}
 	cmd := exec.Command(o.server, "standalone", "--kafka-port", ports[0], "--http-port", ports[1], "--data-dir", filepath.Join(b.dir, "data"))
+	cmd.Env = append(os.Environ(), "CHRONIK_KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS="+rebalanceDelay)
 	b.nodes = append(b.nodes, newNode(o.server, cmd, ports[0], filepath.Join(in.cache, "broker.log")))
 	return nil
 }
@@ -95,7 +100,8 @@ func (b *broker) addCluster(o options, in *installer) error {
 		id, own := strconv.Itoa(i+1), ports[each*i:]
 		cmd := exec.Command(o.server, "standalone", "--node-id", id, "--raft-addr", "127.0.0.1:"+own[0], "--peers", strings.Join(peers, ","),
 			"--kafka-port", own[1], "--http-port", own[2], "--replication-port", own[3], "--data-dir", filepath.Join(b.dir, id))
-		cmd.Env = append(os.Environ(), fmt.Sprintf("CHRONIK_KAFKA_DEFAULT_REPLICATION_FACTOR=%d", min(o.nodes, 3)))
+		cmd.Env = append(os.Environ(), fmt.Sprintf("CHRONIK_KAFKA_DEFAULT_REPLICATION_FACTOR=%d", min(o.nodes, 3)),
+			"CHRONIK_KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS="+rebalanceDelay)
 		b.nodes = append(b.nodes, newNode("node "+id, cmd, own[1], filepath.Join(in.cache, "broker-"+id+".log")))
 	}
 	return nil
@@ -165,8 +171,9 @@ transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=%[4]s
 log.dirs=%[3]s
-`, ports[0], ports[1], filepath.Join(dir, "data"))
+`, ports[0], ports[1], filepath.Join(dir, "data"), rebalanceDelay)
 	if err := os.WriteFile(file, []byte(properties), 0o644); err != nil {
 		return nil, err
 	}

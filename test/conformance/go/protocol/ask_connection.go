@@ -17,7 +17,7 @@ func probes() []probe {
 	for _, group := range [][]probe{
 		connectionProbes(), metadataProbes(), produceProbes(), idempotentProbes(), fetchProbes(), sessionProbes(), offsetProbes(),
 		topicProbes(), partitionProbes(), recordProbes(), configProbes(), alterProbes(), clusterProbes(),
-		replicaProbes(), quorumProbes(),
+		replicaProbes(), quorumProbes(), coordinatorProbes(), groupProbes(), commitProbes(),
 	} {
 		all = append(all, group...)
 	}

@@ -27,6 +27,7 @@ var chosen = map[string]string{
 	"ClusterID": "cluster", "Host": "host", "Port": "port", "NodeID": "node", "Leader": "node", "LeaderID": "node", "ControllerID": "node",
 	"BrokerID": "node", "Replicas": "node", "ISR": "node", "Dir": "dir", "TotalBytes": "bytes", "UsableBytes": "bytes",
 	"ProducerID": "producer", "SessionID": "session", "Documentation": "text",
+	"MemberID": "member",
 }
 
 // ignored are fields that say nothing about the behaviour under test. A broker may explain an error or not.
@@ -97,6 +98,8 @@ func (d *dumper) plain(name string, v reflect.Value) (text string, plain bool) {
 	switch {
 	case t.Kind() == reflect.Struct, t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct:
 		return "", false
+	case t == reflect.TypeFor[[]byte]() && (name == "ProtocolMetadata" || name == "MemberAssignment"):
+		return fmt.Sprintf("%q", v.Bytes()), true
 	case t == reflect.TypeFor[[]byte]():
 		return batches(v.Bytes()), true
 	case t == reflect.TypeFor[[16]byte]():

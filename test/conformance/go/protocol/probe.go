@@ -113,6 +113,12 @@ func (a *asker) ask(question string, req kmsg.Request, version int16) kmsg.Respo
 	return resp
 }
 
+// answered writes down an answer that came of a quiet request, or of one that has been changed since.
+func (a *asker) answered(question string, resp kmsg.Response) {
+	a.question("%s (%s v%d)", question, kmsg.NameForKey(resp.Key()), resp.GetVersion())
+	a.structure("answer", reflect.ValueOf(resp).Elem(), "  ")
+}
+
 // each asks the same at every version from lowest to highest. An answer that says what the version before said is written as "as vN".
 func (a *asker) each(question string, lowest, highest int16, make func(version int16) kmsg.Request) {
 	last, lastVersion := "", lowest
