@@ -88,10 +88,34 @@ func (l *Log) Compact(ctx context.Context, o CompactOptions) (Compacted, error) 
 	if !c.work.Due && !(o.Always && c.work.DirtyBytes > 0) {
 		return Compacted{}, nil
 	}
+	if err := l.syncDecided(); err != nil {
+		return Compacted{}, fmt.Errorf("compacting %s: %w", l.tp, err)
+	}
 	if err := c.run(); err != nil {
 		return c.out, fmt.Errorf("compacting %s: %w", l.tp, c.explain(err))
 	}
 	return c.out, nil
+}
+
+// syncDecided makes durable what a log with relaxed flushing has shown already: markers that a round goes by. If one were lost after it, the
+// transaction would be undecided again, and what it superseded, or its own records, gone (T2).
+func (l *Log) syncDecided() error {
+	l.mu.Lock()
+	done := l.core.synced >= l.core.visible
+	l.mu.Unlock()
+	if done {
+		return nil
+	}
+	l.takeTurn()
+	defer l.endTurn()
+	if err := l.usable(); err != nil {
+		return fmt.Errorf("%w: %w", ErrInterrupted, err)
+	}
+	if err := l.syncWritten(); err != nil {
+		l.fence(err)
+		return fmt.Errorf("%w: %w", ErrFenced, err)
+	}
+	return nil
 }
 
 // cleaning is one round on its way.

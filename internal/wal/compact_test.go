@@ -231,6 +231,46 @@ func TestCompactEmptySegment(t *testing.T) {
 	k.log.Abandon(nil)
 }
 
+// TestCompactRelaxed: a round on a log with relaxed flushing does not go by a marker that a loss of power can take back (T2): otherwise
+// what an undecided transaction would supersede is gone.
+func TestCompactRelaxed(t *testing.T) {
+	e, disk, _, _ := onDisks(t)
+	k := newKeyed(t, e, 1)
+	cfg := k.log.core.cfg
+	cfg.FlushMessages = 1000
+	k.log.Configure(cfg)
+	p := record.Producer{ID: 11}
+	o := record.NewBuilder(record.Options{Producer: &p, Transactional: true})
+	o.Add(1_600_000_000_000, []byte("k0"), []byte("the newest value"))
+	inTxn, err := o.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := record.EndTxn(record.Marker{Type: record.Commit, Producer: p.ID, TimestampMs: 1_600_000_000_000})
+	for _, b := range []record.Batch{batch(1, 800, 1_600_000_000_000, nil), inTxn, batch(2, 1500, 1_600_000_000_000, nil), end} {
+		w := newWaiter()
+		if _, err := k.log.Append(Append{Batch: b, Epoch: k.log.epochForTest(), Waiter: w, Verified: true}); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-w.ch; err != nil {
+			t.Fatal(err)
+		}
+	}
+	if k.log.core.synced >= k.log.core.visible {
+		t.Fatal("the marker is synced already")
+	}
+	out, err := k.compact()
+	if err != nil || out.Into != 1 || out.Removed != 1 {
+		t.Fatalf("%+v, %v", out, err)
+	}
+	after := e.reopen(t, disk.CrashClone(crashfs.Lose))
+	if got := after.LastStable(after.End()); got <= 1 {
+		t.Errorf("after a crash the transaction is open again, and what was superseded by it is gone: the last stable offset is %d", got)
+	}
+	after.Abandon(nil)
+	k.log.Abandon(nil)
+}
+
 // TestCompactTruncate: a log that is cut inside of what compaction has written goes on behind it in a new segment, also after a crash.
 func TestCompactTruncate(t *testing.T) {
 	for seed := range uint64(12) {
