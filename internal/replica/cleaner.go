@@ -113,7 +113,8 @@ func (s *Set) clean(ctx context.Context, d dirtyLog, c *Cleaning) {
 	case s.cleaner.news(d.r, err):
 		what := "compaction failed; the log goes on without it, and grows; it is tried again"
 		if errors.Is(err, wal.ErrCorrupt) {
-			what = "compaction met damaged records; the log goes on without it, and grows: restore the partition from a replica or a backup"
+			d.r.foundDamage(err)
+			what = "compaction met damaged records; the log goes on without it, and grows"
 		} else if errors.Is(err, vfs.ErrNoSpace) {
 			what = "compaction needs free space on the disk; the log goes on without it, and grows; it is tried again"
 		}

@@ -25,7 +25,7 @@ func (r *Replica) DeleteBefore(to model.Offset) (model.Offset, error) {
 	if m := r.member.Load(); m != nil {
 		m.startMoved()
 	}
-	return low, storage(r.partition, err)
+	return low, r.storage(err)
 }
 
 // AwaitDeletion waits until all replicas on brokers that are in service have deleted what lies below to (KIP-107), and returns the lowest log start

@@ -118,7 +118,13 @@ func (m *member) cut(t replication.Truncate) error {
 
 // deleteTo follows the leader's log start. It waits for the disk.
 func (m *member) deleteTo(to model.Offset) {
-	if _, err := m.log.DeleteBefore(to); err != nil && !errors.Is(err, wal.ErrFenced) && !errors.Is(err, wal.ErrClosed) {
+	m.mu.Lock()
+	log := m.log
+	m.mu.Unlock()
+	if log == nil {
+		return // it is being replaced by an empty one
+	}
+	if _, err := log.DeleteBefore(to); err != nil && !errors.Is(err, wal.ErrFenced) && !errors.Is(err, wal.ErrClosed) {
 		m.set.env.Log.Error("could not delete what the leader has deleted; it is tried again", "partition", m.r.partition.String(), "error", err)
 	}
 	m.mu.Lock()

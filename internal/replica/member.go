@@ -38,7 +38,9 @@ type member struct {
 	resignAt time.Time // without a core: not before
 	gone     bool      // no role any more: removed, or shutting down
 	cutting  bool      // the log is being cut; until then the role stays as it is
-	listed   bool      // the set's ticker looks after it
+	// rebuilding is closed when the damaged log was replaced; until then, if it is not nil, there is no role.
+	rebuilding chan struct{}
+	listed     bool // the set's ticker looks after it
 
 	seen, reported replication.Own // as the core was last told, and when the leader was last to hear of it
 	deleting       model.Offset    // where the log start is being moved to; 0: nowhere
@@ -247,6 +249,7 @@ func (m *member) tick(now time.Time) bool {
 	default:
 		m.passOn(now)
 	}
+	m.offerLead(now)
 	m.listed = m.watchful()
 	listed := m.listed
 	m.unlock()
@@ -258,7 +261,7 @@ func (m *member) watchful() bool {
 	switch {
 	case m.gone:
 		return false
-	case m.strayed():
+	case m.strayed(), m.wantsOut():
 		return true
 	case m.leader != nil:
 		return m.leader.Watchful()

@@ -125,6 +125,9 @@ func (s *Set) begin(r *Replica, to *disk) {
 		if err := m.run(ctx, s); err != nil && ctx.Err() == nil {
 			s.env.Log.Error("a replica could not be moved to another data directory; it stays where it is", "partition", r.partition.String(),
 				"to", to.root, "error", err)
+			if errors.Is(err, wal.ErrCorrupt) {
+				r.foundDamage(err)
+			}
 			s.giveUp(m)
 			return
 		}

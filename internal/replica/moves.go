@@ -30,14 +30,18 @@ func (m *moves) end() {
 	m.running.Wait()
 }
 
-// endMove gives up the move of a replica that is being removed. What it returns waits for its end.
+// endMove gives up the move of a replica that is being removed. What it returns waits for its end, and for that of a rebuild.
 func (s *Set) endMove(r *Replica) (wait func()) {
+	rebuilt := r.rebuilt()
 	m := r.moving.Load()
 	if m == nil {
-		return func() {}
+		return rebuilt
 	}
 	m.cancel()
-	return func() { <-m.done }
+	return func() {
+		<-m.done
+		rebuilt()
+	}
 }
 
 // resumeMoves begins the moves anew that the end of the process has cut short, and removes what is left of others.

@@ -53,13 +53,13 @@ func (r *Replica) Find(timestamp int64, committed bool, believed model.LeaderEpo
 			return nowhere, ErrOffsetNotAvailable
 		}
 		found, err := l.MaxTimestamp(limit)
-		return position(l, found, storage(r.partition, err))
+		return position(l, found, r.storage(err))
 	}
 	found, err := l.LookupTime(timestamp, limit)
 	if err == nil && found.Offset == model.NoOffset && !settled { // what is looked for may lie above the watermark
 		return nowhere, ErrOffsetNotAvailable
 	}
-	return position(l, found, storage(r.partition, err))
+	return position(l, found, r.storage(err))
 }
 
 // settled tells whether the watermark is one that clients have not seen higher: a new leader does not know it at once (R5, KIP-207), and

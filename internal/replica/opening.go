@@ -37,8 +37,12 @@ func (s *Set) openLog(r *Replica) (*wal.Log, error) {
 		}
 		l, rec, err = s.open(r)
 	}
-	if err == nil && rec.Corruption != nil {
-		if err = s.noteCut(r, rec.End); err != nil {
+	var cause error
+	if err == nil {
+		if cause, err = s.damageAtOpen(r, rec); err == nil && cause != nil {
+			err = s.noteCut(r, rec.End)
+		}
+		if err != nil {
 			l.Abandon(err)
 		}
 	}
@@ -50,6 +54,10 @@ func (s *Set) openLog(r *Replica) (*wal.Log, error) {
 			s.diskFailed(d, err)
 		}
 		return nil, err
+	}
+	if cause != nil {
+		r.reportDamage(cause)
+		r.damage.Store(&damage{err: cause, told: r.member.Load() != nil && s.grant.Load() == nil, at: -1})
 	}
 	s.reportRecovery(r, rec)
 	return l, nil

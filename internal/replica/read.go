@@ -79,7 +79,7 @@ func (r *Replica) Read(q ReadRequest) (ReadResult, error) {
 	if err == nil && q.Committed {
 		res.Aborted = l.AbortedIn(q.From, res.Records.Next())
 	}
-	return res, storage(r.partition, err)
+	return res, r.storage(err)
 }
 
 // diverges compares the caller's last record with our epochs (KIP-595). An epoch that we know nothing of leaves no

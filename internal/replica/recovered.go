@@ -79,10 +79,6 @@ func (s *Set) prepare(r *Replica) error {
 
 // reportRecovery says what the recovery of a log has found.
 func (s *Set) reportRecovery(r *Replica, rec wal.Recovery) {
-	if rec.Corruption != nil {
-		s.env.Log.Error("corruption below the synced end of a log: these offsets are not served; restore them from a replica or a backup",
-			"partition", r.partition.String(), "error", rec.Corruption)
-	}
 	if rec.TruncatedBytes > 0 {
 		s.env.Log.Info("cut a torn tail that was never acknowledged",
 			"partition", r.partition.String(), "bytes", rec.TruncatedBytes, "end", int64(rec.End))

@@ -24,6 +24,7 @@ type Replica struct {
 	open    sync.Once       // the log opens once: in the background, or for the first who asks
 	set     *Set
 	openErr atomic.Pointer[error] // why there is no log
+	damage  atomic.Pointer[damage]
 
 	log  atomic.Pointer[wal.Log]
 	lead atomic.Pointer[leadership]

@@ -14,7 +14,7 @@ func (m *member) assume() {
 	defer m.unlock()
 	a := m.r.assigned.Load()
 	grant := m.set.grant.Load()
-	if m.gone || a == nil || grant == nil {
+	if m.gone || a == nil || grant == nil || m.rebuilding != nil {
 		return
 	}
 	s := a.state()
@@ -25,6 +25,9 @@ func (m *member) assume() {
 		}
 		m.known = max(m.known, m.log.Start())
 		m.end = m.log.End()
+	}
+	if m.setAside(a, &s) {
+		return
 	}
 	if err := m.log.Failure(); err != nil && !m.cutting {
 		m.fail(err) // a leader has to hear of it now: when the log itself reports it, it is not news any more

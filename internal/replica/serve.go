@@ -144,7 +144,7 @@ func (m *member) Read(from model.Offset, most int) (stream.Batches, error) {
 	region, err := log.Read(from, log.DurableEnd(), most, true)
 	if err != nil {
 		m.advanced() // what retention has taken meanwhile, the core knows how to tell
-		return stream.Batches{End: from}, storage(m.r.partition, err)
+		return stream.Batches{End: from}, m.r.storage(err)
 	}
 	defer region.Release()
 	if region.Len() == 0 {
@@ -154,7 +154,7 @@ func (m *member) Read(from model.Offset, most int) (stream.Batches, error) {
 	bytes, err := region.ReadAll(owner.Bytes()[:0])
 	if err != nil {
 		owner.Release()
-		return stream.Batches{End: from}, storage(m.r.partition, err)
+		return stream.Batches{End: from}, m.r.storage(err)
 	}
 	return stream.Batches{Bytes: bytes, End: region.Next(), Owner: owner}, nil
 }

@@ -22,6 +22,7 @@ type Set struct {
 	replicas *xsync.Map[model.TopicPartition, *Replica]
 	byID     *xsync.Map[partitionID, *Replica]
 	leaving  removals
+	rebuilds chan struct{} // bounds how many damaged logs are set aside at a time
 	clock    *retentionClock
 
 	deadlines   Deadlines
@@ -57,7 +58,7 @@ func NewSet(env Env) (*Set, error) {
 	env.Replication = env.Replication.withDefaults()
 	s := &Set{env: env,
 		replicas: xsync.NewMap[model.TopicPartition, *Replica](), byID: xsync.NewMap[partitionID, *Replica](),
-		leaving: newRemovals(), clock: newRetentionClock(env.Now), jobs: jobs{limit: parallelJobs}}
+		leaving: newRemovals(), rebuilds: make(chan struct{}, parallelRebuilds), clock: newRetentionClock(env.Now), jobs: jobs{limit: parallelJobs}}
 	s.ticks.every = env.Replication.Tick
 	s.tails.limit, s.tails.each = env.Replication.TailBytes, max(env.Replication.TailBytes/16, 1)
 	s.moves.prepare()

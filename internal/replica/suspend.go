@@ -23,7 +23,7 @@ func (r *Replica) suspend() error {
 	switch {
 	case m.gone || m.failed != nil:
 		return errOutOfUse
-	case m.cutting:
+	case m.cutting || m.rebuilding != nil:
 		return errBusy
 	}
 	m.cutting = true
