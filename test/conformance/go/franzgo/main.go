@@ -42,6 +42,7 @@ func own(e *driver.Env) {
 	e.Check("seek-timestamp", func(ctx context.Context) error { return seekTimestamp(ctx, e, t) })
 	e.Check("list-offsets", func(ctx context.Context) error { return listOffsets(ctx, e, t) })
 	e.Check("offset-for-leader-epoch", func(ctx context.Context) error { return leaderEpoch(ctx, e, t) })
+	groups(e, t)
 	producing(e)
 	admin(e)
 }
