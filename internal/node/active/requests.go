@@ -57,11 +57,15 @@ func (c *Controller) Heartbeat(ctx context.Context, _ peer.Caller, h controller.
 	if len(commands) == 0 {
 		return reply, nil
 	}
+	var decided controller.HeartbeatReply
 	_, err = c.propose(ctx, func(in controller.Inputs) (commands []*command.Command, err error) {
-		commands, reply, err = controller.HandleHeartbeat(in, h)
+		commands, decided, err = controller.HandleHeartbeat(in, h)
 		return commands, err
 	})
-	return reply, err
+	if err != nil { // the decision may be yet to come, for nobody
+		return none, err
+	}
+	return decided, nil
 }
 
 func (c *Controller) touch(term uint64, h controller.Heartbeat) {
