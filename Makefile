@@ -6,7 +6,7 @@ FUZZTIME ?= 30s
 SEEDS ?= 1000
 FIRST ?= 1
 
-.PHONY: help build test race lint fuzz sim powercut blackout durability scale robustness chaos bench compare conformance cluster proto docs clean
+.PHONY: help build test race lint fuzz sim powercut blackout durability compaction scale robustness chaos bench compare conformance cluster proto docs clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -46,6 +46,9 @@ blackout: ## power cuts of one, two or all nodes of a cluster under real clients
 
 durability: ## 100 times kill -9, a full disk, the trace of system calls; needs strace, and root for the disk
 	$(GO) test ./test/durability -count=1 -v -timeout 30m -args -kills=100
+
+compaction: ## a topic of SIZE MiB compacted under writes and kill -9; SIZE=2048 takes some minutes
+	$(GO) test ./test/compaction -count=1 -v -timeout 60m -args -mebibytes=$(or $(SIZE),2048) -kills=20
 
 scale: ## 10,000 partitions on one broker
 	$(GO) test ./test/scale -count=1 -v -timeout 30m -args -partitions=10000
