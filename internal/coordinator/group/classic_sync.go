@@ -29,6 +29,9 @@ func (m *Machine) Sync(now time.Time, r SyncRequest, reply func(SyncReply)) shar
 	mem, err := c.checkSync(&r)
 	switch {
 	case err != nil:
+		if mem != nil {
+			d.session(g, mem, mem.session())
+		}
 		d.synced(reply, SyncReply{Err: err})
 	case c.state == CompletingRebalance:
 		mem.answerSync(d, SyncReply{Err: ErrRebalance}) // it has asked again
@@ -47,6 +50,7 @@ func (m *Machine) Sync(now time.Time, r SyncRequest, reply func(SyncReply)) shar
 	return d.done(g)
 }
 
+// checkSync finds who asks. With ErrRebalance it is a member, which is to join again.
 func (c *classic) checkSync(r *SyncRequest) (*member, error) {
 	mem, err := c.member(r.Member, r.Instance)
 	differs := func(theirs *string, ours string) bool { return theirs != nil && ours != "" && *theirs != ours }
@@ -58,7 +62,7 @@ func (c *classic) checkSync(r *SyncRequest) (*member, error) {
 	case differs(r.ProtocolType, c.protocolType) || differs(r.Protocol, c.protocol):
 		return nil, ErrInconsistentProtocol
 	case c.state == PreparingRebalance:
-		return nil, ErrRebalance
+		return mem, ErrRebalance
 	}
 	return mem, nil
 }

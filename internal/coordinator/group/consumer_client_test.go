@@ -36,9 +36,19 @@ type mixed struct {
 	assigned   int            // partitions that a leader has assigned; -1: it does not lead
 	quiet      int
 	cooperates bool
+	zombie     *zombie // a commit of what it had, which is late
+}
+
+// zombie is a client as it was when it had a partition.
+type zombie struct {
+	id    string
+	epoch int32
+	topic model.TopicID
+	n     int32
 }
 
 func (c *mixed) crash() {
+	c.haunt(c.owns)
 	c.life++
 	c.asking, c.joined, c.owns, c.epoch, c.since, c.told, c.synced, c.members, c.quiet = false, false, nil, 0, time.Time{}, time.Time{}, false, nil, 0
 	if c.id = ""; !c.classic {
@@ -124,6 +134,8 @@ func (c *mixed) act() {
 		c.commit()
 	case n < 15 && !c.classic:
 		c.subscribe()
+	case n < 20 && c.zombie != nil:
+		c.late()
 	case n < 35 && !c.since.IsZero(): // slow
 		c.beat(nil)
 	default:
@@ -137,6 +149,7 @@ func (c *mixed) next() {
 	case c.asking:
 	case !c.classic:
 		if !c.since.IsZero() {
+			c.haunt(c.owns.Minus(c.want))
 			c.owns, c.since = c.want, time.Time{}
 			c.say = true
 		}
@@ -260,6 +273,37 @@ func (c *mixed) commit() {
 	c.h.run(c.h.m.Commit(c.h.now, r, func(CommitReply) { c.h.answered++ }))
 }
 
+// haunt remembers a partition that the client gives up.
+func (c *mixed) haunt(lost assign.Partitions) {
+	for t, n := range lost.All() {
+		c.zombie = &zombie{c.id, c.epoch, t, n}
+		return
+	}
+}
+
+// late commits what a client had before, as a request that was long on its way: G2: it fails once another one has been told that it has it.
+func (c *mixed) late() {
+	z := c.zombie
+	t := c.h.image.TopicByID(z.topic)
+	if t == nil {
+		return
+	}
+	var owner *mixed
+	for _, other := range c.h.clients {
+		if other.owns.Contains(z.topic, z.n) && (other != c || c.id != z.id) {
+			owner = other
+		}
+	}
+	r := CommitRequest{Group: "g", Member: z.id, Generation: z.epoch, Instance: c.instance, RetentionMs: -1,
+		Offsets: []CommitOffset{{TopicPartition: model.TopicPartition{Topic: t.Name, Partition: z.n}, TopicID: t.ID, Offset: 1}}}
+	c.h.asked++
+	c.h.run(c.h.m.Commit(c.h.now, r, func(o CommitReply) {
+		if c.h.answered++; o.Err == nil && owner != nil {
+			c.h.fail("G2: %+v of %s commits what %s has", *z, c, owner)
+		}
+	}))
+}
+
 // Of classic clients.
 
 func (c *mixed) metadata() []byte {
@@ -343,6 +387,7 @@ func (c *mixed) sync() {
 			c.h.fail("%x is no assignment", o.Assignment)
 		}
 		mine := c.h.m.byTopicID(named)
+		c.haunt(c.owns.Minus(mine))
 		gaveUp := len(c.owns.Minus(mine)) > 0
 		c.owns, c.synced, c.told, c.quiet = mine, true, time.Time{}, 0
 		if c.joined = !gaveUp; gaveUp {
