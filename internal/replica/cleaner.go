@@ -71,8 +71,8 @@ type dirtyLog struct {
 // bound, then the dirtiest.
 func (s *Set) dirty(tried map[*Replica]bool, outgrown bool) (due []dirtyLog) {
 	for r := range s.All {
-		l := r.log.Load()
-		if l == nil || tried[r] || r.spec.Load().Log.Compaction == nil || r.moving.Load() != nil {
+		l, policy := r.log.Load(), r.spec.Load().Log.Compaction
+		if l == nil || tried[r] || policy == nil || outgrown && policy.MostUncleaned == 0 || r.moving.Load() != nil {
 			continue // one that moves to another directory is compacted there
 		}
 		if w := l.CompactionWork(l.LastStable(r.HighWatermark())); w.Outgrown || w.Due && !outgrown {
