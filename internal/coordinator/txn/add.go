@@ -27,7 +27,7 @@ func (d *decision) add(r *AddRequest) error {
 	switch {
 	case err != nil:
 		return err
-	case t.Status == schema.TxnOngoing && len(t.missing(r.Partitions)) == 0:
+	case t.Status == schema.TxnOngoing && !slices.ContainsFunc(r.Partitions, t.lacks()):
 		return nil
 	}
 	d.put(r.TransactionalID, added(&t.Transaction, r.Partitions, r.Version, d.nowMs()))
@@ -55,13 +55,13 @@ func (m *Machine) of(id string, p Producer) (*txn, error) {
 	return t, nil
 }
 
-// missing are those of the partitions that are not of the transaction.
-func (t *txn) missing(partitions []model.TopicPartition) []model.TopicPartition {
+// lacks tells whether a partition is not of the transaction.
+func (t *txn) lacks() func(model.TopicPartition) bool {
 	has := unpack(t.Partitions)
-	return slices.DeleteFunc(slices.Clone(partitions), func(tp model.TopicPartition) bool {
+	return func(tp model.TopicPartition) bool {
 		_, ok := slices.BinarySearchFunc(has, tp, model.TopicPartition.Compare)
-		return ok
-	})
+		return !ok
+	}
 }
 
 // Verify tells whether partitions are of the producer's transaction, and changes nothing (KIP-890).
@@ -70,9 +70,9 @@ func (m *Machine) Verify(now time.Time, r AddRequest, reply func(VerifyReply)) s
 	out := VerifyReply{Partitions: make([]error, len(r.Partitions))}
 	t, err := m.of(r.TransactionalID, r.Producer)
 	if out.Err = err; err == nil {
-		missing := t.missing(r.Partitions)
+		lacks := t.lacks()
 		for i, tp := range r.Partitions {
-			if slices.Contains(missing, tp) {
+			if lacks(tp) {
 				out.Partitions[i] = ErrTransactionAbortable
 			}
 		}

@@ -45,9 +45,13 @@ func (m *Machine) List(now time.Time, r ListRequest, reply func(ListReply)) shar
 			out.Unknown = append(out.Unknown, name)
 		}
 	}
+	producers := make(map[model.ProducerID]bool)
+	for _, p := range r.Producers {
+		producers[p] = true
+	}
 	for _, id := range m.ids() {
 		t, _ := m.txns.Get(id)
-		if len(r.States) > 0 && !states[t.Status] || len(r.Producers) > 0 && !slices.Contains(r.Producers, t.ProducerID) ||
+		if len(r.States) > 0 && !states[t.Status] || len(r.Producers) > 0 && !producers[t.ProducerID] ||
 			r.DurationMs >= 0 && d.nowMs()-t.StartTimestamp <= r.DurationMs || r.Pattern != nil && !r.Pattern.MatchString(id) {
 			continue
 		}
