@@ -1,4 +1,4 @@
-// The conformance driver of kafkajs. It cannot read assigned partitions: the other clients read what it wrote.
+// The conformance driver of kafkajs. It cannot read assigned partitions, but in a group; the other clients read what it wrote, too.
 'use strict'
 
 const { parseArgs } = require('node:util')
@@ -137,6 +137,47 @@ async function ends(t, n) {
   }
 }
 
+// A second member goes on where the first one has committed.
+async function groupResume() {
+  const t = dataset('none')
+  const groupId = `group-${client}-resume`
+  const next = Array(t.partitions).fill(0)
+  let taken = 0
+  for (const until of [Math.floor(records / 3), records]) {
+    const consumer = kafka.consumer({ groupId, maxWaitTimeInMs: 100 })
+    await consumer.connect()
+    await consumer.subscribe({ topic: t.name, fromBeginning: true })
+    await new Promise((resolve, reject) => {
+      const eachMessage = async ({ partition, message }) => {
+        if (taken >= until) return
+        const r = t.record(next[partition] * t.partitions + partition)
+        const what = `offset of partition ${partition}`
+        try {
+          want(what, message.offset, String(next[partition]))
+          want('key', hex(message.key), hex(r.key))
+          want('value', hex(message.value), hex(r.value))
+          want('timestamp', message.timestamp, String(r.timestamp))
+        } catch (e) {
+          return reject(e)
+        }
+        next[partition]++
+        if (++taken >= until) resolve()
+      }
+      consumer.run({ autoCommit: false, eachMessage }).catch(reject)
+    })
+    await consumer.commitOffsets(next.map((offset, partition) => ({ topic: t.name, partition, offset: String(offset) })))
+    await consumer.disconnect()
+  }
+  next.forEach((n, p) => want(`end of partition ${p}`, n, t.count(p, records)))
+  const { groups } = await admin.describeGroups([groupId])
+  want('state', groups[0].state, 'Empty')
+  const [found] = await admin.fetchOffsets({ groupId, topics: [t.name] })
+  for (const { partition, offset } of found.partitions) want(`offset of ${partition}`, offset, String(next[partition]))
+  await admin.deleteGroups([groupId])
+}
+
+const hex = b => (b === null ? null : b.toString('hex'))
+
 function big(n) {
   const blocks = []
   let block = createHash('sha256').update('big').digest()
@@ -153,6 +194,7 @@ const describe = async topic =>
 const config = async (topic, name) => (await describe(topic)).configEntries.find(e => e.configName === name).configValue
 
 const features = {
+  'group-resume': groupResume,
   'offsets-by-timestamp': async () => {
     const t = dataset('none')
     const middle = timestamp(Math.floor(records / 2)) - 1

@@ -66,9 +66,9 @@ async def produce(t, n, **settings):
         await asyncio.gather(*waiting)
 
 
-def consumer(**settings):
+def consumer(*topics, **settings):
     return AIOKafkaConsumer(
-        bootstrap_servers=h.bootstrap, enable_auto_commit=False, **{"auto_offset_reset": "earliest", "fetch_max_wait_ms": 100, **settings}
+        *topics, bootstrap_servers=h.bootstrap, enable_auto_commit=False, **{"auto_offset_reset": "earliest", "fetch_max_wait_ms": 100, **settings}
     )
 
 
@@ -90,6 +90,23 @@ async def read(t, n, **settings):
                 for m in records:
                     v.add(to_record(m))
         v.finish()
+
+
+async def group_resume():
+    """A second member goes on where the first one has committed."""
+    t, group = h.dataset("none", PROFILE), h.group("resume")
+    v = dataset.Verifier(t, h.records)
+    for left in (h.records * 2 // 3, 0):
+        async with consumer(t.name, group_id=group) as c:
+            while v.left > left:
+                for records in (await c.getmany(timeout_ms=500)).values():
+                    for m in records:
+                        v.add(to_record(m))
+            await c.commit()
+    v.finish()
+    async with Admin() as a:
+        found = await a.list_consumer_group_offsets(group)
+        want("offsets", {tp: o.offset for tp, o in found.items()}, {tp: t.count(tp.partition, h.records) for tp in partitions(t)})
 
 
 async def seek_timestamp():
@@ -248,7 +265,7 @@ def own():
     for level in (0, 1, "all"):
         h.check(f"acks-{level}", lambda a=level: sync(acks)(a))
     for check in (
-        seek_timestamp, ends, large, too_large, auto_create, create_errors, configs, create_partitions, describe_cluster,
+        group_resume, seek_timestamp, ends, large, too_large, auto_create, create_errors, configs, create_partitions, describe_cluster,
         delete_records, delete_topic,
     ):
         h.check(check.__name__.replace("_", "-"), sync(check))

@@ -102,6 +102,28 @@ def read(t, n, **settings):
     c.close()
 
 
+def group_resume():
+    """A second member goes on where the first one has committed."""
+    for strategy in ("range", "cooperative-sticky"):
+        t, group = h.dataset("none", PROFILE), h.group("resume-" + strategy)
+        v, deadline = dataset.Verifier(t, h.records), Deadline()
+        for left in (h.records * 2 // 3, 0):
+            c = consumer(group_id=group, partition_assignment_strategy=strategy)
+            c.subscribe([t.name])
+            while v.left > left:
+                deadline(f"{v.left} records")
+                for m in c.consume(1000, 0.5):
+                    if m.error():
+                        raise KafkaException(m.error())
+                    v.add(to_record(m))
+            c.commit(asynchronous=False)
+            c.close()
+        v.finish()
+        described = wait(admin().describe_consumer_groups([group]))[group]
+        want("state", described.state.name, "EMPTY")
+        wait(admin().delete_consumer_groups([group]))
+
+
 def seek_timestamp():
     t = h.dataset("none", PROFILE)
     middle = dataset.timestamp(h.records // 2) - 1
@@ -318,7 +340,7 @@ def own():
     for level in ("0", "1", "all"):
         h.check("acks-" + level, lambda a=level: acks(a))
     for check in (
-        seek_timestamp, watermarks, list_offsets, large, too_large, auto_create, unknown_topic, create_errors, describe_configs,
+        group_resume, seek_timestamp, watermarks, list_offsets, large, too_large, auto_create, unknown_topic, create_errors, describe_configs,
         alter_configs, create_partitions, describe_cluster, describe_topics, delete_records, delete_topic,
     ):
         h.check(check.__name__.replace("_", "-"), check)

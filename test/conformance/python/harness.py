@@ -28,6 +28,9 @@ class Harness:
     def topic(self, purpose):
         return f"feat-{self.client}-{purpose}"
 
+    def group(self, purpose):
+        return f"group-{self.client}-{purpose}"
+
     def dataset(self, codec, profile):
         return dataset.Dataset(dataset.name(self.client, codec, profile))
 

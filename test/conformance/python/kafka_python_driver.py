@@ -70,6 +70,28 @@ def read(t, n, **settings):
     c.close()
 
 
+def group_resume():
+    """A second member goes on where the first one has committed."""
+    t, group = h.dataset("none", PROFILE), h.group("resume")
+    v, deadline = dataset.Verifier(t, h.records), Deadline()
+    for left in (h.records * 2 // 3, 0):
+        c = consumer(group_id=group)
+        c.subscribe([t.name])
+        while v.left > left:
+            deadline(f"{v.left} records")
+            for records in c.poll(500, max_records=1000).values():
+                for m in records:
+                    v.add(to_record(m))
+        c.commit()
+        c.close()
+    v.finish()
+    a = admin()
+    found = a.list_group_offsets({group: None})[group]
+    want("offsets", {tp: o.offset for tp, o in found.items()}, {tp: t.count(tp.partition, h.records) for tp in partitions(t)})
+    want("listed", group in [g["group_id"] for g in a.list_groups()], True)
+    a.delete_groups([group])
+
+
 def seek_timestamp():
     t, c = h.dataset("none", PROFILE), consumer()
     middle = dataset.timestamp(h.records // 2) - 1
@@ -256,7 +278,7 @@ def own():
     for level in (0, 1, "all"):
         h.check(f"acks-{level}", lambda a=level: acks(a))
     for check in (
-        seek_timestamp, ends, list_offsets, large, too_large, unknown_topic, auto_create, create_errors, configs, create_partitions,
+        group_resume, seek_timestamp, ends, list_offsets, large, too_large, unknown_topic, auto_create, create_errors, configs, create_partitions,
         describe_cluster, describe_log_dirs, describe_producers, delete_records, delete_topic,
     ):
         h.check(check.__name__.replace("_", "-"), check)

@@ -62,7 +62,7 @@ func own(e *driver.Env) {
 		name string
 		run  func(context.Context, *driver.Env) error
 	}{
-		{"metadata", metadata}, {"headers", headers}, {"seek-timestamp", seekTimestamp}, {"tail", tail}, {"large-record", large},
+		{"metadata", metadata}, {"group-resume", groupResume}, {"headers", headers}, {"seek-timestamp", seekTimestamp}, {"tail", tail}, {"large-record", large},
 		{"too-large", tooLarge}, {"unknown-topic", unknownTopic}, {"auto-create", autoCreate},
 	} {
 		e.Check(c.name, func(ctx context.Context) error { return c.run(ctx, e) })

@@ -47,6 +47,7 @@ func own(e *driver.Env) {
 	e.Check("acks-all", func(ctx context.Context) error { return acksOne(ctx, e, "all", sarama.WaitForAll) })
 	t := dataset.MustParse(dataset.Name(e.Client, "none", profile))
 	e.Check("seek-timestamp", func(ctx context.Context) error { return seekTimestamp(ctx, e, t) })
+	e.Check("group-resume", func(ctx context.Context) error { return groupResume(ctx, e, t) })
 	others(e)
 }
 

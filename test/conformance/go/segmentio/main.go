@@ -45,6 +45,7 @@ func own(e *driver.Env) {
 	t := dataset.MustParse(dataset.Name(e.Client, "none", profile))
 	e.Check("seek-timestamp", func(ctx context.Context) error { return seekTimestamp(ctx, e, t) })
 	e.Check("list-offsets", func(ctx context.Context) error { return listOffsets(ctx, e, t) })
+	e.Check("group-resume", func(ctx context.Context) error { return groupResume(ctx, e, t) })
 	others(e)
 }
 

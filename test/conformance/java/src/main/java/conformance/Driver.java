@@ -52,6 +52,7 @@ public final class Driver {
             }
         } else {
             new Producing(d).run();
+            new Grouping(d, Dataset.of(d.client, "none", Producing.PROFILE)).run();
             new Administering(d).run();
         }
         System.out.println("done");
