@@ -41,11 +41,18 @@ func (w *writer) value(key int, n uint64) []byte {
 	return append(binary.BigEndian.AppendUint64(nil, n), w.filler[at:at+valueBytes-8]...)
 }
 
-// write writes so many bytes. A write counts when it is acknowledged; the client is idempotent, and tries until it is.
-func (w *writer) write(ctx context.Context, cl *kgo.Client, total int64) error {
+// write writes so many bytes, in as many pieces as next has room for: one at once, and one more for each token. A write counts when it is acknowledged; the client is idempotent, and tries until it is.
+func (w *writer) write(ctx context.Context, cl *kgo.Client, total int64, next <-chan struct{}) error {
 	var mu sync.Mutex
 	var failed error
-	for range total / valueBytes {
+	writes := total / valueBytes
+	for n := range writes {
+		if n > 0 && n%max(writes/int64(cap(next)), 1) == 0 {
+			select {
+			case <-next:
+			case <-ctx.Done():
+			}
+		}
 		key := w.rng.IntN(len(w.latest))
 		w.n++
 		w.latest[key] = w.n
