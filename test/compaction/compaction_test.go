@@ -105,15 +105,19 @@ func create(ctx context.Context, t *testing.T, cl *kgo.Client, segment int64) {
 	}
 }
 
-// awaitCleaning returns when a partition's segment is being rewritten, or after a while, and at a random moment of it. half is 1 if it is.
+// awaitCleaning returns when a partition's segment is being rewritten, at a random moment of that: half is 1 then. Otherwise it returns after a
+// while. What an earlier process has left half written does not count.
 func awaitCleaning(ctx context.Context, dataDir string, most time.Duration) (half int, err error) {
+	begun := time.Now()
 	err = poll(ctx, func() (bool, error) {
 		names, err := segments(dataDir, ".tmp")
-		if len(names) > 0 {
-			half = 1
+		for _, name := range names {
+			if info, err := os.Stat(name); err == nil && info.ModTime().After(begun) {
+				half = 1
+			}
 		}
-		if most -= time.Millisecond; len(names) == 0 || err != nil {
-			return most <= 0, err
+		if half == 0 || err != nil {
+			return time.Since(begun) > most, err
 		}
 		return rand.IntN(8) == 0, nil
 	})
