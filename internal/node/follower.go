@@ -80,6 +80,7 @@ func (f *follower) granted(im *image.Image) {
 // apply follows one change; it implements quorum.Applied.
 func (f *follower) apply(im *image.Image, d *image.Delta) {
 	f.change(im, d)
+	f.replicas.Followed()
 	for _, c := range f.coordinators {
 		c.Follow(im, d)
 	}

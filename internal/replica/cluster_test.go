@@ -191,6 +191,7 @@ func (b *broker) apply(p *process) {
 	p.applied = s.PartitionEpoch
 	p.Registered(epoch, live)
 	p.Ensure(Assignment{Partition: t0, TopicID: model.TopicID{1}, State: &s, Settings: &Settings{Log: wal.DefaultConfig(), Policy: policy(), MinISR: b.g.minISR}})
+	p.Followed()
 }
 
 // end stops the process as it is.

@@ -5,9 +5,9 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"sync/atomic"
 	"time"
 
-	"chronik/internal/metadata/image"
 	"chronik/internal/model"
 	"chronik/internal/replication"
 	"chronik/internal/vfs"
@@ -28,10 +28,10 @@ import (
 // controller of the loss with the registration, and is out of the ISR then, if the others suffice. Until then, and where there is nobody else, the replica
 // leads or follows as if nothing were wrong, but for the reads that it refuses.
 type damage struct {
-	err error // matches wal.ErrCorrupt
-	// told: the registration that is to come tells of it, and may change what the metadata say; until it has, there is no role to take.
+	err   error       // matches wal.ErrCorrupt
+	noted atomic.Bool // for the starts to come; nothing is done before, as the directory may have another log in it afterwards
+	// told: the registration that is to come tells of it, and changes what the metadata say; until that is known here, there is no role to take.
 	told bool
-	at   int32 // then, the partition epoch that the registration found; -1: not known yet
 }
 
 // damagedName marks the directory of a log that was found damaged: damage in the middle of a log is not met by an opening.
@@ -57,9 +57,13 @@ func (r *Replica) foundDamage(err error) {
 		return
 	}
 	r.set.jobs.do(func() {
+		if m.removed() {
+			return // the directory may be another topic's by now
+		}
 		if err := r.set.noteDamage(r); err != nil {
 			r.set.env.Log.Error("it could not be noted that a log is damaged: after a restart it has to be found again", "partition", r.partition.String(), "error", err)
 		}
+		d.noted.Store(true)
 		m.assume() // the ticker has to look after it from now on
 	})
 }
@@ -100,9 +104,16 @@ func (r *Replica) reportDamage(err error) {
 	r.set.env.Log.Error("a log is damaged below its synced end: the records there are not served", "partition", r.partition.String(), "dir", r.dir(), "error", err, "to_do", what)
 }
 
+// removed tells whether the replica has no role any more.
+func (m *member) removed() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.gone
+}
+
 // wantsOut tells whether a leader should let another one lead, because its log is damaged. The caller holds the mutex.
 func (m *member) wantsOut() bool {
-	if m.leader == nil || m.r.damage.Load() == nil {
+	if d := m.r.damage.Load(); d == nil || !d.noted.Load() || m.leader == nil {
 		return false
 	}
 	grant := m.set.grant.Load()
@@ -120,31 +131,41 @@ func (m *member) offerLead(now time.Time) {
 	}
 }
 
-// setAside decides about the role of a replica whose log is damaged: it is set aside, or has to wait, or, with false, goes on as any other. The caller
+// setAside decides about the role of a replica whose log is damaged: it is set aside, or has to wait for the metadata, or, with false, goes on as any other. The caller
 // holds the mutex.
 func (m *member) setAside(a *Assignment, s *replication.State) bool {
 	d := m.r.damage.Load()
-	if d == nil || m.cutting {
+	if d == nil || !d.noted.Load() || m.cutting {
 		return false
 	}
 	self := m.set.env.Node
-	inside := slices.Contains(s.ISR, self) || slices.Contains(a.State.ELR, self)
-	switch {
-	case !inside && s.Leader != self && s.Leader != model.NoBroker && s.LeaderEpoch > m.epoch:
-		m.endRole()
-		done := make(chan struct{})
-		m.rebuilding = done
-		m.set.leaving.all.Go(func() {
-			defer close(done)
-			m.rebuild(d)
-		})
+	if d.told && !m.set.followed.Load() {
 		return true
-	case d.told && inside && m.epoch < 0:
-		if d.at < 0 {
-			d.at = s.PartitionEpoch
-		}
-		known := slices.ContainsFunc(a.State.Cut, func(c image.CutLog) bool { return c.Node == self })
-		return !known && s.PartitionEpoch == d.at
 	}
-	return false
+	inside := slices.Contains(s.ISR, self) || slices.Contains(a.State.ELR, self)
+	if inside || s.Leader == self || s.Leader == model.NoBroker || s.LeaderEpoch <= m.epoch {
+		return false
+	}
+	m.endRole()
+	done := make(chan struct{})
+	m.rebuilding = done
+	m.set.leaving.all.Go(func() {
+		defer close(done)
+		m.rebuild(d)
+	})
+	return true
+}
+
+// Followed tells that all partitions are as the newest image has them. It follows the Ensures of each change: at the Registered of a change
+// they are as in the image before. Only the first one after the registration is news, for those who wait for it.
+func (s *Set) Followed() {
+	if s.grant.Load() == nil || s.followed.Load() {
+		return
+	}
+	s.followed.Store(true)
+	for r := range s.All {
+		if m := r.member.Load(); m != nil && r.damage.Load() != nil {
+			m.assume()
+		}
+	}
 }

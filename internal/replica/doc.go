@@ -20,6 +20,7 @@
 //	deadlines.go              how long producers wait
 //	deletion.go               DeleteRecords, which waits for the others
 //	coordinated.go            what coordinators need beyond what clients do (G1, G3)
+//	damage.go, quarantine.go  a log that is damaged is set aside when nothing counts on it, and copied anew (L2)
 //	withdraw.go               a broker that is cut off from its own metadata leads nothing for clients
 //	losses.go, recovered.go   what recovery cut off, remembered until the controller knows (L2)
 //

@@ -57,7 +57,9 @@ func (s *Set) openLog(r *Replica) (*wal.Log, error) {
 	}
 	if cause != nil {
 		r.reportDamage(cause)
-		r.damage.Store(&damage{err: cause, told: r.member.Load() != nil && s.grant.Load() == nil, at: -1})
+		d := &damage{err: cause, told: r.member.Load() != nil && s.grant.Load() == nil}
+		d.noted.Store(true)
+		r.damage.Store(d)
 	}
 	s.reportRecovery(r, rec)
 	return l, nil

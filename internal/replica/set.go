@@ -35,6 +35,7 @@ type Set struct {
 	grant       atomic.Pointer[grant] // nil: this incarnation is not registered yet
 	lostSession atomic.Bool
 	withdrawn   atomic.Bool
+	followed    atomic.Bool   // see Followed
 	numbers     atomic.Uint64 // of subscriptions
 }
 
