@@ -41,6 +41,7 @@ type world struct {
 	terms  map[uint64]uint64 // term -> who led in it
 	acked  uint64            // newest acknowledged index
 	value  int               // of the next proposal
+	reads  uint64            // so many were asked for
 	stats  map[string]int
 	failed error
 	trace  bool
@@ -61,6 +62,7 @@ type station struct {
 	every  uint64            // entries between snapshots
 	term   uint64            // that its disk knows
 	wait   map[uint64]uint64 // index -> term of what was proposed
+	asked  map[uint64]uint64 // read -> the newest index that was acknowledged before
 }
 
 type event struct {
@@ -175,6 +177,7 @@ func (s *station) up() {
 	}
 	w.tracef("n%d starts: vote %+v, log %d-%d, config %v", s.self.Node, state.vote, state.entries.first, state.entries.last, state.config.state)
 	s.disk, s.member, s.term, s.wait = disk, m, state.vote.term, make(map[uint64]uint64)
+	s.asked = make(map[uint64]uint64)
 	s.life++
 	s.took()
 	s.tick(s.life, w.between(0, TickInterval))
@@ -189,10 +192,20 @@ func (s *station) tick(life int, d time.Duration) {
 		}
 		if !s.paused {
 			s.member.Tick(s.w.now)
+			if w := s.w; w.now.UnixNano()/int64(TickInterval)%8 == 0 {
+				s.read()
+			}
 			s.took()
 		}
 		s.tick(life, TickInterval)
 	})
+}
+
+// read asks for a linearizable read.
+func (s *station) read() {
+	s.w.reads++
+	s.asked[s.w.reads] = s.w.acked
+	s.member.ReadIndex(s.w.reads)
 }
 
 // crash cuts a node's power, now or in the middle of what its disk is doing.
@@ -242,6 +255,12 @@ func (s *station) took() {
 	if err := s.member.Err(); err != nil {
 		w.fail("node %d has stopped: %v", s.self.Node, err)
 		return
+	}
+	for _, r := range e.Reads {
+		if known := s.asked[r.ID]; r.Index < known {
+			w.fail("M2: node %d is to read at index %d, %d was acknowledged before it asked", s.self.Node, r.Index, known)
+		}
+		w.stats["read"]++
 	}
 	for _, c := range e.Applied {
 		w.tracef("n%d applied %d term %d", s.self.Node, c.Index, c.Term)

@@ -1,7 +1,6 @@
 package quorum
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -91,6 +90,7 @@ type Member struct {
 	contacts   map[uint64]*contact
 	reign      int // ticks since this member began to lead
 	before     predecessor
+	reads      []*pb.Message // that came too early to be answered
 
 	effects Effects
 }
@@ -121,11 +121,6 @@ type Change struct {
 	Image       *image.Image
 	Delta       *image.Delta // nil for a snapshot: compare the images
 	Conflict    error        // why the commands had no effect
-}
-
-// Read says that a read is linearizable once index is applied.
-type Read struct {
-	ID, Index uint64
 }
 
 // NewMember starts from what the disk holds.
@@ -218,6 +213,10 @@ func (m *Member) Step(now time.Time, msg *pb.Message) {
 		if msg.GetType() == pb.MsgSnap && !m.receive(msg) {
 			return nil
 		}
+		if msg.GetType() == pb.MsgReadIndex && m.early() {
+			m.reads = append(m.reads, msg)
+			return nil
+		}
 		err := m.node.Step(msg)
 		m.heard(msg)
 		m.before.hear(msg, m.role)
@@ -253,15 +252,6 @@ func (m *Member) propose(do func() error) (index, term uint64, err error) {
 		return 0, 0, err
 	}
 	return m.captured.GetIndex(), m.captured.GetTerm(), nil
-}
-
-// ReadIndex asks up to where a read must have been applied to be linearizable. The answer may get lost: ask again
-// after some ticks, under another ID, and forget the first.
-func (m *Member) ReadIndex(id uint64) {
-	m.input(func() error {
-		m.node.ReadIndex(binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, m.id), id))
-		return nil
-	})
 }
 
 // Active tells whether this is the active controller: the leader, with all of the terms before applied.
@@ -331,6 +321,7 @@ func (m *Member) pump() {
 		switch {
 		case m.node.HasReady():
 			m.ready(m.node.Ready())
+		case m.nextReads():
 		case m.nextApply():
 		case m.nextSave():
 		case m.nextCompaction():
@@ -345,11 +336,7 @@ func (m *Member) ready(rd raft.Ready) {
 		s := m.node.BasicStatus()
 		m.become(role{term: s.GetTerm(), leader: s.Lead, leading: s.RaftState == raft.StateLeader})
 	}
-	for _, r := range rd.ReadStates {
-		if len(r.RequestCtx) == 16 {
-			m.effects.Reads = append(m.effects.Reads, Read{ID: binary.BigEndian.Uint64(r.RequestCtx[8:]), Index: r.Index})
-		}
-	}
+	m.answered(rd.ReadStates)
 	for _, msg := range rd.Messages {
 		switch msg.GetTo() {
 		case raft.LocalAppendThread:
