@@ -6,6 +6,8 @@
 //	partitions.go    how many partitions internal topics get
 //	assign.go        Assign: tasks to members, sticky, active and standby
 //	process.go       members that share a process
+//	reconcile.go     Reconcile: how a member gets from what it has to what it is to have
+//	held.go          what a member has, as it is written
 //
 // A topology has subtopologies; a subtopology has one task per partition of its sources: topics of others, and repartition topics that
 // subtopologies write for each other. What a stateful subtopology knows is in changelog topics, which let a standby task follow.
