@@ -86,7 +86,7 @@ func (w *world) createTopic(name string) {
 		if active < w.factor() {
 			return nil
 		}
-		return topicRequest{create: []controller.NewTopic{{Name: name, Partitions: 1, ReplicationFactor: int16(w.factor()), Configs: w.topicConfigs(name)}}}
+		return topicRequest{create: []controller.NewTopic{{Name: name, Partitions: partitionsOf(name), ReplicationFactor: int16(w.factor()), Configs: w.topicConfigs(name)}}}
 	})
 }
 
@@ -101,7 +101,7 @@ func (w *world) factor() int {
 // recreate deletes a topic, and creates another one of the same name (L5).
 func (w *world) recreate() {
 	t := w.someTopic()
-	if t == nil {
+	if t == nil || slices.Contains(w.inner(), t.Name) {
 		return
 	}
 	id, name := t.ID, t.Name
@@ -124,13 +124,21 @@ func (w *world) someTopic() *image.Topic {
 	return all[w.rng.IntN(len(all))]
 }
 
+// somePartition draws one of a topic.
+func (w *world) somePartition(t *image.Topic) int32 {
+	if len(t.Partitions) == 1 {
+		return 0
+	}
+	return int32(w.rng.IntN(len(t.Partitions)))
+}
+
 // reassign asks once for a partition to have other replicas; now and then somebody changes his mind.
 func (w *world) reassign() {
 	t := w.someTopic()
 	if t == nil || w.alone {
 		return
 	}
-	item := controller.Reassignment{TopicPartition: model.TopicPartition{Topic: t.Name}}
+	item := controller.Reassignment{TopicPartition: model.TopicPartition{Topic: t.Name, Partition: w.somePartition(t)}}
 	for _, i := range w.rng.Perm(len(w.nodes) - 1) {
 		item.Replicas = append(item.Replicas, model.BrokerID(i+1))
 	}
@@ -142,19 +150,19 @@ func (w *world) reassign() {
 	if w.one(4) {
 		return
 	}
-	w.cancel(item.Topic, w.now+500*time.Millisecond)
+	w.cancel(item.TopicPartition, w.now+500*time.Millisecond)
 }
 
 // cancel takes a reassignment back that is seen to be under way before a time.
-func (w *world) cancel(topic string, deadline time.Duration) {
+func (w *world) cancel(tp model.TopicPartition, deadline time.Duration) {
 	w.after(w.between(0, 20*time.Millisecond), func() {
-		switch t := w.truth.Topic(topic); {
+		switch t := w.truth.Topic(tp.Topic); {
 		case t == nil || w.now > deadline:
-		case t.Partitions[0].Reassigning():
+		case t.Partitions[tp.Partition].Reassigning():
 			w.stats[cancellations]++
-			w.once(reassignRequest{[]controller.Reassignment{{TopicPartition: model.TopicPartition{Topic: topic}}}})
+			w.once(reassignRequest{[]controller.Reassignment{{TopicPartition: tp}}})
 		default:
-			w.cancel(topic, deadline)
+			w.cancel(tp, deadline)
 		}
 	})
 }
@@ -185,12 +193,16 @@ func (w *world) retire() {
 		return gone
 	}, func() any {
 		for _, t := range sortedTopics(w.truth) {
-			if p := t.Partitions[0]; slices.Contains(p.Replicas, id) {
+			for num, p := range t.Partitions {
+				if !slices.Contains(p.Replicas, id) {
+					continue
+				}
 				n.start() // a topic may have come to it while it was stopped
 				if p.Reassigning() && !slices.Contains(p.Target(), id) {
 					return nil // on its way
 				}
-				return reassignRequest{[]controller.Reassignment{{TopicPartition: model.TopicPartition{Topic: t.Name}, Replicas: w.without(p, id)}}}
+				tp := model.TopicPartition{Topic: t.Name, Partition: int32(num)}
+				return reassignRequest{[]controller.Reassignment{{TopicPartition: tp, Replicas: w.without(p, id)}}}
 			}
 		}
 		if n.up && !w.dispensable(n) {

@@ -29,6 +29,9 @@ var broken = []struct {
 	{"M1 a leader speaks in a term that its disk does not know", 111, func(b *bugs) { b.quorum = quorum.Broken{SendBeforeTerm: true} }, nil},
 	{"D2 a node that lost its page cache claims a clean stop", 1, func(b *bugs) { b.claimsClean = true }, func(w *world) { w.loose = true }},
 	{"L1 the journal is not replayed", 1, func(b *bugs) { b.forgetsJournal = true }, func(w *world) { w.share = true }},
+	{"G1 a coordinator answers before its records are committed", 1, func(b *bugs) { b.earlyAnswer = true }, func(w *world) { w.grouped = true }},
+	{"G3 a coordinator goes on in whatever epoch its replica leads", 1, func(b *bugs) { b.noSeatEpoch = true }, func(w *world) { w.grouped = true }},
+	{"G3 a coordinator loads before all of its log is safe", 1, func(b *bugs) { b.loadsEarly = true }, func(w *world) { w.grouped = true }},
 }
 
 // TestBrokenIsFound breaks one rule after the other. The seed that is known to find it comes first; where the schedules have changed since, others are

@@ -30,6 +30,9 @@ type bugs struct {
 	staleTail        bool // L3: what is cut off stays in the file
 	claimsClean      bool // D2: a node says that it was stopped cleanly, whatever has happened
 	forgetsJournal   bool // L1: the journal is not replayed
+	earlyAnswer      bool // G1: a coordinator answers before its records are committed
+	noSeatEpoch      bool // G3: a coordinator goes on in whatever epoch its replica leads
+	loadsEarly       bool // G3: a coordinator loads what is committed, not all that may yet be
 	quorum           quorum.Broken
 }
 

@@ -32,6 +32,7 @@ func (w *world) cluster(size int) {
 		w.relax()
 	}
 	w.share = w.share || !w.plain && w.one(2)
+	w.grouped = w.grouped || !w.plain && w.one(2)
 	w.net.calm = weather{delay: 200 * time.Microsecond, jitter: time.Duration(1+w.rng.IntN(5)) * time.Millisecond / 2}
 	if w.one(2) {
 		w.net.calm.duplicate, w.net.echo = 0.03, 0.3
@@ -45,6 +46,9 @@ func (w *world) cluster(size int) {
 	}
 	w.logConfig.RetentionMs, w.logConfig.ProducerExpiryMs = -1, 0
 	minISR := 1 + w.rng.IntN(2)
+	if w.grouped && !w.plain && w.one(2) {
+		minISR = 2 // so that coordinators are refused now and then
+	}
 	w.replication = replication.Config{MinISR: minISR, LagTime: lagTime, Retry: retryEvery}
 	if w.one(4) {
 		w.replication.LagEntries = int64(5 + w.rng.IntN(40))
@@ -158,6 +162,9 @@ func (n *node) dropGone(im *image.Image) {
 			continue
 		}
 		r.stopRoles()
+		if r.seat != nil {
+			r.seat.end()
+		}
 		r.discard()
 	}
 	n.replicas = keep
@@ -204,6 +211,9 @@ func (w *world) workload() {
 		id++
 		w.consumers = append(w.consumers, c)
 		c.start()
+	}
+	if w.grouped {
+		w.groupWorkload(id)
 	}
 	if w.quorate {
 		w.audit()

@@ -206,4 +206,5 @@ func (n *node) adopt(im *image.Image) {
 			r.leader.BrokersChanged(liveIn(im), n.now())
 		}
 	}
+	n.followSoon()
 }

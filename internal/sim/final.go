@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"chronik/internal/model"
@@ -23,22 +24,27 @@ func (w *world) missing(since time.Duration) string {
 			return fmt.Sprintf("%v is down", n.id)
 		}
 	}
-	for _, name := range w.topics {
+	for _, name := range slices.Concat(w.topics, w.inner()) {
 		t := w.truth.Topic(name)
 		if t == nil {
 			return "topic " + name
 		}
-		switch p := t.Partitions[0]; {
-		case p.Leader == model.NoBroker:
-			return fmt.Sprintf("%s has no leader; ISR %v, ELR %v, cut %v", name, p.ISR, p.ELR, p.Cut)
-		case len(p.ISR) < len(p.Replicas) || p.Reassigning():
-			return fmt.Sprintf("%s has an ISR of %v; replicas %v, adding %v, removing %v, leader %d", name, p.ISR, p.Replicas, p.Adding, p.Removing, p.Leader)
+		for _, p := range t.Partitions {
+			switch {
+			case p.Leader == model.NoBroker:
+				return fmt.Sprintf("%s has no leader; ISR %v, ELR %v, cut %v", name, p.ISR, p.ELR, p.Cut)
+			case len(p.ISR) < len(p.Replicas) || p.Reassigning():
+				return fmt.Sprintf("%s has an ISR of %v; replicas %v, adding %v, removing %v, leader %d", name, p.ISR, p.Replicas, p.Adding, p.Removing, p.Leader)
+			}
 		}
 	}
 	for _, p := range w.producers {
 		if p.acks != 0 && p.answeredAt < since {
 			return fmt.Sprintf("%v, acks %d, was last answered at %v, its leader is %v", p.id, p.acks, p.answeredAt, p.leader)
 		}
+	}
+	if w.grouped {
+		return w.groups.missing(since)
 	}
 	return ""
 }
@@ -48,6 +54,7 @@ func (w *world) compare() {
 	for _, p := range w.producers {
 		p.stopped = true
 	}
+	w.groups.stop()
 	settled := func() bool {
 		for _, r := range w.assigned() {
 			if r == nil || r.log == nil || r.log.DurableEnd() != r.book.end() || r.log.End() != r.book.end() {
@@ -75,8 +82,10 @@ func (w *world) compare() {
 // assigned lists the replicas that there should be, nil for one that a node does not have.
 func (w *world) assigned() (all []*replica) {
 	for _, t := range sortedTopics(w.truth) {
-		for _, id := range t.Partitions[0].Replicas {
-			all = append(all, w.nodes[id].find(t.ID, 0))
+		for num, p := range t.Partitions {
+			for _, id := range p.Replicas {
+				all = append(all, w.nodes[id].find(t.ID, int32(num)))
+			}
 		}
 	}
 	return all

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"slices"
 	"time"
 
 	"chronik/internal/metadata/command"
@@ -106,35 +107,37 @@ func (w *world) grow() {
 	for _, n := range w.nodes[1:] {
 		w.after(w.between(0, 500*time.Millisecond), n.start)
 	}
-	for _, name := range w.topics {
-		w.raise(name)
+	for _, name := range slices.Concat(w.topics, w.inner()) {
+		for num := range partitionsOf(name) {
+			w.raise(model.TopicPartition{Topic: name, Partition: num})
+		}
 	}
 }
 
 // raise asks for a topic to have as many replicas as others, until it has some.
-func (w *world) raise(name string) {
+func (w *world) raise(tp model.TopicPartition) {
 	w.raising++
 	w.insist(func() bool {
-		t := w.truth.Topic(name)
-		done := t != nil && len(t.Partitions[0].Replicas) > 1 && !t.Partitions[0].Reassigning()
+		t := w.truth.Topic(tp.Topic)
+		done := t != nil && len(t.Partitions[tp.Partition].Replicas) > 1 && !t.Partitions[tp.Partition].Reassigning()
 		if done {
 			w.raising--
 		}
 		return done
 	}, func() any {
-		t := w.truth.Topic(name)
-		if t == nil || t.Partitions[0].Reassigning() {
+		t := w.truth.Topic(tp.Topic)
+		if t == nil || t.Partitions[tp.Partition].Reassigning() {
 			return nil
 		}
-		target := append([]model.BrokerID(nil), t.Partitions[0].Replicas...)
+		target := append([]model.BrokerID(nil), t.Partitions[tp.Partition].Replicas...)
 		for _, n := range w.truth.Nodes() {
-			if len(target) < w.factor() && !holdsReplica(t.Partitions[0], n.ID) {
+			if len(target) < w.factor() && !holdsReplica(t.Partitions[tp.Partition], n.ID) {
 				target = append(target, n.ID)
 			}
 		}
 		if len(target) < 2 {
 			return nil
 		}
-		return reassignRequest{[]controller.Reassignment{{TopicPartition: model.TopicPartition{Topic: name}, Replicas: target}}}
+		return reassignRequest{[]controller.Reassignment{{TopicPartition: tp, Replicas: target}}}
 	})
 }

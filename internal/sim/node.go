@@ -43,6 +43,7 @@ type process struct {
 	callers     map[nodeID]*conn // from its followers
 	asked       replication.Subscription
 	opening     bool // a log is being opened
+	following   bool // coordinators are about to follow the metadata
 	clean       bool // the process before had closed its logs
 	known       bool // a registration of this process was answered: the controller knows whether the process before was stopped cleanly
 }
@@ -145,6 +146,12 @@ func (n *node) crash(mode crashfs.Mode) {
 
 func (n *node) die() {
 	n.up = false
+	for _, r := range n.replicas {
+		if s := r.seat; s != nil && s.waits > 0 {
+			n.w.stats[coordinatorMoves]++
+			n.w.stats[brokenRebalances] += min(s.joins, 1)
+		}
+	}
 	n.parked = nil
 	n.w.net.breakOf(n.id)
 	n.process = process{}
@@ -268,71 +275,6 @@ func (n *node) close() {
 	n.die()
 	n.disk.crash(crashfs.Keep)
 	n.disk.stoppedClean = clean
-}
-
-// link returns the connection to a leader, made if there is none.
-func (n *node) link(to nodeID) *conn {
-	if c := n.links[to]; c != nil {
-		return c
-	}
-	peer := n.w.nodes[to]
-	var c *conn
-	mine := n.birth
-	c = n.w.net.dial(n.id, to, func(end nodeID, msg any) {
-		switch {
-		case end == n.id && n.birth == mine:
-			n.guard(func() { n.fromLeader(to, msg.(streamed)) })()
-		case end == to && peer.up:
-			peer.guard(func() {
-				if !c.broken {
-					peer.callers[n.id] = c
-				}
-				peer.fromFollower(n.id, msg.(streamed))
-			})()
-		default:
-			c.breakOff()
-		}
-	}, func(end nodeID) {
-		if end == n.id && n.birth == mine {
-			n.guard(func() { n.linkLost(to, c) })()
-		} else if end == to {
-			peer.guard(func() { peer.callerLost(n.id, c) })()
-		}
-	})
-	n.links[to] = c
-	return c
-}
-
-func (n *node) linkLost(to nodeID, c *conn) {
-	if n.links[to] != c {
-		return
-	}
-	delete(n.links, to)
-	for _, r := range n.replicas {
-		if r.follower != nil {
-			if leader, _ := r.follower.Leader(); nodeID(leader) == to {
-				r.follower.LinkLost(n.now())
-			}
-		}
-	}
-}
-
-func (n *node) callerLost(from nodeID, c *conn) {
-	if n.callers[from] == c {
-		delete(n.callers, from)
-	}
-	for _, r := range n.replicas {
-		if a, ok := r.askedBy[from]; ok && a.link == c && r.leader != nil {
-			r.leader.LinkLost(model.BrokerID(from), a.number)
-		}
-	}
-}
-
-// streamed is a message of a partition's stream.
-type streamed struct {
-	id  model.TopicID
-	num int32
-	msg any
 }
 
 func (n *node) find(id model.TopicID, num int32) *replica {

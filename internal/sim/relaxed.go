@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 
+	"chronik/internal/coordinator/schema"
 	"chronik/internal/metadata/controller"
 	"chronik/internal/metadata/image"
 	"chronik/internal/wal"
@@ -25,6 +26,9 @@ func (w *world) configOf(topic string) wal.Config {
 	c := w.logConfig
 	if most := w.flush[topic]; most > 0 {
 		c.FlushMessages = most
+	}
+	if topic == schema.Groups.Name {
+		c.RetentionBytes = -1
 	}
 	return c
 }

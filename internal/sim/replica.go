@@ -36,7 +36,8 @@ type replica struct {
 	dirty    bool            // something has happened that the cores must hear of
 	daring   replication.Ack // the last one of more than was committed, and to whom
 	daringTo nodeID
-	undone   bool // something that was appended for the leader is not there any more
+	undone   bool  // something that was appended for the leader is not there any more
+	seat     *seat // of a coordinator, nil: another node's
 }
 
 // asked is a subscription and the connection that it came over.
@@ -230,6 +231,9 @@ func (r *replica) act() bool {
 		}
 		r.undone = false
 		did = r.follow() || did
+	}
+	if r.seat != nil {
+		did = r.seat.work() || did
 	}
 	return did
 }

@@ -40,6 +40,8 @@ func (n *node) handle(req any, reply func(any)) {
 		reply(n.fetch(m))
 	case latestRequest:
 		reply(n.latest(m))
+	case groupRequest:
+		n.coordinate(m, reply)
 	case readRequest:
 		if n.voter != nil {
 			n.voter.read(reply)
@@ -82,50 +84,60 @@ func (n *node) led(id model.TopicID, epoch model.LeaderEpoch) (*replica, code) {
 func (n *node) produce(m produceRequest, answer func(code, model.Offset)) {
 	r, c := n.led(m.id, m.epoch)
 	if c == okay {
-		c = codeOf(r.leader.MayAppend(int16(m.acks)))
+		_, err := r.append(m.batch, m.acks, producers.Client, answer)
+		c = codeOf(err)
 	}
 	if c != okay {
 		answer(c, model.NoOffset)
-		return
 	}
-	a := &appending{r: r, acks: m.acks, epoch: m.epoch, answer: answer}
-	out, err := r.log.Append(wal.Append{Batch: m.batch, Epoch: m.epoch, Waiter: a, Origin: producers.Client})
+}
+
+// append appends a batch in the epoch that the replica leads in. An error says that it was refused, and nobody is answered.
+func (r *replica) append(b record.Batch, acks int8, origin producers.Origin, answer func(code, model.Offset)) (wal.Appended, error) {
+	n := r.n
+	if err := r.leader.MayAppend(int16(acks)); err != nil {
+		return wal.Appended{BaseOffset: model.NoOffset}, err
+	}
+	epoch := r.leader.Epoch()
+	a := &appending{r: r, acks: acks, answer: answer}
+	out, err := r.log.Append(wal.Append{Batch: b, Epoch: epoch, Waiter: a, Origin: origin})
 	if err != nil {
-		answer(codeOf(err), model.NoOffset)
-		return
+		return out, err
 	}
 	a.at = out
 	if !out.Duplicate {
-		s := storedOf(m.batch)
+		s := storedOf(b)
 		r.shadow.append(s)
-		r.fresh = append(r.fresh, fresh{s.base, s.last + 1, m.batch})
+		r.fresh = append(r.fresh, fresh{s.base, s.last + 1, b})
 		r.book.wrote(writer{n.id, n.birth}, s)
 	}
 	what := "appends %d to %d in epoch %d, acks %d"
 	if out.Duplicate {
 		what = "has %d to %d already, says epoch %d, acks %d"
 	}
-	n.w.note(n.id, what, int64(out.BaseOffset), int64(out.LastOffset), int64(m.epoch), int64(m.acks))
+	n.w.note(n.id, what, int64(out.BaseOffset), int64(out.LastOffset), int64(epoch), int64(acks))
 	r.dirty = true
-	if m.acks == -1 && out.Duplicate && n.w.bugs.earlyDuplicate {
+	if acks == -1 && out.Duplicate && n.w.bugs.earlyDuplicate {
 		answer(okay, out.BaseOffset)
-		return
+		return out, nil
 	}
-	if m.acks == -1 {
+	if acks == -1 {
 		a.wait = &wait{base: out.BaseOffset, last: out.LastOffset, answer: func(c code) { answer(c, out.BaseOffset) }}
 		r.waits = append(r.waits, a.wait)
-		n.after(appendTimeout, func() { r.end(a.wait, timedOut) })
+		if origin == producers.Client { // coordinators have a patience of their own
+			n.after(appendTimeout, func() { r.end(a.wait, timedOut) })
+		}
 		r.answerWaits()
 	}
 	a.returned = true
 	a.finish()
+	return out, nil
 }
 
 // appending is an append as the log's waiter.
 type appending struct {
 	r        *replica
 	acks     int8
-	epoch    model.LeaderEpoch
 	at       wal.Appended
 	wait     *wait
 	answer   func(code, model.Offset)

@@ -30,11 +30,16 @@ const (
 	growths
 	wipes
 	flips
+	coordinatorLoads
+	coordinatorMoves
+	brokenRebalances
+	refusedAppends
 	numExercises
 )
 
 var exerciseNames = [numExercises]string{"election", "truncation", "torn crash", "ISR shrink", "ISR expand", "controller election", "quorum change",
-	"topic made anew", "reassignment", "cancellation", "node replaced", "records deleted", "read from a follower", "linearizable read", "relaxed topic", "relaxed records lost", "journal replayed", "session inherited", "node alone grown", "disk wiped", "bit flipped"}
+	"topic made anew", "reassignment", "cancellation", "node replaced", "records deleted", "read from a follower", "linearizable read", "relaxed topic", "relaxed records lost", "journal replayed", "session inherited", "node alone grown", "disk wiped", "bit flipped",
+	"coordinator loaded", "coordinator moved while somebody waited", "rebalance in progress at a crash", "coordinator's append refused"}
 
 // summary adds up what many schedules exercised.
 type summary struct {

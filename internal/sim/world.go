@@ -47,9 +47,11 @@ type world struct {
 	alone         bool     // only the first node is there, and no cluster
 	raising       int      // topics that are to get more replicas
 	logConfig     wal.Config
-	flush         map[string]int64    // flush.messages of the topics that have relaxed it (D2)
-	share         bool                // nodes have a journal that their logs share
-	loose         bool                // at least one topic has
+	flush         map[string]int64 // flush.messages of the topics that have relaxed it (D2)
+	share         bool             // nodes have a journal that their logs share
+	loose         bool             // at least one topic has
+	grouped       bool             // there are groups
+	groups        groups
 	clean         map[image.UUID]bool // incarnation -> the one before had stopped cleanly
 	replication   replication.Config
 	unclean       bool   // elections may lose records

@@ -1,0 +1,255 @@
+package sim
+
+import (
+	"errors"
+	"time"
+
+	"chronik/internal/coordinator/group"
+	"chronik/internal/coordinator/schema"
+	"chronik/internal/coordinator/shard"
+	"chronik/internal/model"
+)
+
+// shopTopic is what groups are subscribed to. Nobody makes it anew, since offsets go with a topic (L5).
+const (
+	shopTopic      = "shop"
+	shopPartitions = 3
+)
+
+// The times of groups.
+const (
+	groupSession   = 1500 * time.Millisecond
+	groupRebalance = 2 * time.Second
+	groupBeat      = 150 * time.Millisecond
+)
+
+var groupConfig = group.Config{
+	MinSessionMs: 1, MaxSessionMs: 60_000, InitialDelay: 50 * time.Millisecond, MaxSize: 100, MaxMetadataBytes: 4096,
+	Retention: 7 * 24 * time.Hour, SweepEvery: 10 * time.Second,
+	Consumer: group.ConsumerConfig{Session: groupSession, MinSession: groupSession, MaxSession: groupSession,
+		Heartbeat: groupBeat, MinHeartbeat: groupBeat, MaxHeartbeat: groupBeat},
+}
+
+// groups is who is there, and what has been promised to them.
+type groups struct {
+	names   []string
+	members []*member
+	savers  []*saver
+	offsets map[offsetKey]*account
+	newest  model.LeaderEpoch // in which a coordinator has committed something
+}
+
+// offsetKey is a group's offset of one of shopTopic's partitions.
+type offsetKey struct {
+	group     string
+	partition int32
+}
+
+// account is what is known of an offset. Whoever commits one takes a number that is higher than all before, and who may not commit any more
+// is refused: so they only grow.
+type account struct {
+	tried map[model.Offset]bool
+	floor model.Offset // the newest that was acknowledged to, or seen by, anybody
+}
+
+func (g *groups) account(k offsetKey) *account {
+	a := g.offsets[k]
+	if a == nil {
+		a = &account{tried: make(map[model.Offset]bool), floor: model.NoOffset}
+		g.offsets[k] = a
+	}
+	return a
+}
+
+// commit makes a request that commits an offset which nobody has committed before.
+func (w *world) commit(k offsetKey, member string, generation int32) group.CommitRequest {
+	w.made++
+	off := model.Offset(w.made)
+	w.groups.account(k).tried[off] = true
+	return group.CommitRequest{Group: k.group, Member: member, Generation: generation, RetentionMs: -1, Offsets: []group.CommitOffset{
+		{TopicPartition: model.TopicPartition{Topic: shopTopic, Partition: k.partition}, Offset: off, LeaderEpoch: model.NoEpoch},
+	}}
+}
+
+// fetchOf asks for an offset, and floorOf is what the answer must not be older than.
+func fetchOf(k offsetKey) group.FetchRequest {
+	return group.FetchRequest{Group: k.group, Partitions: []model.TopicPartition{{Topic: shopTopic, Partition: k.partition}}}
+}
+
+// fetched looks at an answer: the offset was committed, and it is not older than what was acknowledged before it was asked for (G1).
+func (w *world) fetched(who nodeID, k offsetKey, floor, got model.Offset) {
+	a := w.groups.account(k)
+	switch {
+	case got == model.NoOffset && floor == model.NoOffset:
+	case !a.tried[got]:
+		w.fail("G1", "%v fetches offset %d of partition %d of %s, which nobody has committed", who, got, k.partition, k.group)
+	case got < floor:
+		w.fail("G1", "%v fetches offset %d of partition %d of %s; %d was acknowledged before it asked", who, got, k.partition, k.group, floor)
+	}
+	a.floor = max(a.floor, got)
+}
+
+// loaded looks whether a coordinator has all that those before it have acknowledged (G3).
+func (w *world) loaded(s *seat, m *group.Machine) {
+	for _, name := range w.groups.names {
+		for num := range int32(shopPartitions) {
+			k := offsetKey{name, num}
+			if o := m.Fetch(fetchOf(k)); o.Err == nil && o.Offsets[0].Offset < w.groups.account(k).floor {
+				w.fail("G3", "%v loads offset %d of partition %d of %s; %d was acknowledged", s.r, o.Offsets[0].Offset, num, name, w.groups.account(k).floor)
+			}
+		}
+	}
+}
+
+// settledBy notes that something is committed which a coordinator has written.
+func (w *world) settledBy(s *seat) { w.groups.newest = max(w.groups.newest, s.epoch) }
+
+// groupRequest is a request of one of package group, for the coordinator.
+type groupRequest struct {
+	number int64
+	body   any
+}
+
+// groupReply is the answer to it, as the machine gives it; or an error: that was refused.
+type groupReply struct {
+	number int64
+	body   any
+	err    error
+}
+
+// coordinate has a request decided.
+func (n *node) coordinate(m groupRequest, reply func(any)) {
+	var s *seat
+	for _, r := range n.replicas {
+		if r.coordinates() && r.seat != nil {
+			s = r.seat
+		}
+	}
+	switch {
+	case s == nil:
+		reply(groupReply{number: m.number, err: shard.ErrNotCoordinator})
+	case s.shard == nil:
+		reply(groupReply{number: m.number, err: shard.ErrLoading})
+	default:
+		s.ask(m.body, func(out any, err error) { reply(groupReply{m.number, out, err}) })
+	}
+}
+
+// ask has a request decided by the machine.
+func (s *seat) ask(body any, reply func(any, error)) {
+	_, joins := body.(group.JoinRequest)
+	answer := s.expect(joins, func(out any, err error) {
+		if definite(err) && s.epoch < s.r.n.w.groups.newest {
+			s.r.n.w.fail("G3", "%v answers %T in epoch %d, after something of epoch %d was committed", s.r, out, s.epoch, s.r.n.w.groups.newest)
+		}
+		if definite(err) {
+			err = nil
+		}
+		reply(out, err)
+	})
+	s.shard.Do(s.r.n.now(), func(now time.Time) shard.Result {
+		m := s.machine
+		switch q := body.(type) {
+		case group.JoinRequest:
+			return m.Join(now, q, func(o group.JoinReply) { answer(o, o.Err) })
+		case group.SyncRequest:
+			return m.Sync(now, q, func(o group.SyncReply) { answer(o, o.Err) })
+		case group.HeartbeatRequest:
+			return m.Heartbeat(now, q, func(err error) { answer(err, err) })
+		case group.LeaveRequest:
+			return m.Leave(now, q, func(o group.LeaveReply) { answer(o, o.Err) })
+		case group.ConsumerHeartbeatRequest:
+			return m.ConsumerHeartbeat(now, q, func(o group.ConsumerHeartbeatReply) { answer(o, o.Err) })
+		case group.CommitRequest:
+			return m.Commit(now, q, func(o group.CommitReply) { s.r.n.w.promised(q, o); answer(o, o.Err) })
+		case group.FetchRequest:
+			o := m.Fetch(q)
+			return shard.Result{Sees: model.NoOffset, Reply: func(err error) {
+				if err != nil {
+					o = group.FetchReply{Err: err}
+				}
+				answer(o, o.Err)
+			}}
+		}
+		panic("not a request")
+	}, func(err error) { answer(nil, err) })
+}
+
+// expect counts who waits. Nobody is answered twice.
+func (s *seat) expect(joins bool, reply func(any, error)) func(any, error) {
+	answered := false
+	s.waits++
+	if joins {
+		s.joins++
+	}
+	return func(out any, err error) {
+		if answered {
+			s.r.n.w.fail("G1", "%v answers a request twice", s.r)
+		}
+		answered = true
+		s.waits--
+		if joins {
+			s.joins--
+		}
+		reply(out, err)
+	}
+}
+
+// definite tells whether an error is the machine's, and says something about what is: the others only send away.
+func definite(err error) bool {
+	var no refusal
+	return !errors.Is(err, shard.ErrNotCoordinator) && !errors.Is(err, shard.ErrLoading) && !errors.Is(err, shard.ErrTimedOut) && !errors.As(err, &no)
+}
+
+// promised notes what a coordinator acknowledges, as it does.
+func (w *world) promised(q group.CommitRequest, o group.CommitReply) {
+	if o.Err == nil && o.Offsets[0] == nil {
+		a := w.groups.account(offsetKey{q.Group, q.Offsets[0].Partition})
+		if off := q.Offsets[0].Offset; off < a.floor {
+			w.fail("G2", "offset %d of partition %d of %s is committed, by who may not any more: %d was before", off, q.Offsets[0].Partition, q.Group, a.floor)
+		} else {
+			a.floor = off
+		}
+	}
+}
+
+// groupWorkload starts the clients of groups.
+func (w *world) groupWorkload(id nodeID) {
+	w.groups.offsets = make(map[offsetKey]*account)
+	for _, name := range w.inner() {
+		w.createTopic(name)
+	}
+	n := 2 + w.rng.IntN(3)
+	for range n {
+		w.joinGroup(&member{asker: asker{client: client{w: w, id: id}}, group: "classic", protocol: new(classicProtocol)})
+		id++
+	}
+	n = 2 + w.rng.IntN(2)
+	for range n {
+		w.joinGroup(&member{asker: asker{client: client{w: w, id: id}}, group: "consumer", protocol: new(consumerProtocol)})
+		id++
+	}
+	for num := range int32(1 + w.rng.IntN(2)) {
+		s := &saver{asker: asker{client: client{w: w, id: id}}, key: offsetKey{"savings", num}}
+		id++
+		w.groups.savers = append(w.groups.savers, s)
+		s.start()
+	}
+	w.groups.names = []string{"classic", "consumer", "savings"}
+}
+
+// inner are the topics that are there for groups, and that nobody makes anew or deletes from.
+func (w *world) inner() []string {
+	if !w.grouped {
+		return nil
+	}
+	return []string{schema.Groups.Name, shopTopic}
+}
+
+// partitionsOf is how many partitions a topic has.
+func partitionsOf(topic string) int32 {
+	if topic == shopTopic {
+		return shopPartitions
+	}
+	return 1
+}

@@ -1,0 +1,175 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// member is a consumer in a group. It gives up what it has when its session is over, as far as it can know: a session begins with what the
+// coordinator decides, which is not before it was asked.
+type member struct {
+	asker
+	protocol
+	group   string
+	member  string        // its ID
+	epoch   int32         // of the member, or generation of the group
+	joined  bool          // it knows of no reason to join again
+	owns    []int32       // partitions of shopTopic
+	until   time.Duration // of its session
+	stopped bool
+}
+
+// protocol is what members of classic groups do in another way than those of the new protocol (KIP-848).
+type protocol interface {
+	// next does what is to be done to become a member, or to stay one; then the member has its next turn.
+	next(m *member)
+	// leave is what is said then.
+	leave(m *member) any
+	// forget: the member begins anew.
+	forget()
+}
+
+func (w *world) joinGroup(m *member) {
+	w.groups.members = append(w.groups.members, m)
+	w.after(w.between(0, time.Second), m.turn)
+}
+
+// again has the member's next turn come.
+func (m *member) again() {
+	life := m.life
+	m.w.after(m.w.between(groupBeat/2, groupBeat*3/2), func() {
+		if life == m.life {
+			m.turn()
+		}
+	})
+}
+
+func (m *member) turn() {
+	if m.stopped {
+		return
+	}
+	m.outlive()
+	switch w := m.w; {
+	case !w.calm && w.one(40):
+		m.crashSoon()
+		m.next(m)
+	case !w.calm && m.joined && w.one(50):
+		m.ask(func() any { m.own(nil); return m.leave(m) }, time.Second, func(time.Duration, *groupReply) { m.crash() })
+	case len(m.owns) > 0 && w.one(4):
+		m.save()
+	case w.one(8):
+		m.fetch(m.someOffset(), func(bool) { m.again() })
+	default:
+		m.next(m)
+	}
+}
+
+// someOffset draws one that the member may ask for.
+func (m *member) someOffset() offsetKey {
+	if m.w.one(2) {
+		return m.w.groups.savers[0].key
+	}
+	return offsetKey{m.group, int32(m.w.rng.IntN(shopPartitions))}
+}
+
+// save commits an offset of a partition that the member has.
+func (m *member) save() {
+	k := offsetKey{m.group, m.owns[m.w.rng.IntN(len(m.owns))]}
+	m.ask(func() any { return m.w.commit(k, m.member, m.epoch) }, time.Second, func(time.Duration, *groupReply) { m.again() })
+}
+
+// crashSoon ends the member's process within its next turns. Another one takes its place.
+func (m *member) crashSoon() {
+	life := m.life
+	m.w.after(m.w.between(0, time.Second), func() {
+		if life == m.life && !m.stopped {
+			m.crash()
+		}
+	})
+}
+
+func (m *member) crash() {
+	m.life++
+	m.number = 0
+	m.hangUp()
+	m.own(nil)
+	m.member, m.epoch, m.joined = "", 0, false
+	m.forget()
+	life := m.life
+	m.w.after(m.w.between(0, 2*time.Second), func() {
+		if life == m.life {
+			m.turn()
+		}
+	})
+}
+
+// rejoin gives up everything: the member is to join again, under its ID or as another one.
+func (m *member) rejoin(keepID bool) {
+	m.own(nil)
+	m.joined = false
+	if !keepID {
+		m.member = ""
+	}
+}
+
+// outlive gives up everything when the member's session is over.
+func (m *member) outlive() {
+	if m.joined && m.w.now >= m.until {
+		m.rejoin(true)
+		m.epoch = 0
+		m.forget()
+	}
+}
+
+// extend notes that the coordinator has heard the member, not before it has said something.
+func (m *member) extend(sent time.Duration) { m.until = max(m.until, sent+groupSession) }
+
+// own is told what the member has from now on: nobody else has it (G2).
+func (m *member) own(partitions []int32) {
+	m.owns = partitions
+	for _, o := range m.w.groups.members {
+		if len(m.owns) == 0 || o == m || o.group != m.group {
+			continue
+		}
+		o.outlive()
+		for _, p := range m.owns {
+			if slices.Contains(o.owns, p) {
+				m.w.fail("G2", "%v (%s, epoch %d) has partition %d of %s, and so has %v (%s, epoch %d)", m.id, m.member, m.epoch, p, m.group, o.id, o.member, o.epoch)
+			}
+		}
+	}
+}
+
+// missing says what healed groups lack; empty if nothing.
+func (g *groups) missing(since time.Duration) string {
+	has := make(map[offsetKey]bool)
+	for _, m := range g.members {
+		m.outlive()
+		if !m.joined {
+			return fmt.Sprintf("%s lacks %v", m.group, m.id)
+		}
+		for _, p := range m.owns {
+			has[offsetKey{m.group, p}] = true
+		}
+	}
+	if len(has) < 2*shopPartitions {
+		return "partitions of groups have no owner"
+	}
+	for _, s := range g.savers {
+		if min(s.savedAt, s.answeredAt) < since {
+			return fmt.Sprintf("%v has last committed an offset at %v, and fetched one at %v", s.id, s.savedAt, s.answeredAt)
+		}
+	}
+	return ""
+}
+
+// stop ends all clients.
+func (g *groups) stop() {
+	for _, m := range g.members {
+		m.stopped = true
+	}
+	for _, s := range g.savers {
+		s.stopped = true
+	}
+}
