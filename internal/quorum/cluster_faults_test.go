@@ -177,7 +177,7 @@ func (w *world) settle() {
 // play is one run.
 func play(t *testing.T, seed uint64, broken Broken) *world {
 	w := newWorld(t, seed, 3+int(seed%2))
-	w.broken, w.members = broken, seed%2 == 1
+	w.broken, w.members, w.reading = broken, seed%2 == 1, seed%5 == 1
 	w.load()
 	w.grow()
 	for range 3 {
@@ -224,7 +224,7 @@ func TestCluster(t *testing.T) {
 	for _, k := range slices.Sorted(maps.Keys(total)) {
 		t.Logf("%s: %d", k, total[k])
 	}
-	for _, k := range []string{"leader", "crash", "torn", "truncation", "snapshot", "compaction", "partition", "acknowledged", "membership", "wipe"} {
+	for _, k := range []string{"leader", "crash", "torn", "truncation", "snapshot", "compaction", "partition", "acknowledged", "membership", "wipe", "read"} {
 		if n := total["runs with "+k]; seeds >= 60 && n*20 < int(seeds) {
 			t.Errorf("only %d runs of %d had a %s: the test shows little", n, seeds, k)
 		}
