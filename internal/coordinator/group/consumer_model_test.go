@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"chronik/internal/coordinator/schema"
 	"chronik/internal/coordinator/shard"
 	"chronik/internal/metadata/command"
 	"chronik/internal/metadata/image"
@@ -63,6 +64,11 @@ func newMixedHistory(t *testing.T, seed uint64) *mixedHistory {
 	h.m = New(h.config)
 	h.timers = make(map[shard.TimerKey]time.Time)
 	h.run(h.m.Loaded(h.now, h.image))
+	h.written = func(r schema.Record) {
+		if e, ok := r.(*schema.ConsumerGroupEpoch); ok && e.Value == nil {
+			h.epoch = 0 // the group is gone: another one may begin anew
+		}
+	}
 	cooperates := h.rand.IntN(2) == 0
 	for i := range 2 + h.rand.IntN(4) {
 		c := &mixed{h: h, name: fmt.Sprintf("c%d", i), topics: []string{"a"}, cooperates: cooperates}

@@ -132,16 +132,31 @@ func (s *script) fetchAs(name string, a args) {
 	s.say("%s: fetch %s %d offsets", name, problem(o.Err), len(o.Offsets))
 }
 
+// subscription is what a classic consumer says that is subscribed to topics, and, with owns, what it has.
+func (a args) subscription(names string) []byte {
+	b := topics(strings.Split(names, "+")...)
+	if _, ok := a["owns"]; !ok {
+		return b
+	}
+	owned := appendAssignment(nil, 0, named(a["owns"]))
+	b[1] = 1
+	return append(b, owned[2:len(owned)-4]...)
+}
+
+// named reads "a-0+a-1".
+func named(v string) (all []DescribedPartitions) {
+	tps, _ := args{"p": strings.ReplaceAll(v, "+", ",")}.partitions("p")
+	for _, tp := range tps {
+		all = append(all, DescribedPartitions{Topic: tp.Topic, Partitions: []int32{tp.Partition}})
+	}
+	return all
+}
+
 // assignNamed reads "x:a-0+a-1,y:a-2": what consumers' leaders write.
 func (s *script) assignNamed(v string) (out []Assignment) {
 	for _, x := range strings.FieldsFunc(v, func(r rune) bool { return r == ',' }) {
 		who, what, _ := strings.Cut(x, ":")
-		var all []DescribedPartitions
-		tps, _ := args{"p": strings.ReplaceAll(what, "+", ",")}.partitions("p")
-		for _, tp := range tps {
-			all = append(all, DescribedPartitions{Topic: tp.Topic, Partitions: []int32{tp.Partition}})
-		}
-		out = append(out, Assignment{s.ids[who], appendAssignment(nil, 0, all)})
+		out = append(out, Assignment{s.ids[who], appendAssignment(nil, 0, named(what))})
 	}
 	return out
 }

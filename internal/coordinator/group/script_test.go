@@ -146,7 +146,7 @@ func (s *script) join(name string, a args) {
 	}
 	for _, p := range strings.Split(a.text("protocols", "range:t"), ",") {
 		p, subscribed, _ := strings.Cut(p, ":")
-		r.Protocols = append(r.Protocols, Protocol{p, topics(strings.Split(subscribed, "+")...)})
+		r.Protocols = append(r.Protocols, Protocol{p, a.subscription(subscribed)})
 	}
 	s.run(s.m.Join(s.now, r, func(o JoinReply) {
 		if s.ids[name] = o.Member; o.Err != nil {
