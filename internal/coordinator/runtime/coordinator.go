@@ -40,7 +40,9 @@ type Options[M shard.Machine] struct {
 	Machine   func() M // an empty one, as the broker is configured at the time
 	// Configure tells a machine that the broker's configuration has changed. Optional.
 	Configure func(M)
-	Limits    func() Limits
+	// Effect does what machines want done elsewhere. It must neither block nor ask within the call. Optional: the machines have no effects.
+	Effect func(shard.Effect)
+	Limits func() Limits
 	// WallClockTrusted tells whether the wall clock has not leapt (E4).
 	WallClockTrusted func() bool
 	Log              *slog.Logger

@@ -54,7 +54,7 @@ func (s *seat[M]) tryLoad() error {
 	start := time.Now()
 	limits, machine := c.o.Limits(), c.o.Machine()
 	sh := shard.New(shard.Options{
-		Partition: s.partition, Topic: c.o.Topic, Machine: machine, Patience: limits.Patience,
+		Partition: s.partition, Topic: c.o.Topic, Machine: machine, Patience: limits.Patience, Effect: c.o.Effect,
 		Leads: func() error { return log.Leads(s.epoch) },
 	}, until)
 	r := reader{log: log, epoch: s.epoch, until: until, pieceBytes: limits.LoadBytes, gone: s.gone}

@@ -32,6 +32,7 @@ type rig struct {
 	log      *buffer
 	leapt    atomic.Bool // the wall clock
 	limits   Limits
+	effects  chan shard.Effect
 
 	mu       sync.Mutex
 	flaky    map[int32]*flaky
@@ -66,7 +67,8 @@ func (g *rig) again(fs *crashfs.FS) *rig {
 
 // openRig starts a broker over a disk. Its coordinator is not started.
 func openRig(t *testing.T, fs *crashfs.FS, partitions int) *rig {
-	g := &rig{t: t, log: new(buffer), limits: Limits{Patience: 5 * time.Second, LoadBytes: 1 << 20}, flaky: make(map[int32]*flaky)}
+	g := &rig{t: t, log: new(buffer), limits: Limits{Patience: 5 * time.Second, LoadBytes: 1 << 20}, flaky: make(map[int32]*flaky),
+		effects: make(chan shard.Effect, 10)}
 	g.commit = wal.NewCommitter(wal.CommitterOptions{FS: fs})
 	logger := slog.New(slog.NewTextHandler(g.log, nil))
 	var err error
@@ -81,6 +83,7 @@ func openRig(t *testing.T, fs *crashfs.FS, partitions int) *rig {
 	}
 	g.Coordinator = New(Options[*tally]{
 		Topic: schema.Groups, Node: 1, Log: logger, Machine: g.machine, Configure: func(m *tally) { m.turned++ }, Partition: g.partition,
+		Effect: func(e shard.Effect) { g.effects <- e },
 		Limits: func() Limits { return g.limits }, WallClockTrusted: func() bool { return !g.leapt.Load() }, Loaders: 2,
 	})
 	return g

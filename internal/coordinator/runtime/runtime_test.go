@@ -120,6 +120,27 @@ func TestSlowAndDoubtful(t *testing.T) {
 	})
 }
 
+// TestEffects: what a decision wants done is done when its records are safe, and not before (T3).
+func TestEffects(t *testing.T) {
+	inRig(t, 1, func(g *rig) {
+		f := g.faults(0)
+		f.change(func() { f.hold = true })
+		p := make(pending, 2)
+		g.Ask("a", func(m *tally, _ time.Time) shard.Result {
+			r := m.add("a", p.done)
+			r.Effects = []shard.Effect{"done"}
+			return r
+		}, func(err error) { p.done(0, err) })
+		if p.waits(t); len(g.effects) > 0 {
+			t.Error("an effect was done before its record was safe")
+		}
+		f.release()
+		if p.is(t, 1, nil); len(g.effects) != 1 {
+			t.Errorf("%d effects were done, want 1", len(g.effects))
+		}
+	})
+}
+
 // TestLost: when the log has lost what it had accepted, all that was decided on it is unknown, and memory is what the log says.
 func TestLost(t *testing.T) {
 	inRig(t, 1, func(g *rig) {
