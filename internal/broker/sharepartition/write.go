@@ -8,7 +8,8 @@ import (
 )
 
 // NextWrite returns what is to be written to the coordinator, but for the key; false: nothing, or a write is on its way. It is to
-// be sent until it is answered, and Written is to be called with the answer. A write says what is so once it is written: Start is
+// be sent until it is answered, with pauses that grow, and Written is to be called with the answer. After one that failed, what did not wait for it
+// is written with the next; only the first start is due again at once. A write says what is so once it is written: Start is
 // past what is acknowledged with it.
 func (p *Partition) NextWrite() (share.WriteRequest, bool) {
 	if !p.urgent || p.sent || p.closed != nil {
