@@ -1,5 +1,5 @@
-// Package group is the machine of __consumer_offsets: committed offsets, and groups of the classic protocol (eager and cooperative,
-// dynamic and static members: KIP-345, KIP-394, KIP-814). It decides requests into records and replies, and changes what is
+// Package group is the machine of __consumer_offsets: committed offsets, groups of the classic protocol (eager and cooperative,
+// dynamic and static members: KIP-345, KIP-394, KIP-814), and groups of the new one (KIP-848, KIP-1251), with members of both. It decides requests into records and replies, and changes what is
 // replicated only by applying records.
 //
 //	requests.go            what is asked and answered
@@ -8,7 +8,13 @@
 //	offsets*.go            commit, also in a transaction, fetch, delete; expiry; topics that are gone
 //	classic.go             a group in memory: states, members, who waits
 //	classic_*.go           join, rebalance, sync, heartbeat, leave, timers; what is written and loaded
-//	admin.go               describe, list and delete groups
+//	consumer.go            a group of the new protocol: epochs, members, what each is to have (target) and has (current), sessions
+//	consumer_step.go       a decision about one, as its own records will make it; _topics, _regex, _reconcile are parts of it
+//	consumer_heartbeat.go  joining, staying; _leave: leaving, fencing; _session: timers, what the log has refused
+//	consumer_classic.go    classic members of such a group; _migrate: from one kind of group to the other; _protocol: their bytes
+//	consumer_apply.go      records to state, _record: state to records, _roster: what follows from it
+//	admin.go, _describe    describe, list and delete groups
+//	assign/                who is to have which partitions
 //
 // What is replicated: offsets, and of each classic group its last generation with an assignment, or that it is empty. What is not:
 // who waits for a rebalance, sessions, members that were given an ID and have not come back. That is gone with the machine; members
@@ -20,6 +26,11 @@
 //     refuses the record, the group rebalances (G2).
 //   - A partition has one owner per generation as far as the leader's assignment says so; who is not of the generation is told so by
 //     every answer and commits nothing (G2).
+//   - Of the new protocol: a partition is in one member's current assignment, or among what that one is to give up, until the member has said
+//     that it has let go, or is gone; only then it is another one's (G2). Epochs of a group only grow as long as it has members or a
+//     record, whatever its kind.
+//   - A group that changes its kind does so in one batch. Its classic members have what they may have of the last generation, and of
+//     what they said when they joined last, until they join again (G2).
 //   - Offsets that readers see are settled (G1).
 //   - What a transaction commits is beside that until its marker, which moves what is newer than what is there, or drops it (T3).
 //   - The same requests at the same times lead to the same records and answers: members are kept in the order of their joining, and
