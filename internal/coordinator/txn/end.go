@@ -65,9 +65,11 @@ func (t *txn) commits() bool {
 }
 
 // again tells whether a request asks for what has been done already, and refuses who is not the producer. Under V1 the state tells; under V2
-// the epoch does, which has grown by one since.
+// the epoch does, which has grown by one since: by that end, and not by an InitProducerId of who has ended a transaction under V1 then.
+// Kafka takes one for the other, and gives a fenced producer the epoch of its successor.
 func (t *txn) again(r *EndRequest) (bool, error) {
 	over := ending(t.Status) || ended(t.Status)
+	bumped := over && t.ClientVersion >= V2
 	if r.Version < V2 {
 		switch {
 		case r.Producer.ID != t.ProducerID:
@@ -77,8 +79,8 @@ func (t *txn) again(r *EndRequest) (bool, error) {
 		}
 		return over, nil
 	}
-	rotated := ended(t.Status) && r.Producer == Producer{ID: t.PreviousProducerID, Epoch: lastEpoch} && t.ProducerEpoch == 0
-	grown := over && r.Producer.ID == t.ProducerID && int(t.ProducerEpoch) == int(r.Producer.Epoch)+1
+	rotated := bumped && !ending(t.Status) && r.Producer == Producer{ID: t.PreviousProducerID, Epoch: lastEpoch} && t.ProducerEpoch == 0
+	grown := bumped && r.Producer.ID == t.ProducerID && int(t.ProducerEpoch) == int(r.Producer.Epoch)+1
 	switch {
 	case rotated || grown:
 		return true, nil
