@@ -1,4 +1,4 @@
-// Command console is the conformance driver of Kafka's own console tools, those that need no consumer group. It runs them as Java
+// Command console is the conformance driver of Kafka's own console tools. It runs them as Java
 // classes from the jars that Maven fetched.
 package main
 
@@ -40,7 +40,7 @@ func own(e *driver.Env) {
 		{"get-offsets", getOffsets}, {"delete-records", deleteRecords}, {"log-dirs", logDirs}, {"cluster-id", clusterID},
 		{"broker-api-versions", apiVersions}, {"features", features}, {"producer-perf", producerPerf},
 		{"quorum", quorum}, {"endpoints", endpoints}, {"reassign", reassign}, {"broker-defaults", brokerDefaults},
-		{"verifiable-producer", verifiableProducer}, {"describe-producers", describeProducers}, {"consumer-offset", consumerOffset},
+		{"verifiable-producer", verifiableProducer}, {"describe-producers", describeProducers}, {"consumer-offset", consumerOffset}, {"consumer-groups", consumerGroups},
 	} {
 		e.Check(c.name, func(ctx context.Context) error { return c.run(ctx, e) })
 	}
