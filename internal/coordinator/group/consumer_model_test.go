@@ -23,6 +23,7 @@ type mixedHistory struct {
 	session, rebalance time.Duration
 	quiet              bool // no more faults
 	epoch              int32
+	gone               bool // the group has ceased to be one of the new protocol: the next one may begin anew
 	grown              int
 }
 
@@ -66,7 +67,7 @@ func newMixedHistory(t *testing.T, seed uint64) *mixedHistory {
 	h.run(h.m.Loaded(h.now, h.image))
 	h.written = func(r schema.Record) {
 		if e, ok := r.(*schema.ConsumerGroupEpoch); ok && e.Value == nil {
-			h.epoch = 0 // the group is gone: another one may begin anew
+			h.gone = true
 		}
 	}
 	cooperates := h.rand.IntN(2) == 0
@@ -168,6 +169,10 @@ func topicOf(name string, id byte, partitions int) *command.Command {
 
 // epochs: while the group exists its epoch does not go back.
 func (h *mixedHistory) epochs() {
+	if h.gone {
+		h.epoch, h.gone = 0, h.watermark < h.end()
+		return
+	}
 	g := h.m.groups["g"]
 	if g == nil || g.consumer == nil {
 		h.epoch = 0
