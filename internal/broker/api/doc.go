@@ -9,6 +9,10 @@
 // active controller, to which the request is passed on. A handler of a control must give no answer that depends on what else this broker
 // knows.
 //
+// Requests about groups are decided by the machine that coordinates the group (coordinating.go), wherever that runs: they carry nothing of the
+// request's frame, since they may be decided when nobody waits for them any more.
+//
 // Concurrency: handlers run in their connection's reader goroutine and share nothing but the Broker, whose
-// fields never change. Produce returns before its records are on disk; everything else answers before it returns.
+// fields never change. Produce returns before its records are on disk; everything else answers before it returns: a
+// member of a group that waits for others does so in the handler, for minutes if need be, until its connection or the server ends.
 package api
