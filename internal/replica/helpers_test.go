@@ -79,7 +79,7 @@ func (o outcome) result(t testing.TB) error {
 func put(t testing.TB, r *Replica) model.Offset {
 	t.Helper()
 	w := make(outcome, 1)
-	at, err := r.Append(Append{Batch: batch(t, record.Options{}, now), Acks: 1, Waiter: w})
+	at, err := r.Append(Append{Batch: batch(t, record.Options{}, now), Acks: -1, Waiter: w})
 	if err == nil {
 		err = w.result(t)
 	}

@@ -2,6 +2,7 @@ package replica
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,15 +17,15 @@ type hungry struct {
 	t    *throttle
 	most int
 	all  bool
-	got  int
+	got  atomic.Int64 // who wakes it may be anybody
 }
 
 func (h *hungry) Wake() {
 	if h.all {
-		h.got += h.t.takeAll(h.most, h)
+		h.got.Add(int64(h.t.takeAll(h.most, h)))
 		return
 	}
-	for leave := -1; leave != 0; h.got += leave {
+	for leave := -1; leave != 0; h.got.Add(int64(leave)) {
 		leave = h.t.take(h.most, h)
 	}
 }
@@ -46,12 +47,13 @@ func TestThrottleIsFair(t *testing.T) {
 			synctest.Wait()
 			th.mu.Lock()
 			defer th.mu.Unlock()
-			sum := 0
+			sum := int64(0)
 			for i, h := range eaters {
-				if h.got < 1_800_000 || h.got > 2_200_000 {
-					t.Errorf("number %d of 5 got %d bytes in ten seconds at 1 MB/s", i, h.got)
+				got := h.got.Load()
+				if got < 1_800_000 || got > 2_200_000 {
+					t.Errorf("number %d of 5 got %d bytes in ten seconds at 1 MB/s", i, got)
 				}
-				sum += h.got
+				sum += got
 			}
 			if sum > 10_100_000 {
 				t.Errorf("%d bytes in ten seconds at 1 MB/s", sum)
@@ -69,12 +71,12 @@ func TestThrottleIsLifted(t *testing.T) {
 		h := &hungry{t: &th, most: 1000, all: true}
 		h.Wake()
 		time.Sleep(time.Minute) // virtual
-		if h.got != 0 {
-			t.Errorf("%d bytes at rate 0", h.got)
+		if got := h.got.Load(); got != 0 {
+			t.Errorf("%d bytes at rate 0", got)
 		}
 		th.setRate(replication.NoLimit)
-		if h.got != 1000 {
-			t.Errorf("%d bytes of 1000 without a limit", h.got)
+		if got := h.got.Load(); got != 1000 {
+			t.Errorf("%d bytes of 1000 without a limit", got)
 		}
 		began := time.Now()
 		th.setRate(1000)
