@@ -65,6 +65,9 @@ func (w *world) spared(n *node) bool {
 			continue
 		}
 		p, other := t.Partitions[l.key.num], false
+		if p.EffectiveMinISR(int32(w.replication.MinISR)) < 2 { // it has one replica, until it is reassigned
+			return false
+		}
 		for _, id := range slices.Concat(p.ISR, p.ELR) {
 			o := w.nodes[id]
 			if o == n {
