@@ -53,6 +53,7 @@ func (m *member) place(lead *leadership, a *Append, now time.Time) (wal.Appended
 	}
 	return m.log.Append(wal.Append{
 		Batch: a.Batch, Owner: a.Owner, Epoch: lead.epoch, Waiter: m, Origin: origin, ExpectEnd: m.end,
+		Verified: a.Verified, TV2: a.TV2,
 	})
 }
 

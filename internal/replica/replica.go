@@ -37,6 +37,8 @@ type Replica struct {
 
 	highWatermark atomic.Int64
 	parked        watchers
+
+	transactions transactions // that begin here
 }
 
 // leadership is the epoch in which this broker leads, or follows; a nil pointer means that it does not.
@@ -74,6 +76,8 @@ type Append struct {
 	// Inline lets the caller do the commit itself and return only then: for callers with nothing else to do.
 	Inline bool
 	By     *Coordinator // nil: a client
+	// Of a transactional batch: see producer.Batch, and Transact.
+	Verified, TV2 bool
 }
 
 // Partition names the replica's partition.
@@ -170,7 +174,8 @@ func (r *Replica) Append(a Append) (wal.Appended, error) {
 	if !ok {
 		return wal.Appended{}, r.notLeader(ErrNotLeader)
 	}
-	return l.Append(wal.Append{Batch: a.Batch, Owner: a.Owner, Epoch: lead.epoch, Waiter: a.Waiter, Inline: a.Inline, Origin: origin})
+	return l.Append(wal.Append{Batch: a.Batch, Owner: a.Owner, Epoch: lead.epoch, Waiter: a.Waiter, Inline: a.Inline, Origin: origin,
+		Verified: a.Verified, TV2: a.TV2})
 }
 
 // Producers lists the idempotent producers that the partition knows.

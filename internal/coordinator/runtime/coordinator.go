@@ -41,7 +41,7 @@ type Options[M shard.Machine] struct {
 	// Configure tells a machine that the broker's configuration has changed. Optional.
 	Configure func(M)
 	// Effect does what machines want done elsewhere. It must neither block nor ask within the call. Optional: the machines have no effects.
-	Effect func(shard.Effect)
+	Effect func(Source[M], shard.Effect)
 	Limits func() Limits
 	// WallClockTrusted tells whether the wall clock has not leapt (E4).
 	WallClockTrusted func() bool
@@ -106,6 +106,19 @@ func (c *Coordinator[M]) Ask(key string, decide func(m M, now time.Time) shard.R
 		return
 	}
 	s.ask(decide, refuse)
+}
+
+// At is Ask for what is about a whole partition of the topic.
+func (c *Coordinator[M]) At(partition int32, decide func(m M, now time.Time) shard.Result, refuse func(error)) {
+	seats := c.table.Load().seats
+	switch {
+	case len(seats) == 0:
+		refuse(ErrNoTopic)
+	case partition < 0 || int(partition) >= len(seats) || seats[partition] == nil:
+		refuse(shard.ErrNotCoordinator)
+	default:
+		seats[partition].ask(decide, refuse)
+	}
 }
 
 // Each has all machines of this broker asked, for lists, and returns how many: for each of them one of decide and refuse is called, once, as by Ask.

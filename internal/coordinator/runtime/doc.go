@@ -4,6 +4,7 @@
 //	coordinator.go   Coordinator: Ask, Each; which seat a key belongs to
 //	leadership.go    the metadata: seats begin and end with leader epochs (G3)
 //	seat.go          one partition in one leader epoch: an inbox and a turn
+//	source.go        where an effect comes from
 //	turn.go          what who has the turn does: decide, append, settle
 //	load.go, read.go a seat waits until all that there is to load is safe, and reads it
 //	gate.go          how many load at a time

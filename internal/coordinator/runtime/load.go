@@ -54,8 +54,9 @@ func (s *seat[M]) tryLoad() error {
 	start := time.Now()
 	limits, machine := c.o.Limits(), c.o.Machine()
 	sh := shard.New(shard.Options{
-		Partition: s.partition, Topic: c.o.Topic, Machine: machine, Patience: limits.Patience, Effect: c.o.Effect,
-		Leads: func() error { return log.Leads(s.epoch) },
+		Partition: s.partition, Topic: c.o.Topic, Machine: machine, Patience: limits.Patience,
+		Effect: func(e shard.Effect) { c.o.Effect(Source[M]{s}, e) },
+		Leads:  func() error { return log.Leads(s.epoch) },
 	}, until)
 	r := reader{log: log, epoch: s.epoch, until: until, pieceBytes: limits.LoadBytes, gone: s.gone}
 	records, err := r.replay(sh)

@@ -83,7 +83,7 @@ func openRig(t *testing.T, fs *crashfs.FS, partitions int) *rig {
 	}
 	g.Coordinator = New(Options[*tally]{
 		Topic: schema.Groups, Node: 1, Log: logger, Machine: g.machine, Configure: func(m *tally) { m.turned++ }, Partition: g.partition,
-		Effect: func(e shard.Effect) { g.effects <- e },
+		Effect: func(_ Source[*tally], e shard.Effect) { g.effects <- e },
 		Limits: func() Limits { return g.limits }, WallClockTrusted: func() bool { return !g.leapt.Load() }, Loaders: 2,
 	})
 	return g

@@ -2,6 +2,7 @@ package producer
 
 import (
 	"errors"
+	"fmt"
 	"math"
 
 	"chronik/internal/model"
@@ -15,6 +16,9 @@ var (
 	ErrInvalidProducerEpoch = errors.New("producer epoch is older than the latest")
 	// ErrInvalidTxnState: the batch does not fit the state of its producer's transaction (INVALID_TXN_STATE).
 	ErrInvalidTxnState = errors.New("invalid transaction state")
+	// ErrUnverified: the batch would begin a transaction here, and nobody has asked the coordinator whether it may. It matches
+	// ErrInvalidTxnState too.
+	ErrUnverified = fmt.Errorf("%w: the transaction does not include this partition", ErrInvalidTxnState)
 	// ErrCoordinatorFenced: the marker is of a deposed coordinator (TRANSACTION_COORDINATOR_FENCED).
 	ErrCoordinatorFenced = errors.New("transaction coordinator epoch is older than the latest")
 )

@@ -29,8 +29,8 @@ func (s *State) Check(b *Batch, origin Origin) (Verdict, error) {
 	}
 	inTxn := p != nil && p.txnFirst != model.NoOffset
 	switch {
-	case b.Transactional && !inTxn && !b.Verified:
-		return Verdict{}, fmt.Errorf("%w: producer %d has no transaction that includes this partition", ErrInvalidTxnState, b.Producer)
+	case b.Transactional && !(inTxn && p.epoch == b.Epoch) && !b.Verified: // under TV2 another epoch is another transaction
+		return Verdict{}, fmt.Errorf("producer %d, epoch %d: %w", b.Producer, b.Epoch, ErrUnverified)
 	case p != nil && b.Epoch < p.epoch:
 		return Verdict{}, fmt.Errorf("%w: producer %d sent epoch %d, the latest is %d", ErrInvalidProducerEpoch, b.Producer, b.Epoch, p.epoch)
 	}

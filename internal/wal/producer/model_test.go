@@ -86,7 +86,7 @@ func (h *history) verdict(b *Batch) (Verdict, error) {
 	}
 	inTxn := ok && k.txnFirst >= 0
 	switch {
-	case b.Transactional && !inTxn && !b.Verified:
+	case b.Transactional && (!inTxn || k.epoch != b.Epoch) && !b.Verified:
 		return Verdict{}, ErrInvalidTxnState
 	case ok && b.Epoch < k.epoch:
 		return Verdict{}, ErrInvalidProducerEpoch
