@@ -19,7 +19,7 @@ type doomed struct {
 	group  *group
 	tp     model.TopicPartition
 	of     model.ProducerID // whose transaction has it; model.NoProducer: it is committed
-	offset *committed // that one, and none that is committed later, perhaps for another topic of the name
+	offset *committed       // that one, and none that is committed later, perhaps for another topic of the name
 }
 
 func (p *purge) doom(m *Machine, gone func(string, *committed) bool) {
