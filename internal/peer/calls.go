@@ -2,6 +2,7 @@ package peer
 
 import (
 	"context"
+	"fmt"
 
 	"chronik/internal/metadata/controller"
 	"chronik/internal/model"
@@ -85,6 +86,24 @@ func (c *Client) Forward(ctx context.Context, q ClientRequest) ([]byte, error) {
 	var a peerpb.ForwardReply
 	if _, err := c.do(ctx, Forward, putClientRequest(q), &a); err != nil {
 		return nil, err
+	}
+	return a.Body, nil
+}
+
+// Transact asks one broker something about transactions, and returns the body of the response. It is made once. After an error that is ErrUnknown it may
+// have been done.
+func (p *Pool) Transact(ctx context.Context, node model.BrokerID, q ClientRequest) ([]byte, error) {
+	request, err := peerpb.Marshal(nil, putClientRequest(q))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %v: %w", ErrInvalid, Transact, err)
+	}
+	body, err := p.call(ctx, node, Transact, request)
+	if err != nil {
+		return nil, outward(Transact, node, err)
+	}
+	var a peerpb.ForwardReply
+	if err := peerpb.UnmarshalAnswer(body, &a); err != nil {
+		return nil, garbled(Transact, node, err)
 	}
 	return a.Body, nil
 }

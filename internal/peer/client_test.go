@@ -88,6 +88,8 @@ func TestEveryCallArrives(t *testing.T) {
 			same("join", me.client.Join(ctx, JoinRequest{Directory: image.UUID{1}, Address: "a", Vote: true}), error(nil))
 			body, err := me.client.Forward(ctx, request)
 			same("forward", []any{string(body), err}, []any{"created", error(nil)})
+			body, err = w.brokers[3].pool.Transact(ctx, 2, ClientRequest{APIKey: 27, APIVersion: 2, Body: []byte("markers")})
+			same("transact", []any{string(body), err}, []any{"3 to 2: markers", error(nil)})
 			info, err := w.brokers[3].pool.FindController(ctx, 2)
 			same("controller", []any{info, err}, []any{ControllerInfo{Leader: leader, Term: 5, Active: leader == 2, Address: address(leader)}, error(nil)})
 		})

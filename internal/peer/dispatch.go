@@ -27,6 +27,8 @@ func (h *Handlers) handle(ctx context.Context, from Caller, m Method, body []byt
 		return h.inform(m, body)
 	case m == Forward:
 		return h.forward(ctx, from, body)
+	case m == Transact:
+		return h.transact(ctx, from, body)
 	case h.Controller == nil:
 		return nil, fmt.Errorf("%w: %v", ErrUnsupported, m)
 	}
@@ -55,6 +57,18 @@ func (h *Handlers) forward(ctx context.Context, from Caller, body []byte) (proto
 	if h.Forwarder == nil {
 		return nil, fmt.Errorf("%w: %v", ErrUnsupported, Forward)
 	}
+	return serve(ctx, from, body, h.Forwarder.Forward)
+}
+
+func (h *Handlers) transact(ctx context.Context, from Caller, body []byte) (proto.Message, error) {
+	if h.Transactor == nil {
+		return nil, fmt.Errorf("%w: %v", ErrUnsupported, Transact)
+	}
+	return serve(ctx, from, body, h.Transactor.Transact)
+}
+
+// serve answers a request that is Kafka's.
+func serve(ctx context.Context, from Caller, body []byte, answer func(context.Context, Caller, ClientRequest) ([]byte, error)) (proto.Message, error) {
 	var q peerpb.ForwardRequest
 	if err := peerpb.Unmarshal(body, &q); err != nil {
 		return nil, err
@@ -63,7 +77,7 @@ func (h *Handlers) forward(ctx context.Context, from Caller, body []byte) (proto
 	if err != nil {
 		return nil, err
 	}
-	response, err := h.Forwarder.Forward(ctx, from, request)
+	response, err := answer(ctx, from, request)
 	return &peerpb.ForwardReply{Body: response}, err
 }
 

@@ -36,6 +36,9 @@ func (nobody) Join(context.Context, Caller, JoinRequest) error { return nil }
 func (nobody) Forward(_ context.Context, _ Caller, q ClientRequest) ([]byte, error) {
 	return q.Body, nil
 }
+func (nobody) Transact(_ context.Context, _ Caller, q ClientRequest) ([]byte, error) {
+	return q.Body, nil
+}
 func (nobody) Possession() Possession           { return Possession{} }
 func (nobody) ActiveController() ControllerInfo { return ControllerInfo{} }
 
@@ -55,7 +58,8 @@ func FuzzRequests(f *testing.F) {
 	add(AlterPartitions, putChanges(1, []controller.ISRChange{{ISR: []controller.Member{{ID: 1}}}}))
 	add(Resign, putResignations(1, make([]controller.Resignation, 1)))
 	add(Forward, putClientRequest(ClientRequest{Body: []byte("x")}))
-	h := Handlers{Controller: nobody{}, Forwarder: nobody{}, Informant: nobody{}}
+	add(Transact, putClientRequest(ClientRequest{APIKey: 27, APIVersion: 2, Body: []byte("x")}))
+	h := Handlers{Controller: nobody{}, Forwarder: nobody{}, Informant: nobody{}, Transactor: nobody{}}
 	f.Fuzz(func(t *testing.T, frame []byte) {
 		head, body, err := parseRequest(frame)
 		if err != nil {

@@ -41,6 +41,12 @@ type Forwarder interface {
 	Forward(context.Context, Caller, ClientRequest) (response []byte, err error)
 }
 
+// Transactor answers what brokers ask each other about transactions: Kafka's WriteTxnMarkers, and AddPartitionsToTxn of several transactions. The origin
+// of the request is the caller.
+type Transactor interface {
+	Transact(context.Context, Caller, ClientRequest) (response []byte, err error)
+}
+
 // Informant says what every broker knows.
 type Informant interface {
 	// Possession is what this broker has.
@@ -54,6 +60,7 @@ type Handlers struct {
 	Controller Controller
 	Forwarder  Forwarder
 	Informant  Informant
+	Transactor Transactor
 }
 
 // JoinRequest asks to be taken into the metadata quorum: as a learner, and if it is to Vote, as a voter when it has caught up. To join again changes

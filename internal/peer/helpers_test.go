@@ -75,7 +75,7 @@ func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)
 // start brings a broker up.
 func (w *world) start(id model.BrokerID, cfg link.Config) *broker {
 	b := &broker{w: w, id: id}
-	b.server = NewServer(Handlers{Controller: b, Forwarder: b, Informant: b}, quiet())
+	b.server = NewServer(Handlers{Controller: b, Forwarder: b, Informant: b, Transactor: b}, quiet())
 	listener, err := w.net.Listen(address(id))
 	if err != nil {
 		w.t.Fatal(err)
@@ -209,6 +209,10 @@ func (b *broker) Forward(ctx context.Context, from Caller, q ClientRequest) ([]b
 		return append([]byte("re: "), q.Body...), err
 	}
 	return f.forward(ctx, from, q)
+}
+
+func (b *broker) Transact(_ context.Context, from Caller, q ClientRequest) ([]byte, error) {
+	return fmt.Appendf(nil, "%d to %d: %s", from.Node, b.id, q.Body), nil
 }
 
 func (b *broker) Possession() Possession {

@@ -21,6 +21,7 @@ const (
 	Resign              Method = 7
 	AllocateProducerIDs Method = 8
 	Forward             Method = 9
+	Transact            Method = 10
 )
 
 // rules are what holds for the calls of one method.
@@ -42,6 +43,7 @@ type lane uint8
 const (
 	urgent lane = iota // small; leadership depends on it
 	bulk               // clients' requests
+	coordination       // what transactions wait for
 	lanes
 )
 
@@ -53,6 +55,7 @@ const (
 // methods is everything that can be called. What repeatable rests on: a second Registration of an incarnation changes nothing, nor does a second
 // Join; a block of producer IDs that nobody gets is lost and no harm. AlterPartitions and Resign are compare-and-set: nothing is done twice,
 // but the second answer would deny what the first has done, so their callers learn the outcome from the metadata. What Forward does is not known here.
+// Transact may be repeated, and its callers do so: a marker that is there twice says nothing new.
 var methods = map[Method]rules{
 	Probe:               {name: "Probe", since: 1, repeatable: true, maxBody: smallBody, stranger: true},
 	FindController:      {name: "FindController", since: 1, repeatable: true, maxBody: smallBody},
@@ -63,6 +66,7 @@ var methods = map[Method]rules{
 	Resign:              {name: "Resign", since: 1, maxBody: smallBody},
 	AllocateProducerIDs: {name: "AllocateProducerIDs", since: 1, repeatable: true, maxBody: smallBody},
 	Forward:             {name: "Forward", since: 1, lane: bulk, maxBody: largeBody},
+	Transact:            {name: "Transact", since: 1, lane: coordination, maxBody: smallBody},
 }
 
 // String names the method for log lines.
