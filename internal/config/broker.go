@@ -83,7 +83,12 @@ type Groups struct {
 
 // ConsumerGroups are those of groups of the new protocol (KIP-848).
 type ConsumerGroups struct {
-	SessionMs, HeartbeatMs int32
+	SessionMs, MinSessionMs, MaxSessionMs       int32
+	HeartbeatMs, MinHeartbeatMs, MaxHeartbeatMs int32
+	MaxSize                                     int32
+	Assignors                                   []string
+	Migration                                   string
+	AssignmentIntervalMs                        int32
 }
 
 // Transactions are the keys of transaction coordinators.

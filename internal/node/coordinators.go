@@ -7,6 +7,7 @@ import (
 	"chronik/internal/coordinator/group"
 	"chronik/internal/coordinator/runtime"
 	"chronik/internal/coordinator/schema"
+	"chronik/internal/invariant"
 	"chronik/internal/metadata/image"
 	"chronik/internal/model"
 )
@@ -47,8 +48,19 @@ func groupConfig(b *config.Broker) group.Config {
 		MinSessionMs: g.MinSessionMs, MaxSessionMs: g.MaxSessionMs, InitialDelay: time.Duration(g.InitialDelayMs) * time.Millisecond,
 		MaxSize: int(g.MaxSize), MaxMetadataBytes: int(g.MaxMetadataBytes),
 		Retention: time.Duration(g.RetentionMinutes) * time.Minute, SweepEvery: time.Duration(g.RetentionCheckMs) * time.Millisecond,
-		Consumer: group.ConsumerConfig{
-			Session: time.Duration(g.Consumer.SessionMs) * time.Millisecond, Heartbeat: time.Duration(g.Consumer.HeartbeatMs) * time.Millisecond,
-		},
+		Consumer: consumerConfig(&g.Consumer),
+	}
+}
+
+func consumerConfig(c *config.ConsumerGroups) group.ConsumerConfig {
+	ms := func(n int32) time.Duration { return time.Duration(n) * time.Millisecond }
+	migration, err := group.ParseMigration(c.Migration)
+	if err != nil { // the table of keys has let it pass
+		invariant.Failf("group.consumer.migration.policy: %v", err)
+	}
+	return group.ConsumerConfig{
+		Session: ms(c.SessionMs), MinSession: ms(c.MinSessionMs), MaxSession: ms(c.MaxSessionMs),
+		Heartbeat: ms(c.HeartbeatMs), MinHeartbeat: ms(c.MinHeartbeatMs), MaxHeartbeat: ms(c.MaxHeartbeatMs),
+		MaxSize: int(c.MaxSize), Assignors: c.Assignors, Migration: migration, AssignmentInterval: ms(c.AssignmentIntervalMs),
 	}
 }
