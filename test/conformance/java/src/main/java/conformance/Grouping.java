@@ -134,12 +134,10 @@ final class Grouping {
     private void pushedOut() throws Exception {
         String group = group("pushed");
         try (KafkaConsumer<byte[], byte[]> c = member(group, "group.instance.id", "one", "heartbeat.interval.ms", "5000", "session.timeout.ms", "30000")) {
-            until("it has partitions", () -> {
-                c.poll(Duration.ofMillis(20));
-                return !c.assignment().isEmpty();
-            });
+            until("it has read something to commit", () -> !c.poll(Duration.ofMillis(20)).isEmpty());
             admin.removeMembersFromConsumerGroup(group, new RemoveMembersFromConsumerGroupOptions(List.of(new MemberToRemove("one")))).all().get();
-            Driver.wantError(CommitFailedException.class, c::commitSync);
+            Map<TopicPartition, OffsetAndMetadata> one = Map.of(Driver.partitions(data).get(0), new OffsetAndMetadata(1));
+            Driver.wantError(CommitFailedException.class, () -> c.commitSync(one));
         }
     }
 
