@@ -281,7 +281,8 @@ func (c *mixed) haunt(lost assign.Partitions) {
 	}
 }
 
-// late commits what a client had before, as a request that was long on its way: G2: it fails once another one has been told that it has it.
+// late commits what a client had before, as a request that was long on its way. G2: it fails once another one has been told that it has it,
+// but for a member that is still at that epoch: those commit what they like, as in Kafka.
 func (c *mixed) late() {
 	z := c.zombie
 	t := c.h.image.TopicByID(z.topic)
@@ -293,6 +294,9 @@ func (c *mixed) late() {
 		if other.owns.Contains(z.topic, z.n) && (other != c || c.id != z.id) {
 			owner = other
 		}
+	}
+	if g := c.h.m.groups["g"]; g.isConsumer() && g.consumer.has(z.id).epoch == z.epoch {
+		owner = nil
 	}
 	r := CommitRequest{Group: "g", Member: z.id, Generation: z.epoch, Instance: c.instance, RetentionMs: -1,
 		Offsets: []CommitOffset{{TopicPartition: model.TopicPartition{Topic: t.Name, Partition: z.n}, TopicID: t.ID, Offset: 1}}}
