@@ -28,8 +28,8 @@ func TestProduceTimeout(t *testing.T) {
 	}{
 		{"acks=-1", -1, 2, 2000, 2 * time.Second, kerr.RequestTimedOut},
 		{"acks=-1, alone on its connection", -1, 1, 2000, 2 * time.Second, kerr.RequestTimedOut},
-		{"no time at all, alone", -1, 1, 0, 0, kerr.RequestTimedOut},
-		{"no time at all", -1, 2, 0, 0, kerr.RequestTimedOut},
+		{"no time at all, alone", -1, 1, 0, 500 * time.Millisecond, kerr.RequestTimedOut},
+		{"no time at all", -1, 2, -1, 500 * time.Millisecond, kerr.RequestTimedOut},
 		{"acks=1", 1, 2, 2000, 10 * time.Second, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -130,6 +130,10 @@ func (w *partitionWaiter) Done(err error) {
 // have answered and released it.
 const deadlineShare = 1 << 30
 
+// leastTime is what a request is granted at least: even one that grants nothing may wait for a healthy disk. Kafka, whose
+// leaders do not sync, has answered by then.
+const leastTime = 500 * time.Millisecond
+
 // limit has the request end when its time is over. The deadline holds a share of its own, so that it is either taken back before
 // the answer, or has a part in it. The caller holds a share, too.
 func (p *producing) limit(d *replica.Deadlines, received time.Time) {
@@ -138,7 +142,7 @@ func (p *producing) limit(d *replica.Deadlines, received time.Time) {
 	if p.deadline.Expired == nil {
 		p.deadline.Expired = p.expire
 	}
-	d.Add(&p.deadline, received, time.Duration(p.in.TimeoutMs)*time.Millisecond)
+	d.Add(&p.deadline, received, max(time.Duration(p.in.TimeoutMs)*time.Millisecond, leastTime))
 }
 
 // appendInTime appends a batch whose commit may be done here, and may wait for the disk for longer than the request has time. here is false
