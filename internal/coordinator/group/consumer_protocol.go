@@ -26,7 +26,7 @@ type namedPartitions struct {
 	partitions []int32
 }
 
-// text reads what classic consumers write: big-endian numbers, and lengths before what they are of.
+// protocolReader reads what classic consumers write: big-endian numbers, and lengths before what they are of.
 type protocolReader struct {
 	b   []byte
 	bad bool
@@ -58,7 +58,7 @@ func (r *protocolReader) int32() int32 {
 
 func (r *protocolReader) string() string { return string(r.take(int(r.int16()))) }
 
-// bytes skips bytes that may be null.
+// skipBytes skips bytes that may be null.
 func (r *protocolReader) skipBytes() {
 	if n := r.int32(); n > 0 {
 		r.take(int(n))

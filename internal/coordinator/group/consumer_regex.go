@@ -21,7 +21,7 @@ func compile(pattern string) (*regexp.Regexp, error) {
 	return regexp.MustCompile(`\A(?:` + pattern + `)\z`), nil
 }
 
-// topics are the names that a pattern matches, in order.
+// matching are the names of the topics that a pattern matches, in order.
 func (m *Machine) matching(re *regexp.Regexp) []string {
 	var out []string
 	for t := range m.image.Topics() {
