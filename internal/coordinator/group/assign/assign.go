@@ -10,6 +10,7 @@ import (
 type Topic struct {
 	ID         model.TopicID
 	Partitions int32
+	Ready      []int32 // those that may be shared, in order; only Simple looks at it
 }
 
 // Member is a member of a group.

@@ -152,7 +152,7 @@ func TestRangeEven(t *testing.T) {
 
 // TestRangeStatic: a static member that comes back under another ID has what it had.
 func TestRangeStatic(t *testing.T) {
-	g := Group{Topics: []Topic{{id(1), 7}}}
+	g := Group{Topics: []Topic{{ID: id(1), Partitions: 7}}}
 	for _, m := range []Member{{ID: "a"}, {ID: "b", Instance: "y"}, {ID: "c", Instance: "x"}} {
 		m.Topics = []int32{0}
 		g.Members = append(g.Members, m)
@@ -178,7 +178,7 @@ func id(n int) model.TopicID { return model.TopicID{byte(n >> 8), byte(n)} }
 func draw(t *rapid.T, homogeneous bool) Group {
 	var g Group
 	for i := range rapid.IntRange(0, 5).Draw(t, "topics") {
-		g.Topics = append(g.Topics, Topic{id(i + 1), rapid.Int32Range(1, 12).Draw(t, "partitions")})
+		g.Topics = append(g.Topics, Topic{ID: id(i + 1), Partitions: rapid.Int32Range(1, 12).Draw(t, "partitions")})
 	}
 	subscribe := func() (out []int32) {
 		for i := range g.Topics {
@@ -258,7 +258,7 @@ func large(members int, same bool) Group {
 	var g Group
 	var all []int32
 	for i := range 10 {
-		g.Topics, all = append(g.Topics, Topic{id(i), 100}), append(all, int32(i))
+		g.Topics, all = append(g.Topics, Topic{ID: id(i), Partitions: 100}), append(all, int32(i))
 	}
 	for i := range members {
 		m := Member{ID: fmt.Sprintf("m%03d", i), Topics: all}
