@@ -94,7 +94,10 @@ type offsetFetching struct {
 func (b *Broker) beginOffsetFetch(im *image.Image, g *kmsg.OffsetFetchRequestGroup, req *kmsg.OffsetFetchRequest) *offsetFetching {
 	f := &offsetFetching{im: im, byID: req.Version >= fetchTopicIDs, all: g.Topics == nil}
 	f.out.Group = g.Group
-	in := group.FetchRequest{Group: g.Group, Stable: req.RequireStable}
+	in := group.FetchRequest{Group: g.Group, Stable: req.RequireStable, Epoch: g.MemberEpoch}
+	if g.MemberID != nil {
+		in.Member = *g.MemberID
+	}
 	if !f.all {
 		in.Partitions = []model.TopicPartition{} // not nil, which is all
 	}

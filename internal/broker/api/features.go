@@ -16,6 +16,7 @@ import (
 // (command.MetadataVersion) is never shown.
 var kafkaFeatures = []kafkaFeature{
 	{name: "eligible.leader.replicas.version", level: 1}, // KIP-966
+	{name: "group.version", level: 1},                    // KIP-848
 	{name: "kraft.version", level: 1, cluster: true},     // KIP-853: voters can be added and removed
 	{name: command.MetadataVersion, level: 30},           // 4.3-IV0
 }
