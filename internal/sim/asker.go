@@ -102,8 +102,6 @@ type saver struct {
 	answeredAt time.Duration // that a fetch was answered
 }
 
-func (s *saver) start() { s.turn() }
-
 func (s *saver) turn() {
 	if s.stopped {
 		return

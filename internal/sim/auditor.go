@@ -16,7 +16,9 @@ type read struct {
 // read asks what must be applied before the answer (M2). Where it cannot be known nobody answers.
 func (v *voter) read(reply func(any)) {
 	v.reads++
-	v.reading[v.reads] = &read{reply: reply}
+	id := v.reads
+	v.reading[id] = &read{reply: reply}
+	v.n.after(time.Second, func() { delete(v.reading, id) })
 	v.member.ReadIndex(v.reads)
 	v.took()
 }

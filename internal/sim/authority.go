@@ -26,11 +26,18 @@ type authority struct {
 	now      func() time.Time
 	// propose commits the commands and runs done when they are applied, or when that cannot be known any more.
 	propose func(commands []*command.Command, done func(error))
+	// confirm runs then when a majority has taken this for the active controller since it was called, if it does (R6).
+	confirm func(then func())
 
 	queue []request
 	busy  bool
 	over  bool // somebody else is active by now
+
+	elected, balanced time.Time // when it was last looked for partitions without leaders, and without their preferred ones
 }
+
+// retryElections is how often it is looked whether a partition without a leader can have one.
+const retryElections = time.Second
 
 // request is a decision that waits, and what to do when it is applied, or was refused.
 type request struct {
@@ -95,6 +102,31 @@ func (a *authority) tick() {
 	if gone := a.sessions.Expired(a.image(), a.now()); len(gone) > 0 && !a.busy {
 		a.ask(func(in controller.Inputs) ([]*command.Command, error) { return controller.FenceNodes(in, gone...) }, func(error) {})
 	}
+	if a.due(&a.elected, retryElections) {
+		a.ask(controller.ElectLeaderless, func(error) {})
+	}
+	if a.w.balance > 0 && a.due(&a.balanced, a.w.balance) {
+		a.ask(func(in controller.Inputs) ([]*command.Command, error) {
+			commands, _, err := controller.BalanceLeaders(in, 1000)
+			return commands, err
+		}, func(error) {})
+	}
+}
+
+// due tells whether a duty is, and notes that it is done; the first time comes when some has passed.
+func (a *authority) due(last *time.Time, every time.Duration) bool {
+	switch now := a.now(); {
+	case a.busy:
+		return false
+	case last.IsZero():
+		*last = now
+		return false
+	case now.Sub(*last) < every:
+		return false
+	default:
+		*last = now
+		return true
+	}
 }
 
 // form turns the metadata into that of a cluster.
@@ -145,7 +177,16 @@ func (a *authority) register(r controller.Registration, reply func(controlAnswer
 	})
 }
 
+// heartbeat is answered only by who is confirmed to be active: who was deposed and does not know must keep no broker's session (R6).
 func (a *authority) heartbeat(h controller.Heartbeat, reply func(controlAnswer)) {
+	a.confirm(func() {
+		if !a.over {
+			a.heard(h, reply)
+		}
+	})
+}
+
+func (a *authority) heard(h controller.Heartbeat, reply func(controlAnswer)) {
 	var out controlAnswer
 	a.ask(func(in controller.Inputs) (commands []*command.Command, err error) {
 		commands, out.beat, err = controller.HandleHeartbeat(in, h)

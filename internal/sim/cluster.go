@@ -59,6 +59,9 @@ func (w *world) cluster(size int) {
 	}
 	w.static = map[string]string{"min.insync.replicas": strconv.Itoa(minISR)}
 	w.truth = image.New(clusterID)
+	if w.plain || w.one(2) {
+		w.balance = w.between(100*time.Millisecond, time.Second)
+	}
 	w.quorate, w.snapshotEvery = true, uint64(10+w.rng.IntN(100))
 	if !w.alone && w.one(4) {
 		w.quorate = false
@@ -76,6 +79,8 @@ func (w *world) openOffice() {
 		static: w.static,
 		image:  func() *image.Image { return w.truth },
 		now:    func() time.Time { return epochStart.Add(w.now) },
+
+		confirm: func(then func()) { then() },
 	}
 	a.propose = func(commands []*command.Command, done func(error)) {
 		im, _, err := image.Apply(w.truth, commands, 1, w.truth.Index()+1)

@@ -10,6 +10,7 @@ import (
 	"chronik/internal/metadata/image"
 	"chronik/internal/model"
 	"chronik/internal/record"
+	"chronik/internal/replication"
 	"chronik/internal/vfs"
 	"chronik/internal/vfs/crashfs"
 	"chronik/internal/vfs/faultfs"
@@ -43,11 +44,25 @@ type disk struct {
 	damaged      map[partitionKey]bool         // logs that are to be thrown away
 	untold       map[partitionKey]model.Offset // ends of logs that have lost something, until a registration that told of it was answered (L2)
 	shadows      map[partitionKey]*shadow
+	acks         map[ackKey]replication.Ack // those of most that were ever sent from here
+}
+
+// ackKey is a partition and who leads it.
+type ackKey struct {
+	partitionKey
+	leader nodeID
+}
+
+// acked notes an acknowledgement.
+func (d *disk) acked(r *replica, leader nodeID, a replication.Ack) {
+	if k := (ackKey{partitionKey{r.id, r.num}, leader}); a.Own.Synced > d.acks[k].Own.Synced {
+		d.acks[k] = a
+	}
 }
 
 func newDisk(w *world, owner nodeID) *disk {
 	d := &disk{w: w, owner: owner, shadows: make(map[partitionKey]*shadow), damaged: make(map[partitionKey]bool),
-		untold: make(map[partitionKey]model.Offset)}
+		untold: make(map[partitionKey]model.Offset), acks: make(map[ackKey]replication.Ack)}
 	d.wipe()
 	d.first = true
 	return d

@@ -20,6 +20,7 @@ const (
 	allLosePower = "all lose power"
 	wipedDisk    = "wiped disk"
 	bitFlip      = "bit flip"
+	coordinator  = "coordinator crash"
 	// darkness is its weight where a topic has relaxed its flushing.
 	darkness = 30
 )
@@ -45,6 +46,7 @@ var faults = []fault{
 	{"topic made anew", 3, (*world).recreate, true},
 	{"reassignment", 12, (*world).reassign, true},
 	{"node replaced", 6, (*world).retire, true},
+	{coordinator, 10, (*world).crashCoordinator, false},
 	{"records deleted", 5, (*world).deleteRecords, true},
 	{"healing", 12, (*world).heal, false},
 }
@@ -59,10 +61,12 @@ func (w *world) schedule(events int) {
 			weights[i] = 1 + w.rng.IntN(2*f.weight)
 		}
 		switch {
+		case f.name == coordinator && !w.grouped:
+			weights[i] = 0
 		case len(w.flush) > 0 && f.name == allLosePower:
 			weights[i] = darkness // relaxed topics lose something only if all who have it do
 		case !w.plain && (f.name == wipedDisk || f.name == bitFlip):
-			weights[i] *= 3 // mostly nobody's disk can be spared
+			weights[i] *= 4 // mostly nobody's disk can be spared
 		}
 	}
 	pace := w.between(20*time.Millisecond, 300*time.Millisecond)
@@ -129,6 +133,21 @@ func (w *world) crashAll() {
 	mode := w.crashMode()
 	for _, n := range w.nodes[1:] {
 		w.down(n, mode)
+	}
+}
+
+// crashCoordinator crashes the node that coordinates the groups, one that members wait for first.
+func (w *world) crashCoordinator() {
+	var who *node
+	for _, n := range w.nodes[1:] {
+		for _, r := range n.replicas {
+			if r.seat != nil && (who == nil || r.seat.joins > 0) {
+				who = n
+			}
+		}
+	}
+	if who != nil {
+		w.down(who, w.crashMode())
 	}
 }
 

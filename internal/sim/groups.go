@@ -140,7 +140,7 @@ func (s *seat) ask(body any, reply func(any, error)) {
 	_, joins := body.(group.JoinRequest)
 	answer := s.expect(joins, func(out any, err error) {
 		if definite(err) && s.epoch < s.r.n.w.groups.newest {
-			s.r.n.w.fail("G3", "%v answers %T in epoch %d, after something of epoch %d was committed", s.r, out, s.epoch, s.r.n.w.groups.newest)
+			s.r.n.w.fail("G3", "%v answers %T (%v) in epoch %d, after something of epoch %d was committed", s.r, out, err, s.epoch, s.r.n.w.groups.newest)
 		}
 		if definite(err) {
 			err = nil
@@ -209,6 +209,7 @@ func (w *world) promised(q group.CommitRequest, o group.CommitReply) {
 			w.fail("G2", "offset %d of partition %d of %s is committed, by who may not any more: %d was before", off, q.Offsets[0].Partition, q.Group, a.floor)
 		} else {
 			a.floor = off
+			w.note(0, "offset %d of partition %d is acknowledged", int64(off), int64(q.Offsets[0].Partition))
 		}
 	}
 }
@@ -233,9 +234,18 @@ func (w *world) groupWorkload(id nodeID) {
 		s := &saver{asker: asker{client: client{w: w, id: id}}, key: offsetKey{"savings", num}}
 		id++
 		w.groups.savers = append(w.groups.savers, s)
-		s.start()
+		w.whenOpen(s.turn)
 	}
 	w.groups.names = []string{"classic", "consumer", "savings"}
+}
+
+// whenOpen runs f when there is something to have offsets of: those of topics that are not there are taken for a deleted topic's (L5).
+func (w *world) whenOpen(f func()) {
+	if w.truth.Topic(shopTopic) == nil {
+		w.after(100*time.Millisecond, func() { w.whenOpen(f) })
+		return
+	}
+	w.after(w.between(0, time.Second), f)
 }
 
 // inner are the topics that are there for groups, and that nobody makes anew or deletes from.

@@ -17,6 +17,7 @@ type member struct {
 	joined  bool          // it knows of no reason to join again
 	owns    []int32       // partitions of shopTopic
 	until   time.Duration // of its session
+	lapses  int           // of its sessions
 	stopped bool
 }
 
@@ -32,7 +33,7 @@ type protocol interface {
 
 func (w *world) joinGroup(m *member) {
 	w.groups.members = append(w.groups.members, m)
-	w.after(w.between(0, time.Second), m.turn)
+	w.whenOpen(m.turn)
 }
 
 // again has the member's next turn come.
@@ -55,7 +56,7 @@ func (m *member) turn() {
 		m.crashSoon()
 		m.next(m)
 	case !w.calm && m.joined && w.one(50):
-		m.ask(func() any { m.own(nil); return m.leave(m) }, time.Second, func(time.Duration, *groupReply) { m.crash() })
+		m.say(func() any { m.own(nil); return m.leave(m) }, time.Second, func(time.Duration, *groupReply) { m.crash() })
 	case len(m.owns) > 0 && w.one(4):
 		m.save()
 	case w.one(8):
@@ -63,6 +64,22 @@ func (m *member) turn() {
 	default:
 		m.next(m)
 	}
+}
+
+// say asks the coordinator for something as a member. What it is told of a time before its session was over is as good as nothing: others may have
+// been told otherwise since.
+func (m *member) say(make func() any, patience time.Duration, done func(sent time.Duration, r *groupReply)) {
+	lapses := 0
+	m.ask(func() any {
+		m.outlive()
+		lapses = m.lapses
+		return make()
+	}, patience, func(sent time.Duration, r *groupReply) {
+		if m.outlive(); lapses != m.lapses {
+			r = nil
+		}
+		done(sent, r)
+	})
 }
 
 // someOffset draws one that the member may ask for.
@@ -76,7 +93,7 @@ func (m *member) someOffset() offsetKey {
 // save commits an offset of a partition that the member has.
 func (m *member) save() {
 	k := offsetKey{m.group, m.owns[m.w.rng.IntN(len(m.owns))]}
-	m.ask(func() any { return m.w.commit(k, m.member, m.epoch) }, time.Second, func(time.Duration, *groupReply) { m.again() })
+	m.say(func() any { return m.w.commit(k, m.member, m.epoch) }, time.Second, func(time.Duration, *groupReply) { m.again() })
 }
 
 // crashSoon ends the member's process within its next turns. Another one takes its place.
@@ -116,6 +133,7 @@ func (m *member) rejoin(keepID bool) {
 // outlive gives up everything when the member's session is over.
 func (m *member) outlive() {
 	if m.joined && m.w.now >= m.until {
+		m.lapses++
 		m.rejoin(true)
 		m.epoch = 0
 		m.forget()

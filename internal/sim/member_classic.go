@@ -33,7 +33,7 @@ func (c *classicProtocol) next(m *member) {
 
 func (c *classicProtocol) join(m *member) {
 	m.own(nil)
-	m.ask(func() any {
+	m.say(func() any {
 		m.w.made++
 		return group.JoinRequest{
 			Group: m.group, Member: m.member, ClientID: m.id.String(), SessionMs: int32(groupSession.Milliseconds()), RebalanceMs: int32(groupRebalance.Milliseconds()),
@@ -61,7 +61,7 @@ func (c *classicProtocol) join(m *member) {
 
 // sync gets the member's partitions. Its session goes on while it waits for the leader, but it cannot know since when.
 func (c *classicProtocol) sync(m *member) {
-	m.ask(func() any {
+	m.say(func() any {
 		r := group.SyncRequest{Group: m.group, Generation: m.epoch, Member: m.member}
 		shares := make([][]byte, len(c.members))
 		for p := range byte(shopPartitions) {
@@ -98,9 +98,9 @@ func (c *classicProtocol) sync(m *member) {
 }
 
 func (c *classicProtocol) heartbeat(m *member) {
-	m.ask(func() any { return group.HeartbeatRequest{Group: m.group, Generation: m.epoch, Member: m.member} }, time.Second, func(sent time.Duration, r *groupReply) {
+	m.say(func() any { return group.HeartbeatRequest{Group: m.group, Generation: m.epoch, Member: m.member} }, time.Second, func(sent time.Duration, r *groupReply) {
 		defer m.again()
-		if r == nil || !m.joined {
+		if r == nil {
 			return
 		}
 		if err, _ := r.body.(error); err != nil {

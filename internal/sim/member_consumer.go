@@ -23,7 +23,7 @@ func (c *consumerProtocol) leave(m *member) any {
 }
 
 func (c *consumerProtocol) next(m *member) {
-	m.ask(func() any { return c.beat(m) }, time.Second, func(sent time.Duration, r *groupReply) {
+	m.say(func() any { return c.beat(m) }, time.Second, func(sent time.Duration, r *groupReply) {
 		defer m.again()
 		if r == nil {
 			c.quiet = false

@@ -204,7 +204,7 @@ func (v *voter) act() {
 	v.term = term
 	v.acting = &authority{
 		w: n.w, self: n.id, static: n.w.static, sessions: v.inherit(controller.NewSessions(sessionTimeout, quorum.TickInterval)),
-		image: v.member.Image, now: n.now, propose: v.propose,
+		image: v.member.Image, now: n.now, propose: v.propose, confirm: func(then func()) { v.read(func(any) { then() }) },
 	}
 	v.acting.form()
 }

@@ -42,6 +42,7 @@ func (r *replica) follow() bool {
 		did = true
 		n.w.note(n.id, "subscribes to %d in epoch %d from %d", int64(leader), int64(e.Subscribe.LeaderEpoch), int64(e.Subscribe.Own.End))
 		r.send(n.link(nodeID(leader)), *e.Subscribe)
+		r.echo(nodeID(leader), e.Subscribe.Own.End)
 	}
 	if e.Truncate != nil {
 		did = true
@@ -57,9 +58,7 @@ func (r *replica) follow() bool {
 		if c := n.links[nodeID(leader)]; c != nil {
 			a = r.n.w.bugs.ack(a)
 			r.send(c, a)
-			if a.Own.Synced > r.book.end() {
-				r.daring, r.daringTo = a, nodeID(leader)
-			}
+			n.disk.acked(r, nodeID(leader), a)
 		}
 	}
 	if c, ok := f.Credit(); ok {
@@ -76,14 +75,15 @@ func (r *replica) follow() bool {
 
 func (r *replica) send(c *conn, msg any) { c.send(r.n.id, streamed{r.id, r.num, msg}) }
 
-// echo has the last acknowledgement of what was not committed come to its leader again, some times, when it is not true any more (D5).
-func (r *replica) echo(cut model.Offset) {
-	a, to, w := r.daring, r.n.w.nodes[r.daringTo], r.n.w
-	if r.daringTo == 0 || a.Own.Synced <= cut || w.net.echo == 0 {
+// echo has an acknowledgement to a leader come to it again, some times, though it is not true any more: the log ends below it (D5).
+func (r *replica) echo(leader nodeID, end model.Offset) {
+	w, to := r.n.w, r.n.w.nodes[leader]
+	a := r.n.disk.acks[ackKey{partitionKey{r.id, r.num}, leader}]
+	if a.Own.Synced <= end || w.net.echo == 0 {
 		return
 	}
-	for range 60 {
-		w.after(w.between(0, 4*time.Second), func() {
+	for range 40 {
+		w.after(w.between(0, time.Second), func() {
 			to.guard(func() { to.fromFollower(r.n.id, streamed{r.id, r.num, a}) })()
 		})
 	}
@@ -97,7 +97,6 @@ func (r *replica) truncate(t replication.Truncate) {
 	if t.Committed && !n.w.unclean && !r.book.lossy {
 		n.w.fail("R2", "%v is to cut committed records, from %d on, of %d", r, t.To, r.log.End())
 	}
-	r.echo(t.To)
 	if !r.n.w.bugs.skipTruncation {
 		cut := r.log.Truncate
 		if t.All {

@@ -52,7 +52,11 @@ func (n *node) followSoon() {
 		return
 	}
 	n.following = true
-	n.after(n.w.between(0, followLag), func() {
+	lag := n.w.between(0, followLag)
+	if n.w.one(4) {
+		lag *= 40 // it opens and closes logs
+	}
+	n.after(lag, func() {
 		n.following = false
 		n.follow(n.image)
 	})

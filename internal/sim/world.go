@@ -54,9 +54,10 @@ type world struct {
 	groups        groups
 	clean         map[image.UUID]bool // incarnation -> the one before had stopped cleanly
 	replication   replication.Config
-	unclean       bool   // elections may lose records
-	quorate       bool   // the metadata is a Raft log on the nodes
-	snapshotEvery uint64 // entries of it
+	unclean       bool          // elections may lose records
+	quorate       bool          // the metadata is a Raft log on the nodes
+	snapshotEvery uint64        // entries of it
+	balance       time.Duration // how often leadership goes back to preferred replicas; 0: never
 }
 
 // mostEvents is how many events a schedule may take. Most take some 6,000.
