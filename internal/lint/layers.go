@@ -11,7 +11,7 @@ var layers = []string{
 	"wal", "metadata/command", "metadata/image", "metadata/controller",
 	// L3
 	"quorum", "replication", "replication/stream", "replica",
-	"coordinator/schema", "coordinator/timeline", "coordinator/shard", "coordinator/runtime", "coordinator/group", "coordinator/txn", "coordinator/share",
+	"coordinator/schema", "coordinator/timeline", "coordinator/shard", "coordinator/runtime", "coordinator/group", "coordinator/txn", "coordinator/markers", "coordinator/share",
 	"security", "quota", "tier",
 	// L4
 	"peer", "broker/server", "broker/fetchsession", "broker/sharepartition", "broker/sharesession", "broker/api", "admin",

@@ -176,7 +176,7 @@ func (c *cluster) openMetadata(context.Context) error {
 		Node: n.settings.NodeID, Log: r, Static: n.follower.static, Config: n.follower.broker, Logger: n.env.Log,
 		Reached: c.book.learn,
 	})
-	calls := peer.NewServer(peer.Handlers{Controller: c.active, Forwarder: c, Informant: c}, n.env.Log)
+	calls := peer.NewServer(peer.Handlers{Controller: c.active, Forwarder: c, Informant: c, Transactor: c}, n.env.Log)
 	c.pool = peer.NewPool(peer.PoolOptions{Config: cfg, Dial: c.dial, Addresses: c.book.control, Seed: uint64(n.settings.NodeID)})
 	c.client = peer.NewClient(peer.ClientOptions{
 		Self: n.settings.NodeID, ClusterID: n.identity.ClusterID, Local: calls, Pool: c.pool, Log: n.env.Log,

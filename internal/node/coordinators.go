@@ -5,8 +5,10 @@ import (
 
 	"chronik/internal/config"
 	"chronik/internal/coordinator/group"
+	"chronik/internal/coordinator/markers"
 	"chronik/internal/coordinator/runtime"
 	"chronik/internal/coordinator/schema"
+	"chronik/internal/coordinator/txn"
 	"chronik/internal/invariant"
 	"chronik/internal/metadata/image"
 	"chronik/internal/model"
@@ -30,7 +32,25 @@ func (n *Node) openCoordinators() {
 			return runtime.Limits{Patience: time.Duration(g.CommitTimeoutMs) * time.Millisecond, LoadBytes: int(g.LoadBytes)}
 		},
 	})
-	n.follower.coordinators = []coordinator{n.groups}
+	n.txns = runtime.New(runtime.Options[*txn.Machine]{
+		Topic: schema.Transactions, Node: n.settings.NodeID, Partition: n.coordinated, WallClockTrusted: n.replicas.WallClockTrusted, Log: n.env.Log,
+		Machine:   func() *txn.Machine { return txn.New(txnConfig(n.follower.broker())) },
+		Configure: func(m *txn.Machine) { m.Config = txnConfig(n.follower.broker()) },
+		Effect:    n.transactionEffect,
+		Limits: func() runtime.Limits {
+			return runtime.Limits{Patience: transactionPatience, LoadBytes: int(n.follower.broker().Transactions.LoadBytes)}
+		},
+	})
+	n.markers = markers.New(markers.Options{Leader: n.leaderOf, Write: n.writeMarkers, Log: n.env.Log})
+	n.follower.coordinators = []coordinator{n.groups, n.txns}
+}
+
+// stopCoordinators answers everybody who waits for a coordinator.
+func (n *Node) stopCoordinators() {
+	n.groups.Stop()
+	n.txns.Stop()
+	n.markers.Stop()
+	n.asking.Wait()
 }
 
 // coordinated finds a partition of a coordinator's topic.

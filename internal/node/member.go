@@ -238,6 +238,14 @@ func (c *cluster) Forward(ctx context.Context, _ peer.Caller, q peer.ClientReque
 	return b.Answer(ctx, received(q))
 }
 
+// Transact implements peer.Transactor.
+func (c *cluster) Transact(ctx context.Context, _ peer.Caller, q peer.ClientRequest) ([]byte, error) {
+	if err := c.node.awaitBroker(ctx); err != nil {
+		return nil, err
+	}
+	return c.node.broker.Transact(ctx, received(q))
+}
+
 // received is a client's request as it came over the broker protocol, and passedOn as it leaves by it: nothing of it is lost on the way.
 func received(q peer.ClientRequest) api.Forwarded {
 	f := api.Forwarded{Key: q.APIKey, Version: q.APIVersion, Body: q.Body, Origin: api.Origin{
@@ -271,6 +279,9 @@ func (c *cluster) deps() *api.Cluster {
 		Forwarder: forwarder{c.client}, Controller: c.controllerID, Quorum: c.quorum(),
 		ProducerIDs: func(ctx context.Context) (controller.ProducerIDBlock, error) {
 			return c.client.AllocateProducerIDs(ctx, c.brokerEpoch())
+		},
+		Transact: func(ctx context.Context, to model.BrokerID, q api.Forwarded) ([]byte, error) {
+			return c.pool.Transact(ctx, to, passedOn(q))
 		},
 		Inputs: c.active.Inputs, Withdrawn: c.standing.withdrawn.Load,
 	}

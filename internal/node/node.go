@@ -17,7 +17,9 @@ import (
 	"chronik/internal/broker/server"
 	"chronik/internal/config"
 	"chronik/internal/coordinator/group"
+	"chronik/internal/coordinator/markers"
 	"chronik/internal/coordinator/runtime"
+	"chronik/internal/coordinator/txn"
 	"chronik/internal/mem"
 	"chronik/internal/quorum"
 	"chronik/internal/replica"
@@ -62,16 +64,21 @@ type Node struct {
 	follower *follower
 	replicas *replica.Set
 	groups   *runtime.Coordinator[*group.Machine]
+	txns     *runtime.Coordinator[*txn.Machine]
+	markers  *markers.Sender
 	broker   *api.Broker
+	opened   chan struct{} // closed when broker is set
 	server   *server.Server
 	kafka    net.Listener
 	http     *admin.Server
 
-	stop    context.CancelFunc // ends the background work
-	running sync.WaitGroup
-	failed  chan struct{} // closed at the first failure that the node cannot live with
-	once    sync.Once
-	err     error // written before failed is closed
+	stop       context.CancelFunc // ends the background work
+	background context.Context
+	running    sync.WaitGroup
+	asking     sync.WaitGroup // for producer IDs
+	failed     chan struct{}  // closed at the first failure that the node cannot live with
+	once       sync.Once
+	err        error // written before failed is closed
 }
 
 // metadataLog is the metadata log, alone or of a quorum.
@@ -83,9 +90,9 @@ type metadataLog interface {
 // New starts a node. When it returns without an error the node serves; Stop must follow. Until then the end of ctx ends the start: a node of a cluster
 // may have to wait for others.
 func New(ctx context.Context, settings *config.Server, env Env) (*Node, error) {
-	n := &Node{settings: settings, env: env, known: make(map[string]bool), failed: make(chan struct{})}
+	n := &Node{settings: settings, env: env, known: make(map[string]bool), failed: make(chan struct{}), opened: make(chan struct{})}
 	background, stop := context.WithCancel(context.Background())
-	n.stop = stop
+	n.stop, n.background = stop, background
 	defer context.AfterFunc(ctx, stop)()
 	steps := n.alone()
 	if settings.Clustered() {
@@ -185,7 +192,7 @@ func (n *Node) tearDown(ctx context.Context) error {
 	n.stop()
 	n.running.Wait()
 	if n.groups != nil {
-		n.groups.Stop()
+		n.stopCoordinators()
 	}
 	if n.replicas != nil {
 		errs = append(errs, n.replicas.Close())

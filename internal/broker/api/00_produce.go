@@ -70,8 +70,6 @@ func refuseAll(in *wire.ProduceRequest) error {
 		return errUnsupportedVersion
 	case in.Acks < -1 || in.Acks > 1:
 		return errInvalidAcks
-	case in.IsTransactional:
-		return errTransactional
 	}
 	return nil
 }
@@ -104,6 +102,10 @@ func (b *Broker) append(p *producing, req *server.Request, r *replica.Replica, r
 	if policy.LogAppendTime {
 		out.LogAppendTimeMs = batch.MaxTimestamp()
 	}
+	if batch.IsTransactional() {
+		b.appendTransactional(p, req, r, batch, out)
+		return true
+	}
 	w := p.waiter(out)
 	a := replica.Append{Batch: batch, Owner: req.Frame, Acks: p.in.Acks, Waiter: w, Inline: p.inline}
 	var placed wal.Appended
@@ -127,9 +129,6 @@ func (b *Broker) append(p *producing, req *server.Request, r *replica.Replica, r
 
 // admitVersion refuses what the version of the request could not have meant.
 func admitVersion(batch record.Batch, version int16) error {
-	if batch.IsTransactional() {
-		return errTransactional
-	}
 	if batch.Codec() == compress.Zstd && version < 7 {
 		return errCodecVersion
 	}

@@ -81,7 +81,7 @@ func TestProduceRefusals(t *testing.T) {
 		{"no key in a compacted topic", 12, part{topic: "compacted", records: noKey}, kerr.InvalidRecord},
 		{"control batch", 12, part{topic: "t", records: batchOf(t, record.Options{Control: true}, testTime)}, kerr.InvalidRecord},
 		{"zstd before it was allowed", 6, part{topic: "t", records: batchOf(t, record.Options{Codec: compress.Zstd}, testTime)}, kerr.UnsupportedCompressionType},
-		{"transactional batch", 12, part{topic: "t", records: batchOf(t, transactional, testTime)}, kerr.InvalidTxnState},
+		{"transactional batch without its transaction", 12, part{topic: "t", records: batchOf(t, transactional, testTime)}, kerr.TransactionalIDAuthorizationFailed},
 	} {
 		got := produced(do[*kmsg.ProduceResponse](c, tc.version, produceRequest(-1, tc.p)))
 		wantCode(t, tc.name, got.ErrorCode, tc.want)
@@ -111,15 +111,6 @@ func TestProduceInvalidAcks(t *testing.T) {
 	if got := produce(t, c, "t", 1, batchOf(t, record.Options{}, testTime)); got != 0 {
 		t.Errorf("the next batch stands at %d, want 0", got)
 	}
-}
-
-// TestProduceTransactional: a transactional ID is refused as a whole.
-func TestProduceTransactional(t *testing.T) {
-	c := nodetest.Start(t, nodetest.Options{}).Client()
-	createTopic(t, c, "t", 1)
-	req := produceRequest(-1, part{topic: "t", records: batchOf(t, record.Options{}, testTime)})
-	req.TransactionID = kmsg.StringPtr("tx")
-	wantCode(t, "with a transactional ID", produced(do[*kmsg.ProduceResponse](c, 11, req)).ErrorCode, kerr.InvalidTxnState)
 }
 
 // TestE1ProduceWithoutAcks: success is silent; a refusal closes the connection.

@@ -34,31 +34,37 @@ func (b *Broker) listGroups(ctx context.Context, _ *server.Request, req *kmsg.Li
 
 // allGroups asks every machine. While one is loading there is no list that is complete; of one that has gone, another broker tells.
 func (b *Broker) allGroups(ctx context.Context, in group.ListRequest) ([]group.Listed, error) {
-	l := listing{done: make(chan struct{})}
+	l := listing[group.Listed]{done: make(chan struct{})}
 	l.expect(b.Groups.Each(
 		func(m *group.Machine, _ time.Time) shard.Result { return m.List(in, l.add) },
 		func(err error) { l.add(nil, err) }))
-	select {
-	case <-l.done:
-	case <-ctx.Done():
-		return nil, shard.ErrNotCoordinator
-	}
-	slices.SortFunc(l.groups, func(a, b group.Listed) int { return strings.Compare(a.Group, b.Group) })
-	return l.groups, l.failure
+	groups, err := l.wait(ctx)
+	slices.SortFunc(groups, func(a, b group.Listed) int { return strings.Compare(a.Group, b.Group) })
+	return groups, err
 }
 
 // listing collects the answers of all machines.
-type listing struct {
+type listing[T any] struct {
 	mu      sync.Mutex // guards what follows until done is closed
-	groups  []group.Listed
+	all     []T
 	failure error
 	left    int // answers that are missing; below zero as long as nobody has said how many are expected
 	done    chan struct{}
 }
 
-func (l *listing) add(groups []group.Listed, err error) {
+// wait waits for all of them. While one is loading there is no list that is complete.
+func (l *listing[T]) wait(ctx context.Context) ([]T, error) {
+	select {
+	case <-l.done:
+		return l.all, l.failure
+	case <-ctx.Done():
+		return nil, shard.ErrNotCoordinator
+	}
+}
+
+func (l *listing[T]) add(some []T, err error) {
 	l.mu.Lock()
-	l.groups = append(l.groups, groups...)
+	l.all = append(l.all, some...)
 	if err != nil && !errors.Is(err, shard.ErrNotCoordinator) {
 		l.failure = err
 	}
@@ -66,7 +72,7 @@ func (l *listing) add(groups []group.Listed, err error) {
 	l.expect(-1)
 }
 
-func (l *listing) expect(n int) {
+func (l *listing[T]) expect(n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.left += n; l.left == 0 {

@@ -3,40 +3,52 @@ package api
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"chronik/internal/broker/server"
+	"chronik/internal/coordinator/shard"
+	"chronik/internal/coordinator/txn"
 	"chronik/internal/metadata/command"
 	"chronik/internal/metadata/controller"
 	"chronik/internal/model"
 	"chronik/internal/record"
 )
 
-// InitProducerId (22), versions 0 to 5: an ID for an idempotent producer (KIP-98). A producer that comes back with
-// the ID it has (version 3, KIP-360) gets a new one: without a transactional ID the broker cannot tell whose it was.
+// InitProducerId (22), versions 0 to 5: an ID for an idempotent producer, or one for a transactional ID, whose producer before it is fenced (KIP-98).
+// A producer that comes back with the ID it has (version 3, KIP-360) goes on with a higher epoch if it has a transactional ID, and gets another ID if
+// not: then the broker cannot tell whose it was. Version 4 knows PRODUCER_FENCED.
 func (b *Broker) initProducerID(ctx context.Context, _ *server.Request, req *kmsg.InitProducerIDRequest) *kmsg.InitProducerIDResponse {
 	resp := kmsg.NewPtrInitProducerIDResponse()
-	resp.ProducerID, resp.ProducerEpoch = int64(model.NoProducer), -1
-	id, err := b.newProducerID(ctx, req)
+	resp.ProducerID, resp.ProducerEpoch = int64(model.NoProducer), record.NoProducerEpoch
+	p, err := b.producerFor(ctx, req)
 	if err != nil {
-		resp.ErrorCode = Code(err)
+		resp.ErrorCode = fencedCode(err, req.Version, 4)
 		return resp
 	}
-	resp.ProducerID, resp.ProducerEpoch = int64(id), 0
+	resp.ProducerID, resp.ProducerEpoch = int64(p.ID), p.Epoch
 	return resp
 }
 
-func (b *Broker) newProducerID(ctx context.Context, req *kmsg.InitProducerIDRequest) (model.ProducerID, error) {
-	if (req.ProducerID == int64(model.NoProducer)) != (req.ProducerEpoch == record.NoProducerEpoch) {
-		return model.NoProducer, errInvalidRequest // an ID without its epoch, or the other way around
+func (b *Broker) producerFor(ctx context.Context, req *kmsg.InitProducerIDRequest) (txn.Producer, error) {
+	was, err := expected(req.ProducerID, req.ProducerEpoch)
+	if err != nil {
+		return txn.Producer{}, err
 	}
-	if req.TransactionalID != nil {
-		if *req.TransactionalID == "" {
-			return model.NoProducer, errInvalidRequest
-		}
-		return model.NoProducer, errNoTransactions
+	if req.TransactionalID == nil {
+		id, err := b.NewProducerID(ctx)
+		return txn.Producer{ID: id}, err
 	}
+	in := txn.InitRequest{TransactionalID: *req.TransactionalID, TimeoutMs: req.TransactionTimeoutMillis, Expected: was}
+	got, err := beginTxn(b, in.TransactionalID, func(m *txn.Machine, now time.Time, reply func(txn.InitReply)) shard.Result {
+		return m.InitProducerID(now, in, reply)
+	}).wait(ctx)
+	return got.Producer, firstOf(err, got.Err)
+}
+
+// NewProducerID returns an ID that no producer has had.
+func (b *Broker) NewProducerID(ctx context.Context) (model.ProducerID, error) {
 	if id, ok := b.ids.take(); ok {
 		return id, nil
 	}

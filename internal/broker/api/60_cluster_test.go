@@ -183,7 +183,7 @@ func TestT1ProducerIDs(t *testing.T) {
 		want  *kerr.Error
 	}{
 		{"empty transactional ID", kmsg.StringPtr(""), -1, -1, kerr.InvalidRequest},
-		{"transactional", kmsg.StringPtr("tx"), -1, -1, kerr.UnsupportedVersion},
+		{"a transactional ID before anybody coordinates", kmsg.StringPtr("tx"), -1, -1, kerr.NotCoordinator},
 		{"an ID without an epoch", nil, 5, -1, kerr.InvalidRequest},
 		{"an epoch without an ID", nil, -1, 5, kerr.InvalidRequest},
 		{"an ID that it has", nil, 5, 1, nil},

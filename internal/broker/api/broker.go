@@ -25,6 +25,8 @@ type Deps struct {
 	Cluster *Cluster
 	// Groups are those that this broker coordinates; nil: none.
 	Groups Groups
+	// Transactions are those that this broker coordinates; nil: none.
+	Transactions Transactions
 }
 
 // Broker answers requests. Make one with New.
@@ -33,8 +35,11 @@ type Broker struct {
 	table    *wire.Table
 	sessions *fetchsession.Cache
 	ids      producerIDs
+	joiner   joiner
 	creating chan struct{} // of capacity 1: full while a topic of coordinators is created
 	byRack   bool          // consumers may read from a replica of their rack (KIP-392)
+
+	offsetsAsked offsetsAsked
 }
 
 // New returns a Broker, which implements server.Handler.
@@ -46,10 +51,15 @@ func New(d Deps) (*Broker, error) {
 	if d.Groups == nil {
 		d.Groups = noGroups{}
 	}
-	return &Broker{
+	if d.Transactions == nil {
+		d.Transactions = noTransactions{}
+	}
+	b := &Broker{
 		Deps: d, table: table, creating: make(chan struct{}, 1), sessions: fetchsession.NewCache(int(d.Config().FetchSessionSlots)),
 		byRack: d.Config().RackAwareReads,
-	}, nil
+	}
+	b.joiner.b = b
+	return b, nil
 }
 
 // Table is what the broker serves.

@@ -103,7 +103,7 @@ func (b *Broker) Answer(ctx context.Context, q Forwarded) ([]byte, error) {
 	if !ok {
 		return nil, fmt.Errorf("%w: %s (key %d) is not for the controller", wire.ErrUnknownAPI, kmsg.NameForKey(q.Key), q.Key)
 	}
-	in, err := b.table.Decode(wire.Header{Key: q.Key, Version: q.Version, ClientID: q.ClientID}, q.Body)
+	in, err := b.decodeForwarded(q)
 	if err != nil {
 		return nil, err
 	}
@@ -113,6 +113,10 @@ func (b *Broker) Answer(ctx context.Context, q Forwarded) ([]byte, error) {
 		return nil, c.ceased
 	}
 	return out.AppendTo(nil), nil
+}
+
+func (b *Broker) decodeForwarded(q Forwarded) (kmsg.Request, error) {
+	return b.table.Decode(wire.Header{Key: q.Key, Version: q.Version, ClientID: q.ClientID}, q.Body)
 }
 
 // decide has the controller decide on the newest image and commits what it decided.

@@ -68,6 +68,12 @@ func (g *memoryGroups) Ask(id string, decide func(*group.Machine, time.Time) sha
 	g.do(g.parts[schema.Partition(id, int32(len(g.parts)))], decide, refuse)
 }
 
+func (g *memoryGroups) At(partition int32, decide func(*group.Machine, time.Time) shard.Result, refuse func(error)) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.do(g.parts[partition], decide, refuse)
+}
+
 func (g *memoryGroups) Each(decide func(*group.Machine, time.Time) shard.Result, refuse func(error)) int {
 	g.mu.Lock()
 	defer g.mu.Unlock()

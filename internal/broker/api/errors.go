@@ -11,6 +11,7 @@ import (
 	"chronik/internal/coordinator/group"
 	"chronik/internal/coordinator/runtime"
 	"chronik/internal/coordinator/shard"
+	"chronik/internal/coordinator/txn"
 	"chronik/internal/metadata/command"
 	"chronik/internal/metadata/controller"
 	"chronik/internal/model"
@@ -26,13 +27,13 @@ var (
 	errInvalidRequest      = errors.New("the request contradicts itself")
 	errUnsupportedVersion  = errors.New("this version of the request does not support what it asks for")
 	errInvalidAcks         = errors.New("acks must be -1, 0 or 1")
-	errTransactional       = errors.New("transactions are not available: this broker has no transaction coordinator")
 	errCodecVersion        = errors.New("zstd needs version 7 of Produce")
 	errUnknownTopic        = errors.New("there is no such topic")
 	errUnknownTopicID      = errors.New("there is no topic with this ID")
 	errInternalAppend      = errors.New("only coordinators write to the broker's own topics")
 	errNoCoordinator       = errors.New("nobody coordinates it at the moment: ask again")
-	errNoTransactions      = errors.New("transactional producers are not available: this broker has no transaction coordinator")
+	errBadPattern          = errors.New("the pattern is not a regular expression of RE2")
+	errMarkerTimeout       = errors.New("the replicas did not take the marker in time: it is in the leader's log, and may yet be committed")
 	errNotReplica          = errors.New("the request claims to be of a replica that the partition does not have")
 	errNotRegistered       = errors.New("this broker is not registered yet")
 	errOtherBroker         = errors.New("ask the broker whose configuration it is")
@@ -60,7 +61,7 @@ var kafkaCodes = []struct {
 	{errInvalidRequest, kerr.InvalidRequest},
 	{errUnsupportedVersion, kerr.UnsupportedVersion},
 	{errInvalidAcks, kerr.InvalidRequiredAcks},
-	{errTransactional, kerr.InvalidTxnState},
+	{errNoTransactionalID, kerr.TransactionalIDAuthorizationFailed},
 	{errCodecVersion, kerr.UnsupportedCompressionType},
 	{errUnknownTopic, kerr.UnknownTopicOrPartition},
 	{errUnknownTopicID, kerr.UnknownTopicID},
@@ -78,7 +79,8 @@ var kafkaCodes = []struct {
 
 	{errInternalAppend, kerr.InvalidTopicException},
 	{errNoCoordinator, kerr.CoordinatorNotAvailable},
-	{errNoTransactions, kerr.UnsupportedVersion},
+	{errBadPattern, kerr.InvalidRegularExpression},
+	{errMarkerTimeout, kerr.RequestTimedOut},
 	{errNotReplica, kerr.NotLeaderForPartition},
 	{errNotRegistered, kerr.CoordinatorLoadInProgress},
 	{errOtherBroker, kerr.InvalidRequest},
@@ -169,6 +171,15 @@ var kafkaCodes = []struct {
 	{group.ErrUnsupportedAssignor, kerr.UnsupportedAssignor},
 	{group.ErrInvalidRegex, kerr.InvalidRegularExpression},
 
+	{txn.ErrInvalidRequest, kerr.InvalidRequest},
+	{txn.ErrInvalidTimeout, kerr.InvalidTransactionTimeout},
+	{txn.ErrInvalidProducerIDMapping, kerr.InvalidProducerIDMapping},
+	{txn.ErrProducerFenced, kerr.ProducerFenced},
+	{txn.ErrConcurrentTransactions, kerr.ConcurrentTransactions},
+	{txn.ErrInvalidTxnState, kerr.InvalidTxnState},
+	{txn.ErrTransactionAbortable, kerr.TransactionAbortable},
+	{txn.ErrTransactionalIDNotFound, kerr.TransactionalIDNotFound},
+
 	{fetchsession.ErrSessionNotFound, kerr.FetchSessionIDNotFound},
 	{fetchsession.ErrSessionEpoch, kerr.InvalidFetchSessionEpoch},
 	{fetchsession.ErrSessionTopicID, kerr.FetchSessionTopicIDError},
@@ -181,6 +192,9 @@ func Code(err error) int16 {
 	}
 	if refusal := new(controller.Refusal); errors.As(err, &refusal) {
 		return reasonCode(refusal.Reason)
+	}
+	if kafka := new(kerr.Error); errors.As(err, &kafka) { // another broker has said so
+		return kafka.Code
 	}
 	for i := range kafkaCodes {
 		if errors.Is(err, kafkaCodes[i].err) {

@@ -90,7 +90,7 @@ func TestD4NoErrorIsSuccess(t *testing.T) {
 			t.Errorf("Code(%v) = %d, want UNKNOWN_SERVER_ERROR", err, c)
 		}
 	}
-	if message(nil) != nil || *message(errNoTransactions) == "" {
+	if message(nil) != nil || *message(errNoCluster) == "" {
 		t.Error("message must be nil for nil, and only then")
 	}
 	for _, k := range kafkaCodes {

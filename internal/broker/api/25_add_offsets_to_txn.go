@@ -1,0 +1,43 @@
+package api
+
+import (
+	"context"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/internal/broker/server"
+	"chronik/internal/coordinator/schema"
+	"chronik/internal/coordinator/shard"
+	"chronik/internal/coordinator/txn"
+	"chronik/internal/metadata/image"
+	"chronik/internal/model"
+)
+
+// AddOffsetsToTxn (25), versions 0 to 4: offsets of a group are to be part of a producer's transaction: the partition of __consumer_offsets is, where they
+// will be (KIP-98). Version 2 knows PRODUCER_FENCED. Producers that raise their epochs do not ask: see TxnOffsetCommit.
+func (b *Broker) addOffsetsToTxn(ctx context.Context, _ *server.Request, req *kmsg.AddOffsetsToTxnRequest) *kmsg.AddOffsetsToTxnResponse {
+	resp := kmsg.NewPtrAddOffsetsToTxnResponse()
+	tp, ok := offsetsOf(b.image(), req.Group)
+	if !ok {
+		resp.ErrorCode = Code(errNoCoordinator)
+		return resp
+	}
+	in := txn.AddRequest{
+		TransactionalID: req.TransactionalID, Producer: producerOf(req.ProducerID, req.ProducerEpoch), Version: txn.V1, Partitions: []model.TopicPartition{tp},
+	}
+	got, err := beginTxn(b, in.TransactionalID, func(m *txn.Machine, now time.Time, reply func(error)) shard.Result {
+		return m.AddPartitions(now, in, reply)
+	}).wait(ctx)
+	resp.ErrorCode = fencedCode(firstOf(err, got), req.Version, 2)
+	return resp
+}
+
+// offsetsOf is the partition that a group's offsets are in; false: there is none yet.
+func offsetsOf(im *image.Image, group string) (model.TopicPartition, bool) {
+	t := im.Topic(schema.Groups.Name)
+	if t == nil {
+		return model.TopicPartition{}, false
+	}
+	return model.TopicPartition{Topic: t.Name, Partition: schema.Partition(group, int32(len(t.Partitions)))}, true
+}

@@ -1,0 +1,215 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"chronik/internal/coordinator/schema"
+	"chronik/internal/coordinator/txn"
+	"chronik/internal/model"
+)
+
+// A coordinator that is still ending the producer's transaction before, or is not there yet, is asked again for a while: most of the time it needs a few
+// milliseconds, and producers that are told so wait for longer.
+const (
+	joinPause = 5 * time.Millisecond
+	joinTime  = 100 * time.Millisecond
+	joinCall  = 5 * time.Second // one call
+)
+
+// joinCalls is how many calls to a coordinator are under way at a time. Meanwhile the next one gathers.
+const joinCalls = 2
+
+// joiner asks the coordinators of transactions about partitions that this broker leads (KIP-890).
+type joiner struct {
+	b *Broker
+
+	mu     sync.Mutex
+	queues map[model.BrokerID]*joinQueue
+}
+
+// joinQueue is what waits for one broker.
+type joinQueue struct {
+	waiting []*partitionJoining
+	calls   int
+}
+
+// partitionJoining is one partition that is to be part of a transaction, or of which it is asked whether it is.
+type partitionJoining struct {
+	id        string
+	producer  txn.Producer
+	add       bool
+	partition model.TopicPartition
+	since     time.Time
+	done      func(code int16) // called once, on another goroutine
+}
+
+// ask asks. It does not wait.
+func (j *joiner) ask(r *partitionJoining) {
+	to := model.NoBroker
+	if t := j.b.image().Topic(schema.Transactions.Name); t != nil {
+		to = t.Partitions[schema.Partition(r.id, int32(len(t.Partitions)))].Leader
+	}
+	if to == model.NoBroker {
+		go j.answer(r, kerr.CoordinatorNotAvailable.Code)
+		return
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	q := j.queues[to]
+	if q == nil {
+		if j.queues == nil {
+			j.queues = make(map[model.BrokerID]*joinQueue)
+		}
+		q = new(joinQueue)
+		j.queues[to] = q
+	}
+	q.waiting = append(q.waiting, r)
+	if q.calls < joinCalls {
+		q.calls++
+		go j.work(to, q)
+	}
+}
+
+// work makes calls to a broker until nothing waits for it.
+func (j *joiner) work(to model.BrokerID, q *joinQueue) {
+	for {
+		j.mu.Lock()
+		all := q.waiting
+		q.waiting = nil
+		if len(all) == 0 {
+			if q.calls--; q.calls == 0 {
+				delete(j.queues, to)
+			}
+			j.mu.Unlock()
+			return
+		}
+		j.mu.Unlock()
+		j.call(to, all)
+	}
+}
+
+// call makes one call, with the partitions of each transaction together.
+func (j *joiner) call(to model.BrokerID, all []*partitionJoining) {
+	var entries []joining
+	var of [][]*partitionJoining
+	for _, r := range all {
+		i := slices.IndexFunc(entries, func(e joining) bool { return e.TransactionalID == r.id && e.Producer == r.producer && e.add == r.add })
+		if i < 0 {
+			i = len(entries)
+			entries = append(entries, joining{add: r.add, AddRequest: txn.AddRequest{TransactionalID: r.id, Producer: r.producer, Version: txn.V2}})
+			of = append(of, nil)
+		}
+		entries[i].Partitions, of[i] = append(entries[i].Partitions, r.partition), append(of[i], r)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), joinCall)
+	defer cancel()
+	codes, err := j.b.joinAt(ctx, to, entries)
+	for i := range of {
+		for k, r := range of[i] {
+			if err != nil {
+				j.answer(r, kerr.CoordinatorNotAvailable.Code)
+				continue
+			}
+			j.answer(r, codes[i][k])
+		}
+	}
+}
+
+// answer passes on what a coordinator has said, unless it is asked again.
+func (j *joiner) answer(r *partitionJoining, code int16) {
+	switch code {
+	case kerr.ConcurrentTransactions.Code, kerr.CoordinatorLoadInProgress.Code, kerr.CoordinatorNotAvailable.Code, kerr.NotCoordinator.Code:
+		if time.Since(r.since) < joinTime {
+			time.AfterFunc(joinPause, func() { j.ask(r) })
+			return
+		}
+	}
+	r.done(code)
+}
+
+var (
+	errOtherAnswer = errors.New("the broker has answered something else than it was asked")
+	errNoCluster   = errors.New("this broker is alone")
+)
+
+// joinAt has a coordinator decide, this broker or another: codes are as those of join.
+func (b *Broker) joinAt(ctx context.Context, to model.BrokerID, entries []joining) ([][]int16, error) {
+	if to == b.NodeID {
+		return b.join(ctx, entries, addPartitionsRaise), nil
+	}
+	req := kmsg.NewPtrAddPartitionsToTxnRequest()
+	for i := range entries {
+		e := &entries[i]
+		q := kmsg.NewAddPartitionsToTxnRequestTransaction()
+		q.TransactionalID, q.ProducerID, q.ProducerEpoch, q.VerifyOnly = e.TransactionalID, int64(e.Producer.ID), e.Producer.Epoch, !e.add
+		for _, tp := range e.Partitions {
+			t := kmsg.NewAddPartitionsToTxnRequestTransactionTopic()
+			t.Topic, t.Partitions = tp.Topic, []int32{tp.Partition}
+			q.Topics = append(q.Topics, t)
+		}
+		req.Transactions = append(req.Transactions, q)
+	}
+	req.Version = addPartitionsRaise
+	answer, err := b.callBroker(ctx, to, req)
+	if err != nil {
+		return nil, err
+	}
+	resp := answer.(*kmsg.AddPartitionsToTxnResponse)
+	if err := kafkaError(resp.ErrorCode); err != nil {
+		return nil, err
+	}
+	if len(resp.Transactions) != len(entries) {
+		return nil, errOtherAnswer
+	}
+	codes := make([][]int16, len(entries))
+	for i := range resp.Transactions {
+		for _, t := range resp.Transactions[i].Topics {
+			for _, p := range t.Partitions {
+				codes[i] = append(codes[i], p.ErrorCode)
+			}
+		}
+		if len(codes[i]) != len(entries[i].Partitions) {
+			return nil, errOtherAnswer
+		}
+	}
+	return codes, nil
+}
+
+// callBroker has another broker answer a request of this one.
+func (b *Broker) callBroker(ctx context.Context, to model.BrokerID, req kmsg.Request) (kmsg.Response, error) {
+	if b.Cluster == nil {
+		return nil, errNoCluster
+	}
+	body, err := b.Cluster.Transact(ctx, to, Forwarded{Key: req.Key(), Version: req.GetVersion(), Body: req.AppendTo(nil)})
+	if err != nil {
+		return nil, err
+	}
+	out := req.ResponseKind()
+	if err := out.ReadFrom(body); err != nil {
+		return nil, fmt.Errorf("the answer of node %d to %s cannot be read: %w", to, kmsg.NameForKey(req.Key()), err)
+	}
+	return out, nil
+}
+
+// Transact answers what another broker asks about transactions.
+func (b *Broker) Transact(ctx context.Context, q Forwarded) ([]byte, error) {
+	in, err := b.decodeForwarded(q)
+	if err != nil {
+		return nil, err
+	}
+	switch in := in.(type) {
+	case *kmsg.WriteTxnMarkersRequest:
+		return versioned(b.writeTxnMarkers(ctx, nil, in), in).AppendTo(nil), nil
+	case *kmsg.AddPartitionsToTxnRequest:
+		return versioned(b.addPartitionsToTxn(ctx, nil, in), in).AppendTo(nil), nil
+	}
+	return nil, fmt.Errorf("%w: %s (key %d) is not of transactions", errInvalidRequest, kmsg.NameForKey(q.Key), q.Key)
+}
