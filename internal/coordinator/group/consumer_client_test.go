@@ -377,8 +377,12 @@ func (c *mixed) sync() {
 	for i, b := range c.shares() {
 		r.Assignments = append(r.Assignments, Assignment{c.members[i].Member, b})
 	}
+	before, life := c.lastAsk, c.life
 	heard := c.ask()
 	c.h.run(c.h.m.Sync(c.h.now, r, func(o SyncReply) {
+		if o.Err == ErrIllegalGeneration && life == c.life {
+			c.lastAsk = before
+		}
 		if !heard() {
 			return
 		}
@@ -429,8 +433,12 @@ func (c *mixed) shares() (out [][]byte) {
 
 func (c *mixed) heartbeatClassic() {
 	r := HeartbeatRequest{Group: "g", Member: c.id, Instance: c.instance, Generation: c.epoch}
+	before, life := c.lastAsk, c.life
 	heard := c.ask()
 	c.h.run(c.h.m.Heartbeat(c.h.now, r, func(err error) {
+		if err == ErrIllegalGeneration && life == c.life {
+			c.lastAsk = before // who is of another generation does not keep its session, whether it hears so or not
+		}
 		switch {
 		case !heard():
 		case err != nil:
