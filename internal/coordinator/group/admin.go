@@ -2,11 +2,11 @@ package group
 
 import (
 	"fmt"
-
-	"chronik/internal/coordinator/shard"
 	"slices"
 	"strings"
 	"time"
+
+	"chronik/internal/coordinator/shard"
 )
 
 // Describe shows groups, in the order in which they are asked for.
@@ -20,7 +20,7 @@ func (m *Machine) Describe(groups []string, reply func([]Description, error)) sh
 			continue
 		}
 		d.sees(g)
-		if g.isConsumer() {
+		if g.modern() != nil {
 			out[i] = Description{Group: id, State: Dead, Err: fmt.Errorf("%w: it is not a classic group", ErrGroupNotFound)}
 			continue
 		}
@@ -69,6 +69,9 @@ func (m *Machine) listed(g *group) Listed {
 	if g.isConsumer() {
 		return Listed{Group: g.id, ProtocolType: consumerProtocol, State: g.consumer.state(), Type: consumerType}
 	}
+	if g.isShare() {
+		return Listed{Group: g.id, ProtocolType: shareType, State: g.share.state(), Type: shareType}
+	}
 	c := m.view(g)
 	return Listed{Group: g.id, ProtocolType: c.protocolType, State: c.state, Type: classicType}
 }
@@ -77,6 +80,7 @@ func (m *Machine) listed(g *group) Listed {
 const (
 	classicType  = "classic"
 	consumerType = "consumer"
+	shareType    = "share" // also the protocol type of such groups
 )
 
 func passes(filter []string, s string) bool {
@@ -86,8 +90,10 @@ func passes(filter []string, s string) bool {
 // Delete deletes groups that have no members, with their offsets.
 func (m *Machine) Delete(now time.Time, groups []string, reply func(DeleteReply)) shard.Result {
 	d := m.decide(now)
-	out := DeleteReply{Groups: make([]error, len(groups))}
-	done := make(map[string]bool)
+	x := &deletion{left: 1}
+	x.reply, x.out.Groups = reply, make([]error, len(groups))
+	x.failed = func(err error) DeleteReply { return DeleteReply{Err: err, Groups: make([]error, len(groups))} }
+	out, done := &x.out, make(map[string]bool)
 	for i, id := range groups {
 		g := m.lookup(id)
 		if g == nil || done[id] {
@@ -98,7 +104,11 @@ func (m *Machine) Delete(now time.Time, groups []string, reply func(DeleteReply)
 			out.Groups[i] = ErrNonEmptyGroup
 			continue
 		}
-		done[id] = true
+		if done[id] = true; g.isShare() {
+			d.deleteShare(g, x, i)
+			d.sees(g)
+			continue
+		}
 		for _, tp := range g.allPartitions() {
 			d.deleteOffset(g, tp)
 		}
@@ -107,10 +117,9 @@ func (m *Machine) Delete(now time.Time, groups []string, reply func(DeleteReply)
 		g.forgetPending(d)
 	}
 	d.answer(func(err error) {
-		if err != nil {
-			out = DeleteReply{Err: err, Groups: make([]error, len(groups))}
+		if x.first(err); err == nil {
+			x.next(0, nil)
 		}
-		reply(out)
 	})
 	return d.done(nil)
 }

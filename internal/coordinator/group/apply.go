@@ -26,7 +26,7 @@ func (m *Machine) Apply(off model.Offset, e shard.Entry) error {
 	case *schema.GroupMetadata:
 		m.applyGroup(off, r.Key.Group, r.Value)
 	default:
-		if !m.applyConsumer(off, e.Record) {
+		if !m.applyConsumer(off, e.Record) && !m.applyShare(off, e.Record) {
 			return fmt.Errorf("%w: %T", errNotClassic, e.Record)
 		}
 	}
@@ -101,6 +101,10 @@ func (m *Machine) Revert(from model.Offset) {
 		}
 		if g.consumer != nil {
 			g.consumer.revert()
+		}
+		if g.share != nil {
+			g.share.revert()
+			g.share.shares.revert(from)
 		}
 	}
 }

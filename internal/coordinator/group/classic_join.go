@@ -26,6 +26,10 @@ func (m *Machine) Join(now time.Time, r JoinRequest, reply func(JoinReply)) shar
 		g = m.open(r.Group)
 	}
 	d.mend(g)
+	if g.isShare() {
+		d.joined(reply, failed("", ErrInconsistentProtocol))
+		return d.done(g)
+	}
 	r.Protocols = distinct(r.Protocols)
 	if g.isConsumer() && d.joinConsumer(g, &r, reply) {
 		return d.done(g)

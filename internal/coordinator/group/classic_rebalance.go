@@ -132,6 +132,7 @@ func (d *decision) stopSync(g *group) {
 // mend makes up for a record of the group that the log has refused: its members rebalance, and that it is empty is written again.
 func (d *decision) mend(g *group) {
 	d.mendConsumer(g)
+	d.mendShare(g)
 	c := g.classic
 	if c == nil || !c.reverted {
 		return

@@ -19,6 +19,7 @@ type consumer struct {
 	current  *timeline.Map[string, *current]
 	target   *timeline.Map[string, assign.Partitions]
 	patterns *timeline.Map[string, *schema.ConsumerGroupPattern]
+	shares   *shares // of a share group (KIP-932), which is like one of consumers in all that is here; nil: it is one of consumers
 
 	index    *roster             // of the newest view; nil: to be made anew
 	sessions map[string]*session // by member
@@ -134,9 +135,9 @@ func (c *consumer) at() epochs {
 	return e
 }
 
-// empty tells that there is nothing of it, nothing that could come back, and nobody whose records are to come.
+// empty tells that there is nothing of it, if it is not nil, nothing that could come back, and nobody whose records are to come.
 func (c *consumer) empty() bool {
-	return len(c.sessions) == 0 && c.epochs.Empty() && c.members.Empty() && c.current.Empty() && c.target.Empty() && c.patterns.Empty()
+	return c == nil || c.shares.empty() && len(c.sessions) == 0 && c.epochs.Empty() && c.members.Empty() && c.current.Empty() && c.target.Empty() && c.patterns.Empty()
 }
 
 var nothing = &current{}
@@ -154,6 +155,9 @@ func (c *consumer) state() State {
 	e := c.at()
 	if c.members.Len() == 0 {
 		return Empty
+	}
+	if c.shares != nil {
+		return Stable
 	}
 	if e.group > e.target {
 		return Assigning

@@ -18,17 +18,17 @@ func (m *Machine) DescribeConsumer(groups []string, reply func([]ConsumerDescrip
 			continue
 		}
 		d.sees(g)
-		out[i] = m.describeConsumer(g)
+		out[i] = m.describeModern(g, g.consumer, g.consumer.roster().assignor(m.Config.Consumer.assignors()[0]))
 	}
 	d.answer(func(err error) { reply(out, err) })
 	return d.done(nil)
 }
 
-func (m *Machine) describeConsumer(g *group) ConsumerDescription {
-	c, e := g.consumer, g.consumer.at()
+func (m *Machine) describeModern(g *group, c *consumer, assignor string) ConsumerDescription {
+	e := c.at()
 	out := ConsumerDescription{
 		Group: g.id, State: c.state(), Epoch: e.group, AssignmentEpoch: e.target,
-		Assignor: c.roster().assignor(m.Config.Consumer.assignors()[0]),
+		Assignor: assignor,
 	}
 	for _, id := range c.roster().ids {
 		mem, _ := c.members.Get(id)

@@ -37,8 +37,8 @@ func (d *decision) consumerLeave(g *group, r *ConsumerHeartbeatRequest) (Consume
 // expel removes members. What they had is free, and the group is at a new epoch: what each is to have is found out with the next
 // heartbeat. If none is left but classic members, the group is a classic one again.
 func (d *decision) expel(g *group, ids ...string) {
-	c := g.consumer
-	if d.downgrades(c, ids) {
+	c := g.modern()
+	if c.shares == nil && d.downgrades(c, ids) {
 		d.downgrade(g, ids)
 		return
 	}
@@ -64,8 +64,8 @@ func (d *decision) begin(g *group, joins bool) (*step, error) {
 		return nil, ErrGroupNotFound
 	case g.isConsumer():
 		return d.step(g, g.consumer), nil
-	case !joins:
-		return nil, fmt.Errorf("%w: it is a classic group", ErrGroupNotFound)
+	case !joins || g.isShare():
+		return nil, fmt.Errorf("%w: it is of another kind", ErrGroupNotFound)
 	}
 	classic := d.m.view(g)
 	if classic.state != Empty {

@@ -16,6 +16,7 @@ type roster struct {
 	names     map[string]int    // of topics, how many members name them
 	patterns  map[string]int    // how many members have them
 	assignors map[string]int    // how many members prefer them
+	shared    bool              // nobody owns partitions alone: of a share group
 	classic   int               // members that speak the classic protocol
 	protocols map[string]int    // how many of those have it
 }
@@ -32,6 +33,7 @@ func (c *consumer) roster() *roster {
 		r := &roster{
 			owners: make(map[partition]string), instances: make(map[string]string), names: make(map[string]int),
 			patterns: make(map[string]int), assignors: make(map[string]int), protocols: make(map[string]int),
+			shared: c.shares != nil,
 		}
 		for id, mem := range c.members.All() {
 			r.count(id, mem, 1)
@@ -85,6 +87,9 @@ func add(m map[string]int, key string, n int) {
 }
 
 func (r *roster) own(id string, cur *current) {
+	if r.shared {
+		return
+	}
 	for t, n := range cur.assigned.All() {
 		r.owners[partition{t, n}] = id
 	}

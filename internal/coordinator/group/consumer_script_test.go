@@ -120,6 +120,10 @@ func (s *script) configure(_ string, a args) {
 		c.Assignors = strings.Split(v, ",")
 	}
 	c.MaxSize = a.number("max", c.MaxSize)
+	s.config.Share.MaxSize = a.number("share-max", s.config.Share.MaxSize)
+	if v, ok := a["share-interval"]; ok {
+		s.config.Share.AssignmentInterval, _ = time.ParseDuration(v)
+	}
 	if v, ok := a["interval"]; ok {
 		c.AssignmentInterval, _ = time.ParseDuration(v)
 	}

@@ -21,8 +21,7 @@ func (d *decision) alive(g *group, c *consumer, id string, t time.Duration) {
 }
 
 // arm gives members a session that have none: after a load, or when the log has refused what ended it.
-func (d *decision) arm(g *group) {
-	c := g.consumer
+func (d *decision) arm(g *group, c *consumer) {
 	for _, id := range c.roster().ids {
 		mem, _ := c.members.Get(id)
 		if c.sessions[id] == nil {
@@ -44,12 +43,14 @@ func (m *Machine) sessionOf(c *consumer, id string) time.Duration {
 	if mem, ok := c.members.Get(id); ok && mem.ClassicMemberMetadata != nil {
 		return time.Duration(mem.ClassicMemberMetadata.SessionTimeoutMs) * time.Millisecond
 	}
+	if c.shares != nil {
+		return m.Config.Share.session()
+	}
 	return m.Config.Consumer.session()
 }
 
 // consumerTimer removes a member that has not done in time what it is to do.
-func (d *decision) consumerTimer(g *group, k shard.TimerKey) {
-	c := g.consumer
+func (d *decision) consumerTimer(g *group, c *consumer, k shard.TimerKey) {
 	x := c.sessions[k.Member]
 	if _, ok := c.members.Get(k.Member); !ok || x == nil {
 		return
@@ -98,9 +99,20 @@ func (d *decision) mendConsumer(g *group) {
 		}
 		g.classic = nil
 		clear(c.sessions)
-		d.arm(g)
+		d.arm(g, c)
 	default:
-		d.arm(g)
+		d.arm(g, c)
+	}
+}
+
+// mendShare makes up for records of a share group that the log has refused.
+func (d *decision) mendShare(g *group) {
+	c := g.share
+	if c == nil || !c.reverted {
+		return
+	}
+	if c.reverted = false; g.isShare() {
+		d.arm(g, c)
 	}
 }
 

@@ -44,6 +44,15 @@ func showConsumer(r schema.Record) string {
 		}
 		return fmt.Sprintf("%s pattern %s deleted", r.Key.Group, r.Key.Pattern)
 	}
+	if r, ok := r.(*schema.ShareGroupStatePartitions); ok {
+		if r.Value == nil {
+			return r.Key.Group + " reads deleted"
+		}
+		return fmt.Sprintf("%s reads %s", r.Key.Group, showRead(fromReadRecord(r.Value)))
+	}
+	if _, same := fromShareRecord(r); same != nil {
+		return "share " + showConsumer(same)
+	}
 	return fmt.Sprintf("%T %+v", r, r)
 }
 

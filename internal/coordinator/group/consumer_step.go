@@ -38,7 +38,12 @@ func (s *step) later(f func()) { s.soft = append(s.soft, f) }
 
 // finish makes the step the decision's.
 func (s *step) finish() {
-	s.d.record(s.records...)
+	for _, r := range s.records {
+		if s.c.shares != nil {
+			r = asShareRecord(r)
+		}
+		s.d.record(r)
+	}
 	for _, f := range s.soft {
 		f()
 	}
@@ -122,9 +127,12 @@ func (s *step) advance() {
 
 // retarget makes the target of a new epoch. Not more often than the broker says: then members go on towards the last one.
 func (s *step) retarget() {
-	config := &s.d.m.Config.Consumer
+	interval := s.d.m.Config.Consumer.AssignmentInterval
+	if s.c.shares != nil {
+		interval = s.d.m.Config.Share.AssignmentInterval
+	}
 	waited := s.d.now.Sub(time.UnixMilli(s.epochs.targetMs))
-	if s.epochs.group == s.epochs.target || s.epochs.targetMs != 0 && waited >= 0 && waited < config.AssignmentInterval {
+	if s.epochs.group == s.epochs.target || s.epochs.targetMs != 0 && waited >= 0 && waited < interval {
 		s.target = s.targetOf(s.id)
 		if _, ok := s.c.target.Get(s.id); !ok && s.target != nil {
 			s.record(targetRecord(s.g.id, s.id, s.target))
@@ -133,7 +141,7 @@ func (s *step) retarget() {
 	}
 	seats := s.seats()
 	t := s.topics(seats)
-	group := assign.Group{Topics: t.assignable(), Members: make([]assign.Member, len(seats))}
+	group := assign.Group{Topics: s.assignable(&t), Members: make([]assign.Member, len(seats))}
 	for i, x := range seats {
 		group.Members[i] = assign.Member{ID: x.id, Instance: plain(x.member.InstanceID), Topics: t.of[i], Owned: s.targetOf(x.id)}
 	}
@@ -159,6 +167,9 @@ func (s *step) targetOf(id string) assign.Partitions {
 }
 
 func (s *step) assignor() assign.Assignor {
+	if s.c.shares != nil {
+		return assign.Simple
+	}
 	config := &s.d.m.Config.Consumer
 	name := s.after().assignor(config.assignors()[0])
 	if !config.offers(name) {

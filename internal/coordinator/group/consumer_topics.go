@@ -69,10 +69,14 @@ func (s *step) wanted(x seat) []*image.Topic {
 	return slices.Compact(out)
 }
 
-func (t *subscribed) assignable() []assign.Topic {
+// assignable are the topics as assignors see them.
+func (s *step) assignable(t *subscribed) []assign.Topic {
 	out := make([]assign.Topic, len(t.topics))
 	for i, topic := range t.topics {
 		out[i] = assign.Topic{ID: topic.ID, Partitions: int32(len(topic.Partitions))}
+		if s.c.shares != nil {
+			out[i].Ready = s.c.shares.at().begun(out[i])
+		}
 	}
 	return out
 }

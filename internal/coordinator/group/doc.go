@@ -1,5 +1,6 @@
 // Package group is the machine of __consumer_offsets: committed offsets, groups of the classic protocol (eager and cooperative,
-// dynamic and static members: KIP-345, KIP-394, KIP-814), and groups of the new one (KIP-848, KIP-1251), with members of both. It decides requests into records and replies, and changes what is
+// dynamic and static members: KIP-345, KIP-394, KIP-814), groups of the new one (KIP-848, KIP-1251), with members of both, and share
+// groups (KIP-932). It decides requests into records and replies, and changes what is
 // replicated only by applying records.
 //
 //	requests.go            what is asked and answered
@@ -13,6 +14,8 @@
 //	consumer_heartbeat.go  joining, staying; _leave: leaving, fencing; _session: timers, what the log has refused
 //	consumer_classic.go    classic members of such a group; _migrate: from one kind of group to the other; _protocol: their bytes
 //	consumer_apply.go      records to state, _record: state to records, _roster: what follows from it
+//	share.go               a share group: it is a group of the new protocol, and reads partitions, which begin and are forgotten elsewhere
+//	share_heartbeat.go     its members; _call: what is asked for elsewhere; _offsets: what admins ask for; _record: records
 //	admin.go, _describe    describe, list and delete groups
 //	assign/                who is to have which partitions
 //
@@ -31,6 +34,8 @@
 //     record, whatever its kind.
 //   - A group that changes its kind does so in one batch. Its classic members have what they may have of the last generation, and of
 //     what they said when they joined last, until they join again (G2).
+//   - Members of a share group have partitions that have begun for it, and no others. A partition begins in a later epoch with each attempt, so
+//     that of two that are on their way the later one counts.
 //   - Offsets that readers see are settled (G1).
 //   - What a transaction commits is beside that until its marker, which moves what is newer than what is there, or drops it (T3).
 //   - The same requests at the same times lead to the same records and answers: members are kept in the order of their joining, and

@@ -21,6 +21,7 @@ type Config struct {
 	Retention                  time.Duration // offsets.retention.minutes
 	SweepEvery                 time.Duration // offsets.retention.check.interval.ms
 	Consumer                   ConsumerConfig
+	Share                      ShareConfig
 }
 
 // Machine is the groups of one partition of __consumer_offsets, a shard.Machine.
@@ -51,9 +52,10 @@ type group struct {
 	id       string
 	offsets  *timeline.Map[model.TopicPartition, *committed]
 	pending  *pending     // nil: no transaction had offsets of it
-	wrote    model.Offset // the last record of saved, or of consumer
+	wrote    model.Offset // the last record of saved, consumer or share
 	classic  *classic     // nil: no members, and none on their way
 	consumer *consumer    // nil: it never was one
+	share    *consumer    // a share group: members as those of consumers are, and shares; nil: it never was one
 }
 
 // groupWrite is a record that changed saved.
@@ -74,7 +76,7 @@ func New(c Config) *Machine {
 // lookup returns a group, nil if it does not exist.
 func (m *Machine) lookup(id string) *group {
 	g := m.groups[id]
-	if g == nil || g.classic != nil || g.isConsumer() {
+	if g == nil || g.classic != nil || g.modern() != nil {
 		return g
 	}
 	if _, ok := m.saved.Get(id); !ok {
@@ -100,7 +102,7 @@ func (m *Machine) tidy(g *group) {
 	if c != nil && c.state == Empty && len(c.pending) == 0 && !c.reverted && (!ok || len(saved.Members) == 0 && saved.Generation == c.generation) {
 		g.classic = nil
 	}
-	if g.classic == nil && !ok && !m.saved.Unsettled(g.id) && g.offsets.Empty() && g.pending.empty() && (g.consumer == nil || g.consumer.empty()) {
+	if g.classic == nil && !ok && !m.saved.Unsettled(g.id) && g.offsets.Empty() && g.pending.empty() && g.consumer.empty() && g.share.empty() {
 		delete(m.groups, g.id)
 	}
 }
@@ -115,8 +117,8 @@ func (m *Machine) Loaded(now time.Time, im *image.Image) shard.Result {
 	m.image, m.seen, m.topics = im, 1, 1
 	for _, id := range m.ids() {
 		g := m.groups[id]
-		if g.isConsumer() {
-			d.arm(g)
+		if c := g.modern(); c != nil {
+			d.arm(g, c)
 		}
 		if saved, ok := m.saved.Get(id); ok && len(saved.Members) > 0 {
 			g.classic = restore(saved)
@@ -173,8 +175,8 @@ func (m *Machine) OnTimer(now time.Time, k shard.TimerKey) shard.Result {
 		return d.done(nil)
 	}
 	d.mend(g)
-	if g.isConsumer() {
-		d.consumerTimer(g, k)
+	if c := g.modern(); c != nil {
+		d.consumerTimer(g, c, k)
 		return d.done(g)
 	}
 	if g.classic == nil {
@@ -201,6 +203,7 @@ func (m *Machine) End() {
 				mem.answerSync(d, SyncReply{Err: ErrNotCoordinator})
 			}
 		}
+		m.groups[id].share.end()
 	}
 	if r := d.done(nil); r.Reply != nil {
 		r.Reply(nil)

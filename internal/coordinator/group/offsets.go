@@ -86,8 +86,11 @@ func (d *decision) checkCommit(r *CommitRequest) (*group, error) {
 		return nil, nil
 	}
 	d.mend(g)
-	if g.isConsumer() {
+	switch {
+	case g.isConsumer():
 		return g, d.checkConsumerCommit(g, r)
+	case g.isShare():
+		return g, errShareOffsets
 	}
 	c := d.m.view(g)
 	switch {
@@ -170,6 +173,8 @@ func (m *Machine) DeleteOffsets(now time.Time, r DeleteOffsetsRequest, reply fun
 	switch {
 	case g == nil:
 		out.Err = ErrGroupNotFound
+	case g.isShare():
+		out.Err = errShareOffsets
 	default:
 		d.mend(g)
 		if c := m.view(g); g.isConsumer() {

@@ -39,6 +39,10 @@ func (d *decision) sweep() {
 
 // expire deletes what has expired of a group, and the group if it is empty and nothing else is left of it.
 func (d *decision) expire(g *group) {
+	if g.isShare() {
+		d.cleanShare(g)
+		return
+	}
 	nowMs := d.now.UnixMilli()
 	expires, subscribes, empty := d.expiring(g, nowMs)
 	unstable := g.pending.unstable()
@@ -94,6 +98,10 @@ func (o *committed) old(fromMs, nowMs int64, retention time.Duration) bool {
 func (d *decision) deleteGroup(g *group) {
 	if g.isConsumer() {
 		d.record(g.consumer.tombstones(g.id)...)
+		return
+	}
+	if g.isShare() {
+		d.record(g.share.shareTombstones(g.id)...)
 		return
 	}
 	if _, ok := d.m.saved.Get(g.id); ok {

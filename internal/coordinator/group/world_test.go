@@ -31,6 +31,7 @@ type world struct {
 	image     *image.Image
 	out       strings.Builder
 	written   func(schema.Record)
+	calls     []shard.Effect // that have left
 }
 
 // entry is a record as it is on disk, or a marker.
@@ -41,8 +42,15 @@ type entry struct {
 }
 
 type waiting struct {
-	reply func(error)
-	needs model.Offset
+	reply   func(error) // nil: nobody asked
+	effects []shard.Effect
+	needs   model.Offset
+}
+
+func (x *waiting) answer(err error) {
+	if x.reply != nil {
+		x.reply(err)
+	}
 }
 
 var errRefused = errors.New("refused")
@@ -93,8 +101,8 @@ func (w *world) run(r shard.Result) {
 	if needs >= w.end() {
 		w.t.Fatalf("a reply waits for record %d, the log ends at %d", needs, w.end())
 	}
-	if r.Reply != nil {
-		w.waiting = append(w.waiting, waiting{r.Reply, needs})
+	if r.Reply != nil || len(r.Effects) > 0 {
+		w.waiting = append(w.waiting, waiting{r.Reply, r.Effects, needs})
 	}
 	if !w.hold {
 		w.watermark = w.end()
@@ -126,7 +134,8 @@ func (w *world) release() {
 	w.waiting = nil
 	for _, x := range left {
 		if x.needs < w.watermark {
-			x.reply(nil)
+			x.answer(nil)
+			w.calls = append(w.calls, x.effects...)
 		} else {
 			w.waiting = append(w.waiting, x)
 		}
@@ -145,7 +154,7 @@ func (w *world) refuse() {
 	w.waiting, w.log = nil, w.log[:w.watermark]
 	w.m.Revert(w.watermark)
 	for _, x := range left {
-		x.reply(errRefused)
+		x.answer(errRefused)
 	}
 }
 
@@ -164,7 +173,7 @@ func (w *world) reload() {
 	left := w.waiting
 	w.waiting, w.log = nil, w.log[:w.watermark]
 	for _, x := range left {
-		x.reply(ErrNotCoordinator)
+		x.answer(ErrNotCoordinator)
 	}
 	w.m.End()
 	w.m, w.timers = w.load(), make(map[shard.TimerKey]time.Time)
@@ -211,6 +220,8 @@ func dump(m, running *Machine) string {
 		}
 		if g.isConsumer() {
 			b.WriteString(id + ":\n" + dumpConsumer(g.consumer))
+		} else if g.isShare() {
+			fmt.Fprintf(&b, "%s shares %s\n%s", id, showRead(g.share.shares.at()), dumpConsumer(g.share))
 		} else if now := running.view(running.open(id)); !now.reverted && ok && (now.state == Stable || now.state == Empty) {
 			fmt.Fprintf(&b, "  %s generation=%d leader=%s %s\n", c.state, c.generation, c.leader, showDescription(c.describe(id)))
 		}

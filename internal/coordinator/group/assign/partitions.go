@@ -57,6 +57,12 @@ func (p Partitions) Contains(topic model.TopicID, partition int32) bool {
 	return ok
 }
 
+// Has tells whether there are partitions of a topic.
+func (p Partitions) Has(topic model.TopicID) bool { return len(p.topic(topic)) > 0 }
+
+// Of returns a topic's partitions, in order. They must not be changed.
+func (p Partitions) Of(topic model.TopicID) []int32 { return p.topic(topic) }
+
 // Count is how many partitions there are.
 func (p Partitions) Count() int {
 	n := 0
