@@ -65,8 +65,8 @@ bench: build ## short loads of Chronik alone, each verified
 compare: build ## Chronik and Apache Kafka side by side; needs Java 17, Maven, a C compiler; rewrites docs/BENCHMARKS.md
 	$(GO) run ./test/compare -docs docs/BENCHMARKS.md
 
-conformance: build ## real clients of seven kinds; needs Java 17, Maven, Python 3, Node 20, and apt-get for kcat
-	$(GO) run ./test/conformance/run
+conformance: build ## real clients of seven kinds, NODES=3 against a cluster; needs Java 17, Maven, Python 3, Node 20, and apt-get for kcat
+	$(GO) run ./test/conformance/run --nodes $(or $(NODES),1)
 
 cluster: build ## three nodes on this machine until Ctrl-C: Kafka on ports 9092 to 9094, data in data/cluster
 	./test/cluster.sh

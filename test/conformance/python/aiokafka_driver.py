@@ -45,7 +45,8 @@ async def create(topic, partitions=1, configs=None):
     # The records are old by their timestamps: they must not be deleted by age.
     configs = configs or {"retention.ms": "-1"}
     async with Admin() as a:
-        got = await a.create_topics([NewTopic(topic, partitions, 1, topic_configs=configs)])
+        brokers = (await a.describe_cluster())["brokers"]  # aiokafka does not let brokers choose the number of replicas
+        got = await a.create_topics([NewTopic(topic, partitions, min(3, len(brokers)), topic_configs=configs)])
         return got.topic_errors[0][1]
 
 

@@ -6,6 +6,7 @@ from confluent_kafka import (
     TIMESTAMP_CREATE_TIME,
     Consumer,
     IsolationLevel,
+    KafkaError,
     KafkaException,
     Producer,
     TopicPartition,
@@ -28,6 +29,10 @@ from harness import Deadline, Harness, big, soon, want, want_error
 PROFILE = "3kevhdnt"
 h = Harness()
 CONF = {"bootstrap.servers": h.bootstrap}
+NO_COORDINATOR = (
+    KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._WAIT_COORD, KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.REQUEST_TIMED_OUT,
+)
 ADMIN = AdminClient(CONF)  # one for all: a call's future fails once its client is collected
 
 
@@ -42,7 +47,7 @@ def wait(futures):
 
 def create(topic, partitions=1, config=None):
     # The records are old by their timestamps: they must not be deleted by age.
-    wait(admin().create_topics([NewTopic(topic, partitions, 1, config=config or {"retention.ms": "-1"})]))
+    wait(admin().create_topics([NewTopic(topic, partitions, config=config or {"retention.ms": "-1"})]))
 
 
 def ready(t):
@@ -122,6 +127,58 @@ def group_resume():
         described = wait(admin().describe_consumer_groups([group]))[group]
         want("state", described.state.name, "EMPTY")
         wait(admin().delete_consumer_groups([group]))
+
+
+def group_failover():
+    """A member commits whatever it takes, and neither notices that its coordinator is killed after a third, nor that it comes back after two.
+
+    Each commit is acknowledged before the next records are taken, so that a record that comes twice, or never, shows an acknowledged commit that was lost.
+    """
+    t, group = h.dataset("none", PROFILE), h.group("failover")
+    c, v, deadline = consumer(group_id=group), dataset.Verifier(t, h.records), Deadline()
+    c.subscribe([t.name])
+
+    def take(left):
+        while v.left > left:
+            deadline(f"{v.left} records")
+            got = c.consume(100, 0.5)
+            for m in got:
+                if m.error():
+                    if m.error().retriable() or m.error().code() < 0:  # a broker that is gone is no end
+                        continue
+                    raise KafkaException(m.error())
+                v.add(to_record(m))
+            if got:
+                commit(c, deadline)
+
+    take(h.records * 2 // 3)
+    back = h.kill_coordinator(group)
+    take(h.records // 3)
+    back()
+    take(0)
+    v.finish()
+    c.close()
+    c = consumer(group_id=group)
+    for tp in c.committed([TopicPartition(t.name, p) for p in range(t.partitions)], 10):
+        want(f"committed of partition {tp.partition}", tp.offset, t.count(tp.partition, h.records))
+    c.close()
+
+
+def commit(c, deadline):
+    """Commits what was taken; librdkafka leaves it to the application to try again while there is no coordinator."""
+    while True:
+        try:
+            for tp in c.commit(asynchronous=False):
+                if tp.error:
+                    raise KafkaException(tp.error)
+            return
+        except KafkaException as e:
+            deadline(f"the answer to a commit: {e}")
+            error = e.args[0]
+            if error.code() == KafkaError._NO_OFFSET:
+                return
+            if not (error.retriable() or error.code() in NO_COORDINATOR):
+                raise
 
 
 def seek_timestamp():
@@ -231,7 +288,7 @@ def create_errors():
     want_error("TOPIC_ALREADY_EXISTS", lambda: create(h.topic("exists")))
     want_error("TOPIC_EXCEPTION", lambda: create("no spaces allowed"))
     want_error("INVALID_CONFIG", lambda: create(h.topic("bad"), config={"no.such.key": "1"}))
-    wait(admin().create_topics([NewTopic(h.topic("dry"), 1, 1)], validate_only=True))
+    wait(admin().create_topics([NewTopic(h.topic("dry"), 1)], validate_only=True))
     want("dry run created it", h.topic("dry") in admin().list_topics(timeout=10).topics, False)
 
 
@@ -346,4 +403,4 @@ def own():
         h.check(check.__name__.replace("_", "-"), check)
 
 
-h.main(own, read)
+h.main(own, read, group_failover)

@@ -55,14 +55,27 @@ class Harness:
         print(f"ok {name}" if verdict is None else "FAIL {}: {}".format(name, verdict.replace("\n", " | ")), flush=True)
         return verdict is None
 
-    def main(self, own, read):
+    def main(self, own, read, failover=None):
         self.check("dataset", dataset.selftest)
         if self.stage == "cross":
             for topic in self.topics:
                 self.check("cross-read/" + topic, lambda t=topic: read(dataset.Dataset(t), self.records))
+        elif self.stage == "failover":
+            self.check("group-failover", failover)
         else:
             own()
         print("done", flush=True)
+
+    @staticmethod
+    def kill_coordinator(group):
+        """Has the runner kill the node that coordinates the group. What it returns waits until the node is started again."""
+
+        def answer(expected):
+            want("the runner's answer", sys.stdin.readline().strip(), expected)
+
+        print("kill " + group, flush=True)
+        answer("killed")
+        return lambda: answer("back")
 
     @staticmethod
     def wrote(topic):

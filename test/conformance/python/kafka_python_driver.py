@@ -24,7 +24,7 @@ def admin():
 
 def create(topic, partitions=1, configs=None, **more):
     # The records are old by their timestamps: they must not be deleted by age.
-    spec = {"num_partitions": partitions, "replication_factor": 1, "configs": configs or {"retention.ms": "-1"}}
+    spec = {"num_partitions": partitions, "replication_factor": -1, "configs": configs or {"retention.ms": "-1"}}
     admin().create_topics({topic: spec}, **more)
 
 

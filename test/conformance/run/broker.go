@@ -15,7 +15,7 @@ import (
 
 // A broker is what the drivers talk to: one or several nodes that were started here, or somebody else's.
 type broker struct {
-	addr  string
+	addr  string // host:port, of several nodes separated by commas
 	tag   string // not empty if the broker may know topics of an earlier run
 	nodes []*node
 	dir   string
@@ -45,7 +45,11 @@ func startBroker(ctx context.Context, o options, in *installer) (*broker, error)
 	if err != nil {
 		return nil, err
 	}
-	b.addr = b.nodes[0].addr
+	var addrs []string
+	for _, n := range b.nodes {
+		addrs = append(addrs, n.addr)
+	}
+	b.addr = strings.Join(addrs, ",")
 	for _, n := range b.nodes { // the nodes of a cluster listen for clients when they have found each other
 		if err := n.start(); err != nil {
 			b.kill()
@@ -54,6 +58,12 @@ func startBroker(ctx context.Context, o options, in *installer) (*broker, error)
 	}
 	for _, n := range b.nodes {
 		if err := n.await(ctx); err != nil {
+			b.kill()
+			return nil, err
+		}
+	}
+	if len(b.nodes) > 1 {
+		if err := b.settled(ctx); err != nil {
 			b.kill()
 			return nil, err
 		}
@@ -85,7 +95,7 @@ func (b *broker) addAlone(o options, in *installer) error {
 	return nil
 }
 
-// addCluster adds nodes that keep three replicas of each topic, if there are as many.
+// addCluster adds nodes that keep three replicas of each topic, if there are as many; node i is nodes[i-1].
 func (b *broker) addCluster(o options, in *installer) error {
 	const each = 4 // ports
 	ports, err := freePorts(each * o.nodes)
@@ -100,8 +110,10 @@ func (b *broker) addCluster(o options, in *installer) error {
 		id, own := strconv.Itoa(i+1), ports[each*i:]
 		cmd := exec.Command(o.server, "standalone", "--node-id", id, "--raft-addr", "127.0.0.1:"+own[0], "--peers", strings.Join(peers, ","),
 			"--kafka-port", own[1], "--http-port", own[2], "--replication-port", own[3], "--data-dir", filepath.Join(b.dir, id))
-		cmd.Env = append(os.Environ(), fmt.Sprintf("CHRONIK_KAFKA_DEFAULT_REPLICATION_FACTOR=%d", min(o.nodes, 3)),
-			"CHRONIK_KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS="+rebalanceDelay)
+		cmd.Env = append(os.Environ(), "CHRONIK_KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS="+rebalanceDelay,
+			fmt.Sprintf("CHRONIK_KAFKA_DEFAULT_REPLICATION_FACTOR=%d", min(o.nodes, 3)),
+			fmt.Sprintf("CHRONIK_KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR=%d", min(o.nodes, 3)),
+			fmt.Sprintf("CHRONIK_KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR=%d", min(o.nodes, 3)), "CHRONIK_KAFKA_MIN_INSYNC_REPLICAS=2")
 		b.nodes = append(b.nodes, newNode("node "+id, cmd, own[1], filepath.Join(in.cache, "broker-"+id+".log")))
 	}
 	return nil
@@ -111,13 +123,13 @@ func (b *broker) addCluster(o options, in *installer) error {
 func (b *broker) whileAlive(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	for _, n := range b.nodes {
-		go func() {
+		go func(ended chan struct{}) {
 			select {
-			case <-n.ended:
+			case <-ended:
 				cancel()
 			case <-ctx.Done():
 			}
-		}()
+		}(n.ended)
 	}
 	return ctx, cancel
 }

@@ -2,13 +2,13 @@ package main
 
 import "path/filepath"
 
-// A driver is one client. Its command understands --bootstrap, --client, --records, --data, --stage own|cross, --topics.
+// A driver is one client. Its command understands --bootstrap, --client, --records, --data, --stage own|cross|failover, --topics.
 type driver struct {
 	name    string
 	needs   []string // tool chains, by their name in installer.steps
 	command []string
 	noCross bool // it cannot read assigned partitions, or reads no data sets
-	oneNode bool // it talks to one broker only, and that has to lead everything
+	lives   bool // it has a stage failover: it consumes in a group while its coordinator is killed
 }
 
 // allDrivers lists the clients, slow ones first so that two workers end together.
@@ -24,13 +24,13 @@ func allDrivers(in *installer) []driver {
 		{name: "console", needs: []string{"go", "java"}, command: goTool("console"), noCross: true},
 		{name: "kafka-python", needs: []string{"python"}, command: python("kafka_python_driver.py")},
 		{name: "aiokafka", needs: []string{"python"}, command: python("aiokafka_driver.py")},
-		{name: "java", needs: []string{"java"}, command: java("conformance.Driver")},
+		{name: "java", needs: []string{"java"}, command: java("conformance.Driver"), lives: true},
 		{name: "kcat", needs: []string{"go", "kcat"}, command: goTool("kcat")},
-		{name: "confluent", needs: []string{"python"}, command: python("confluent_driver.py")},
+		{name: "confluent", needs: []string{"python"}, command: python("confluent_driver.py"), lives: true},
 		{name: "kafkajs", needs: []string{"node"}, command: []string{"node", in.path("node/driver.js")}, noCross: true},
 		{name: "segmentio", needs: []string{"go"}, command: goTool("segmentio")},
 		{name: "sarama", needs: []string{"go"}, command: goTool("sarama")},
-		{name: "kgo", needs: []string{"go"}, command: goTool("franzgo")},
-		{name: "protocol", needs: []string{"go"}, command: goTool("protocol"), noCross: true, oneNode: true},
+		{name: "kgo", needs: []string{"go"}, command: goTool("franzgo"), lives: true},
+		{name: "protocol", needs: []string{"go"}, command: goTool("protocol"), noCross: true},
 	}
 }

@@ -2,7 +2,7 @@
 // administer, then lets each client read what every other one wrote, and ends with the line "N passed, N failed".
 //
 //	go run ./test/conformance/run                              Chronik, from bin/chronik-server
-//	go run ./test/conformance/run --nodes 3                    a cluster of Chronik: all but the raw requests, which ask one broker
+//	go run ./test/conformance/run --nodes 3                    a cluster of Chronik, whose nodes are killed under consumers at the end
 //	go run ./test/conformance/run --kafka                      Apache Kafka 4.3.1, fetched through Maven: the reference
 //	go run ./test/conformance/run --bootstrap-servers host:9092
 //	go run ./test/conformance/run --only kgo,java
@@ -15,7 +15,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -79,9 +78,6 @@ func conform(ctx context.Context, o options, t *tally) error {
 	}
 	in := &installer{source: source, cache: cache}
 	drivers := chosen(allDrivers(in), o.only)
-	if o.nodes > 1 {
-		drivers = slices.DeleteFunc(drivers, func(d driver) bool { return d.oneNode })
-	}
 	if len(drivers) == 0 {
 		return fmt.Errorf("--only %s names no client; there are %s", o.only, names(allDrivers(in)))
 	}
@@ -95,10 +91,17 @@ func conform(ctx context.Context, o options, t *tally) error {
 	}
 	defer b.stop(t)
 	s := &session{broker: b, cache: cache, records: o.records, tag: b.tag, tally: t, broken: broken}
-	ctx, cancel := b.whileAlive(ctx)
+	alive, cancel := b.whileAlive(ctx)
 	defer cancel()
-	s.each(ctx, drivers, s.own)
-	s.each(ctx, drivers, s.cross)
+	s.each(alive, drivers, s.own)
+	s.each(alive, drivers, s.cross)
+	if alive.Err() != nil || len(b.nodes) < 2 {
+		return nil
+	}
+	cancel()
+	for _, d := range drivers {
+		s.failover(ctx, d)
+	}
 	return nil
 }
 

@@ -20,30 +20,35 @@ const (
 type node struct {
 	name, addr, logPath string
 
+	like  *exec.Cmd // never started: what each process of this node is made from
 	cmd   *exec.Cmd
 	ended chan struct{}
 	err   error // of the process; valid once ended is closed
 }
 
+// newNode has the log of another run removed.
 func newNode(name string, cmd *exec.Cmd, port, logPath string) *node {
-	return &node{name: name, addr: "127.0.0.1:" + port, logPath: logPath, cmd: cmd, ended: make(chan struct{})}
+	_ = os.Remove(logPath)
+	return &node{name: name, addr: "127.0.0.1:" + port, logPath: logPath, like: cmd}
 }
 
+// start begins a process, also after the one before has ended: its log goes on.
 func (n *node) start() error {
-	log, err := os.Create(n.logPath)
+	log, err := os.OpenFile(n.logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	n.cmd.Stdout, n.cmd.Stderr = log, log
+	n.cmd, n.ended = exec.Command(n.like.Path, n.like.Args[1:]...), make(chan struct{})
+	n.cmd.Env, n.cmd.Stdout, n.cmd.Stderr = n.like.Env, log, log
 	n.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt at the terminal ends the drivers first
 	if err := n.cmd.Start(); err != nil {
 		return fmt.Errorf("%w; `make build` makes bin/chronik-server", err)
 	}
-	go func() {
-		n.err = n.cmd.Wait()
-		close(n.ended)
-	}()
+	go func(cmd *exec.Cmd, ended chan struct{}) {
+		n.err = cmd.Wait()
+		close(ended)
+	}(n.cmd, n.ended)
 	return nil
 }
 
@@ -78,7 +83,7 @@ func (n *node) alive() bool {
 
 // kill ends a process that was started, if any.
 func (n *node) kill() {
-	if n.cmd.Process != nil {
+	if n.cmd != nil && n.cmd.Process != nil {
 		_ = n.cmd.Process.Kill()
 		<-n.ended
 	}

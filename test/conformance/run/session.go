@@ -111,6 +111,17 @@ func (s *session) cross(ctx context.Context, d driver) {
 	}
 }
 
+// failover lets d go on while a node is killed, which nobody else must suffer from.
+func (s *session) failover(ctx context.Context, d driver) {
+	if !d.lives || s.missing(d) {
+		return
+	}
+	s.drive(ctx, d, "failover")
+	if err := s.broker.settled(ctx); err != nil {
+		s.tally.fail(d.name+"/failover", err.Error())
+	}
+}
+
 // drive runs one driver's process and counts its lines. A process that fails, hangs or ends early is a failed check.
 func (s *session) drive(ctx context.Context, d driver, stage string, more ...string) {
 	name := d.name + "/" + stage
@@ -137,12 +148,21 @@ func (s *session) drive(ctx context.Context, d driver, stage string, more ...str
 		s.tally.fail(name, err.Error())
 		return
 	}
+	orders, err := cmd.StdinPipe()
+	if err != nil {
+		s.tally.fail(name, err.Error())
+		return
+	}
 	start := time.Now()
 	if err := cmd.Start(); err != nil {
 		s.tally.fail(name, err.Error())
 		return
 	}
-	passed, failed, done := s.lines(d.name, io.TeeReader(out, log))
+	passed, failed, done := s.lines(d.name, io.TeeReader(out, log), func(group string) {
+		if err := s.broker.killCoordinator(ctx, group, orders); err != nil {
+			s.tally.fail(name, err.Error())
+		}
+	})
 	err = cmd.Wait()
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
@@ -156,7 +176,7 @@ func (s *session) drive(ctx context.Context, d driver, stage string, more ...str
 }
 
 // lines reads what a driver prints: see package driver of the Go drivers for the form.
-func (s *session) lines(client string, out io.Reader) (passed, failed int, done bool) {
+func (s *session) lines(client string, out io.Reader, kill func(group string)) (passed, failed int, done bool) {
 	in := bufio.NewScanner(out)
 	in.Buffer(nil, 1<<20)
 	for in.Scan() {
@@ -173,6 +193,8 @@ func (s *session) lines(client string, out io.Reader) (passed, failed int, done 
 			s.mu.Lock()
 			s.written = append(s.written, written{client, rest})
 			s.mu.Unlock()
+		case "kill":
+			kill(rest)
 		case "done":
 			done = true
 		}

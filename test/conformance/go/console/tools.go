@@ -13,13 +13,13 @@ import (
 
 func topics(ctx context.Context, e *driver.Env) error {
 	topic := e.Topic("topics")
-	out, err := topicTool(ctx, e, "--create", "--topic", topic, "--partitions", "3", "--replication-factor", "1", "--config", "segment.bytes=12345678")
+	out, err := topicTool(ctx, e, "--create", "--topic", topic, "--partitions", "3", "--config", "segment.bytes=12345678")
 	if err := wantMatch(out, err, `Created topic `+topic); err != nil {
 		return err
 	}
 	out, err = topicTool(ctx, e, "--describe", "--topic", topic)
-	if err := wantMatch(out, err, `TopicId: [\w-]{22}`, `PartitionCount: 3`, `ReplicationFactor: 1`, `segment.bytes=12345678`,
-		`Partition: 2\s+Leader: (\d+)\s+Replicas: \d+\s+Isr: \d+`); err != nil {
+	if err := wantMatch(out, err, `TopicId: [\w-]{22}`, `PartitionCount: 3`, `ReplicationFactor: [1-3]\s`, `segment.bytes=12345678`,
+		`Partition: 2\s+Leader: (\d+)\s+Replicas: [\d,]+\s+Isr: [\d,]+`); err != nil {
 		return err
 	}
 	out, err = topicTool(ctx, e, "--alter", "--topic", topic, "--partitions", "5")

@@ -1,10 +1,11 @@
 // Package driver is what the drivers written in Go share: flags, and the lines that the runner understands.
 //
 // Lines on standard output: "ok NAME", "FAIL NAME: why", "wrote TOPIC" (a data set is complete and others may read
-// it), and "done" as the last one; a driver that ends without it counts as failed. All else is log.
+// it), and "done" as the last one; a driver that ends without it counts as failed. "kill GROUP" is an order: see KillCoordinator. All else is log.
 package driver
 
 import (
+	"bufio"
 	"context"
 	"flag"
 	"fmt"
@@ -20,25 +21,26 @@ const checkLimit = 60 * time.Second
 
 // Env is what the runner told the driver.
 type Env struct {
-	Bootstrap string
+	Bootstrap string // one broker or several, separated by commas
 	Client    string // the first part of all topic names: the client, and a tag when the broker is not a fresh one
 	Records   int
 	Topics    []string // stage "cross": what to read
 	Data      string   // a directory with what the driver needs besides the broker
 }
 
-// Main parses the flags and runs one stage: own (write, read back, everything else the client can do) or cross
-// (read what other clients wrote, with read).
-func Main(own func(*Env), read func(context.Context, *Env, dataset.Topic) error) {
+// Main parses the flags and runs one stage: own (write, read back, everything else the client can do), cross
+// (read what other clients wrote, with read), or failover (go on while a coordinator is killed), for drivers that have one.
+func Main(own func(*Env), read func(context.Context, *Env, dataset.Topic) error, failover ...func(*Env)) {
 	var e Env
-	flag.StringVar(&e.Bootstrap, "bootstrap", "127.0.0.1:9092", "the broker's `host:port`")
+	flag.StringVar(&e.Bootstrap, "bootstrap", "127.0.0.1:9092", "the brokers, `host:port,...`")
 	flag.StringVar(&e.Client, "client", "go", "the first part of topic names")
 	flag.IntVar(&e.Records, "records", 10_000, "records in each data set")
 	flag.StringVar(&e.Data, "data", "", "a `directory` with what the driver needs besides the broker")
-	stage := flag.String("stage", "own", "own or cross")
+	stage := flag.String("stage", "own", "own, cross or failover")
 	topics := flag.String("topics", "", "cross: the topics to read, separated by commas")
 	flag.Parse()
-	if *stage == "cross" {
+	switch *stage {
+	case "cross":
 		e.Topics = strings.Split(*topics, ",")
 		for _, name := range e.Topics {
 			e.Check("cross-read/"+name, func(ctx context.Context) error {
@@ -49,11 +51,21 @@ func Main(own func(*Env), read func(context.Context, *Env, dataset.Topic) error)
 				return read(ctx, &e, t)
 			})
 		}
-	} else {
+	case "failover":
+		for _, stage := range failover {
+			stage(&e)
+		}
+	default:
 		own(&e)
 	}
 	fmt.Println("done")
 }
+
+// Servers are the brokers to ask first.
+func (e *Env) Servers() []string { return strings.Split(e.Bootstrap, ",") }
+
+// Replicas asks for as many replicas as brokers give a topic by default: the runner's clusters give three.
+const Replicas = -1
 
 // Check runs one check and prints its line. It reports whether the check passed.
 func (e *Env) Check(name string, check func(context.Context) error) bool {
@@ -116,4 +128,18 @@ func WantError(got error, name string) error {
 		return fmt.Errorf("answered %q, want %s", got, name)
 	}
 	return nil
+}
+
+// KillCoordinator has the runner kill the node that coordinates the group. It returns when the node is dead; back returns when the node is started again.
+func KillCoordinator(group string) (back func() error, err error) {
+	orders := bufio.NewReader(os.Stdin)
+	answer := func(want string) error {
+		got, err := orders.ReadString('\n')
+		if strings.TrimSpace(got) != want {
+			return fmt.Errorf("the runner said %q, want %q: %w", got, want, err)
+		}
+		return nil
+	}
+	fmt.Println("kill " + group)
+	return func() error { return answer("back") }, answer("killed")
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -39,14 +40,14 @@ func admin(e *driver.Env) {
 
 func createExists(ctx context.Context, e *driver.Env, a *kadm.Client) error {
 	topic := e.Topic("exists")
-	if _, err := a.CreateTopic(ctx, 2, 1, nil, topic); err != nil {
+	if _, err := a.CreateTopic(ctx, 2, driver.Replicas, nil, topic); err != nil {
 		return err
 	}
-	_, err := a.CreateTopic(ctx, 2, 1, nil, topic)
+	_, err := a.CreateTopic(ctx, 2, driver.Replicas, nil, topic)
 	if err := driver.WantError(err, "TOPIC_ALREADY_EXISTS"); err != nil {
 		return err
 	}
-	_, err = a.CreateTopic(ctx, 0, 1, nil, e.Topic("none"))
+	_, err = a.CreateTopic(ctx, 0, driver.Replicas, nil, e.Topic("none"))
 	if err := driver.WantError(err, "INVALID_PARTITIONS"); err != nil {
 		return err
 	}
@@ -54,7 +55,7 @@ func createExists(ctx context.Context, e *driver.Env, a *kadm.Client) error {
 	if err := driver.WantError(err, "INVALID_REPLICATION_FACTOR"); err != nil {
 		return err
 	}
-	_, err = a.CreateTopic(ctx, 1, 1, nil, "no spaces allowed")
+	_, err = a.CreateTopic(ctx, 1, driver.Replicas, nil, "no spaces allowed")
 	return driver.WantError(err, "INVALID_TOPIC_EXCEPTION")
 }
 
@@ -77,7 +78,7 @@ func describe(ctx context.Context, a *kadm.Client, topic, key string) (kadm.Conf
 
 func describeConfigs(ctx context.Context, e *driver.Env, a *kadm.Client) error {
 	topic, value := e.Topic("configs"), "12345678"
-	if _, err := a.CreateTopic(ctx, 1, 1, map[string]*string{"segment.bytes": &value}, topic); err != nil {
+	if _, err := a.CreateTopic(ctx, 1, driver.Replicas, map[string]*string{"segment.bytes": &value}, topic); err != nil {
 		return err
 	}
 	for key, want := range map[string]struct {
@@ -109,7 +110,7 @@ func describeConfigs(ctx context.Context, e *driver.Env, a *kadm.Client) error {
 
 func alterConfigs(ctx context.Context, e *driver.Env, a *kadm.Client) error {
 	topic := e.Topic("alter")
-	if _, err := a.CreateTopic(ctx, 1, 1, nil, topic); err != nil {
+	if _, err := a.CreateTopic(ctx, 1, driver.Replicas, nil, topic); err != nil {
 		return err
 	}
 	set := func(op kadm.IncrementalOp, key, value string) error {
@@ -151,7 +152,7 @@ func alterConfigs(ctx context.Context, e *driver.Env, a *kadm.Client) error {
 
 func createPartitions(ctx context.Context, e *driver.Env, a *kadm.Client) error {
 	topic := e.Topic("grow")
-	if _, err := a.CreateTopic(ctx, 1, 1, nil, topic); err != nil {
+	if _, err := a.CreateTopic(ctx, 1, driver.Replicas, nil, topic); err != nil {
 		return err
 	}
 	grow := func(to int) error {
@@ -168,12 +169,14 @@ func createPartitions(ctx context.Context, e *driver.Env, a *kadm.Client) error 
 	if err := driver.WantError(grow(2), "INVALID_PARTITIONS"); err != nil {
 		return err
 	}
-	c, err := client(e, kgo.RecordPartitioner(kgo.ManualPartitioner()))
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	return c.ProduceSync(ctx, &kgo.Record{Topic: topic, Partition: 3, Value: []byte("v")}).FirstErr()
+	return driver.Soon(func() error {
+		c, err := client(e, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		return c.ProduceSync(ctx, &kgo.Record{Topic: topic, Partition: 3, Value: []byte("v")}).FirstErr()
+	})
 }
 
 func describeCluster(ctx context.Context, _ *driver.Env, a *kadm.Client) error {
@@ -181,7 +184,7 @@ func describeCluster(ctx context.Context, _ *driver.Env, a *kadm.Client) error {
 	if err != nil {
 		return err
 	}
-	if m.Cluster == "" || len(m.Brokers) == 0 || m.Controller != m.Brokers[0].NodeID {
+	if m.Cluster == "" || len(m.Brokers) == 0 || !slices.Contains(m.Brokers.NodeIDs(), m.Controller) {
 		return fmt.Errorf("metadata says cluster %q, brokers %v, controller %d", m.Cluster, m.Brokers.NodeIDs(), m.Controller)
 	}
 	return nil
@@ -189,7 +192,7 @@ func describeCluster(ctx context.Context, _ *driver.Env, a *kadm.Client) error {
 
 func describeLogDirs(ctx context.Context, e *driver.Env, a *kadm.Client) error {
 	topic := e.Topic("log-dirs")
-	if _, err := a.CreateTopic(ctx, 1, 1, nil, topic); err != nil {
+	if _, err := a.CreateTopic(ctx, 1, driver.Replicas, nil, topic); err != nil {
 		return err
 	}
 	return driver.Soon(func() error {
@@ -213,7 +216,7 @@ func describeLogDirs(ctx context.Context, e *driver.Env, a *kadm.Client) error {
 
 func describeProducers(ctx context.Context, e *driver.Env, a *kadm.Client) error {
 	topic := e.Topic("producers")
-	if _, err := a.CreateTopic(ctx, 1, 1, nil, topic); err != nil {
+	if _, err := a.CreateTopic(ctx, 1, driver.Replicas, nil, topic); err != nil {
 		return err
 	}
 	c, err := client(e)
@@ -244,7 +247,7 @@ func describeProducers(ctx context.Context, e *driver.Env, a *kadm.Client) error
 
 func metadataByID(ctx context.Context, e *driver.Env, a *kadm.Client) error {
 	topic := e.Topic("by-id")
-	created, err := a.CreateTopic(ctx, 1, 1, nil, topic)
+	created, err := a.CreateTopic(ctx, 1, driver.Replicas, nil, topic)
 	if err != nil {
 		return err
 	}
@@ -279,7 +282,7 @@ func metadataByID(ctx context.Context, e *driver.Env, a *kadm.Client) error {
 
 func deleteTopic(ctx context.Context, e *driver.Env, a *kadm.Client) error {
 	topic := e.Topic("delete")
-	first, err := a.CreateTopic(ctx, 1, 1, nil, topic)
+	first, err := a.CreateTopic(ctx, 1, driver.Replicas, nil, topic)
 	if err != nil {
 		return err
 	}
@@ -290,7 +293,7 @@ func deleteTopic(ctx context.Context, e *driver.Env, a *kadm.Client) error {
 	if err := driver.WantError(err, "UNKNOWN_TOPIC_OR_PARTITION"); err != nil {
 		return err
 	}
-	second, err := a.CreateTopic(ctx, 1, 1, nil, topic)
+	second, err := a.CreateTopic(ctx, 1, driver.Replicas, nil, topic)
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ var codecs = []struct {
 	{"zstd", kgo.ZstdCompression(), nil},
 }
 
-func main() { driver.Main(own, read) }
+func main() { driver.Main(own, read, failover) }
 
 func own(e *driver.Env) {
 	for _, c := range codecs {
@@ -48,13 +48,13 @@ func own(e *driver.Env) {
 }
 
 func client(e *driver.Env, opts ...kgo.Opt) (*kgo.Client, error) {
-	return kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(e.Bootstrap)}, opts...)...)
+	return kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(e.Servers()...)}, opts...)...)
 }
 
 // create makes a topic whose records, old by their timestamps, are not deleted by age.
 func create(ctx context.Context, c *kgo.Client, partitions int32, topic string) error {
 	keep := "-1"
-	_, err := kadm.NewClient(c).CreateTopic(ctx, partitions, 1, map[string]*string{"retention.ms": &keep}, topic)
+	_, err := kadm.NewClient(c).CreateTopic(ctx, partitions, driver.Replicas, map[string]*string{"retention.ms": &keep}, topic)
 	return err
 }
 

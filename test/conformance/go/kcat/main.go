@@ -83,13 +83,13 @@ func kcat(ctx context.Context, e *driver.Env, input []byte, args ...string) ([]b
 
 // create makes a topic with leaders, whose records, old by their timestamps, are not deleted by age.
 func create(ctx context.Context, e *driver.Env, topic string, partitions int32) error {
-	c, err := kgo.NewClient(kgo.SeedBrokers(e.Bootstrap))
+	c, err := kgo.NewClient(kgo.SeedBrokers(e.Servers()...))
 	if err != nil {
 		return err
 	}
 	defer c.Close()
 	a, keep := kadm.NewClient(c), "-1"
-	if _, err := a.CreateTopic(ctx, partitions, 1, map[string]*string{"retention.ms": &keep}, topic); err != nil {
+	if _, err := a.CreateTopic(ctx, partitions, driver.Replicas, map[string]*string{"retention.ms": &keep}, topic); err != nil {
 		return err
 	}
 	for {
@@ -208,7 +208,7 @@ func seekTimestamp(ctx context.Context, e *driver.Env) error {
 	if err := create(ctx, e, t.Name, 1); err != nil {
 		return err
 	}
-	c, err := kgo.NewClient(kgo.SeedBrokers(e.Bootstrap), kgo.DefaultProduceTopic(t.Name))
+	c, err := kgo.NewClient(kgo.SeedBrokers(e.Servers()...), kgo.DefaultProduceTopic(t.Name))
 	if err != nil {
 		return err
 	}

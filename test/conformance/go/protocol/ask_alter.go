@@ -91,7 +91,7 @@ func incrementalAlter(a *asker) {
 }
 
 func alterBroker(a *asker) {
-	node := a.node()
+	node := a.nodeName()
 	ask := func(question, name string, c change) { a.ask(question, incrementalRequest(onBroker, name, c), 1) }
 	ask("a read-only key", node, change{set, "log.dirs", ptr("/elsewhere")})
 	ask("a key that does not exist", node, change{set, "no.such.key", ptr("1")})

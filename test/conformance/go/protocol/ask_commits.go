@@ -73,7 +73,7 @@ func commitOffsets(a *asker) {
 			for _, fv := range []int16{1, 4, 5, 7, 8, 10} {
 				req := fetchOffsets(group, topic, 1, 0)
 				req.Groups[0].Topics[0].TopicID = id
-				a.ask(fmt.Sprintf("what was committed to %s, version %d", strings.TrimSuffix(group, a.tag), v), req, fv)
+				a.ask(fmt.Sprintf("what was committed to %s, version %d", strings.ReplaceAll(group, a.tag, ""), v), req, fv)
 			}
 		}
 		commit("by nobody", simple, "", -1)
@@ -83,7 +83,7 @@ func commitOffsets(a *asker) {
 		commit("by another member", group, "nobody", joined.Generation)
 		commit("by nobody to a group with members", group, "", -1)
 		commit("by a member of a group that has none", simple, "m", 1)
-		commit("by a member of a group that does not exist", a.topicName("none"), "m", 1)
+		commit("by a member of a group that does not exist", a.group("none"), "m", 1)
 	}
 }
 
@@ -150,11 +150,11 @@ func fetchCommitted(a *asker) {
 	}
 	ask("one that is there and others that are not", 1, 10, func() *kmsg.OffsetFetchRequest { return fetchOffsets(full, topic, 1, 0, 9, -1) })
 	ask("a topic that does not exist", 1, 10, func() *kmsg.OffsetFetchRequest { return fetchOffsets(full, a.topicName("none"), 0) })
-	ask("a group that does not exist", 1, 10, func() *kmsg.OffsetFetchRequest { return fetchOffsets(a.topicName("none"), topic, 0) })
+	ask("a group that does not exist", 1, 10, func() *kmsg.OffsetFetchRequest { return fetchOffsets(a.group("none"), topic, 0) })
 	ask("an empty group ID", 1, 10, func() *kmsg.OffsetFetchRequest { return fetchOffsets("", topic, 0) })
 	ask("no partitions", 1, 10, func() *kmsg.OffsetFetchRequest { return fetchOffsets(full, topic) })
 	ask("all", 2, 10, func() *kmsg.OffsetFetchRequest { return fetchAll(full) })
-	ask("all of a group that does not exist", 2, 10, func() *kmsg.OffsetFetchRequest { return fetchAll(a.topicName("none")) })
+	ask("all of a group that does not exist", 2, 10, func() *kmsg.OffsetFetchRequest { return fetchAll(a.group("none")) })
 	ask("nothing", 1, 10, func() *kmsg.OffsetFetchRequest {
 		req := fetchAll(full)
 		req.Topics, req.Groups[0].Topics = []kmsg.OffsetFetchRequestTopic{}, []kmsg.OffsetFetchRequestGroupTopic{}
@@ -162,7 +162,7 @@ func fetchCommitted(a *asker) {
 	})
 	ask("of several groups", 8, 10, func() *kmsg.OffsetFetchRequest {
 		req := fetchOffsets(full, topic, 1)
-		req.Groups = append(req.Groups, fetchAll(empty).Groups[0], fetchOffsets(a.topicName("none"), other, 0).Groups[0])
+		req.Groups = append(req.Groups, fetchAll(empty).Groups[0], fetchOffsets(a.group("none"), other, 0).Groups[0])
 		return req
 	})
 	ask("of no groups", 8, 10, func() *kmsg.OffsetFetchRequest {
@@ -193,8 +193,8 @@ func deleteOffsets(a *asker) {
 	ask("of a topic that does not exist", simple, a.topicName("none"))
 	ask("of a topic that exists and one that does not", simple, topic, a.topicName("none"))
 	ask("of no topics", simple)
-	ask("of a group that does not exist", a.topicName("nobody"), topic)
-	ask("of a group that does not exist and a topic that does not", a.topicName("nobody"), topic, a.topicName("none"))
+	ask("of a group that does not exist", a.group("nobody"), topic)
+	ask("of a group that does not exist and a topic that does not", a.group("nobody"), topic, a.topicName("none"))
 	ask("of an empty group ID", "", topic)
 	a.ask("what is left", fetchOffsets(simple, topic, 0, 1, 2), 7)
 	group, joined := a.member("subscribed")

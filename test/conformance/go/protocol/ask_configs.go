@@ -31,8 +31,8 @@ func describeRequest(kind kmsg.ConfigResourceType, name string, keys ...string) 
 	return req
 }
 
-func (a *asker) node() string {
-	return strconv.Itoa(int(a.quiet(metadataFor(), 9).(*kmsg.MetadataResponse).ControllerID))
+func (a *asker) nodeName() string {
+	return strconv.Itoa(int(a.node()))
 }
 
 func describeVersions(a *asker) {
@@ -42,8 +42,8 @@ func describeVersions(a *asker) {
 		req := describeRequest(onTopic, name, "segment.bytes", "retention.ms")
 		req.IncludeSynonyms, req.IncludeDocumentation = true, true
 		a.ask("with synonyms and documentation", req, v)
-		a.ask("a key of the broker", describeRequest(onBroker, a.node(), "message.max.bytes"), v)
-		req = describeRequest(onBroker, a.node(), "log.retention.ms", "log.segment.bytes")
+		a.ask("a key of the broker", describeRequest(onBroker, a.nodeName(), "message.max.bytes"), v)
+		req = describeRequest(onBroker, a.nodeName(), "log.retention.ms", "log.segment.bytes")
 		req.IncludeSynonyms = true
 		a.ask("two keys of the broker, with synonyms", req, v)
 	}
@@ -94,7 +94,7 @@ func brokerKeys(a *asker) {
 		"unclean.leader.election.enable", "log.message.timestamp.after.max.ms", "log.message.timestamp.before.max.ms", "log.local.retention.ms",
 	}
 	chosenHere := map[string]bool{"advertised.listeners": true, "listeners": true, "log.dirs": true, "node.id": true}
-	a.keys("a broker's key", describeRequest(onBroker, a.node(), keys...), chosenHere)
+	a.keys("a broker's key", describeRequest(onBroker, a.nodeName(), keys...), chosenHere)
 	a.keys("the cluster-wide default", describeRequest(onBroker, "", keys...), chosenHere)
 }
 
@@ -139,7 +139,7 @@ func listConfigResources(a *asker) {
 				what += " topic with a config"
 			case plain:
 				what += " topic without"
-			case a.node():
+			case a.nodeName():
 				what += " node"
 			default:
 				continue

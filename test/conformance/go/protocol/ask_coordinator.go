@@ -20,11 +20,14 @@ func coordinatorRequest(version int16, kind int8, keys ...string) *kmsg.FindCoor
 	return req
 }
 
-// coordinated waits until there is a coordinator: the first who asks has the topic made.
-func (a *asker) coordinated(kind int8, key string) {
+// coordinated waits until there is a coordinator, and returns its ID: the first who asks has the topic made.
+func (a *asker) coordinated(kind int8, key string) (node int32) {
 	a.until("there is a coordinator of "+key, func() bool {
-		return a.quiet(coordinatorRequest(6, kind, key), 6).(*kmsg.FindCoordinatorResponse).Coordinators[0].ErrorCode == 0
+		got := a.quiet(coordinatorRequest(6, kind, key), 6).(*kmsg.FindCoordinatorResponse).Coordinators[0]
+		node = got.NodeID
+		return got.ErrorCode == 0
 	})
+	return node
 }
 
 func findCoordinator(a *asker) {

@@ -144,7 +144,7 @@ func fetchWaiting(a *asker) {
 	start := time.Now()
 	n, err := a.connection().send(req)
 	a.must(err)
-	writer, err := dial(a.env.Bootstrap)
+	writer, err := dial(a.server)
 	a.must(err)
 	defer writer.Close()
 	put := produceRequest(name, id, 0, newBatch(1).bytes())

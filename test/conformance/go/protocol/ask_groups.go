@@ -73,10 +73,13 @@ func leaveRequest(group string, members ...string) *kmsg.LeaveGroupRequest {
 	return req
 }
 
-// group is a group of this probe's, whose coordinator is ready.
+// group is a group of this probe's, whose coordinator is the asked broker, and ready. Others coordinate others: a name has as many tags at its end as
+// it takes.
 func (a *asker) group(purpose string) string {
 	name := a.topicName(purpose)
-	a.coordinated(0, name)
+	for node := a.node(); a.coordinated(0, name) != node; {
+		name += a.tag
+	}
 	a.until("its coordinator serves "+name, func() bool {
 		req := kmsg.NewPtrDescribeGroupsRequest()
 		req.Groups = []string{name}
@@ -95,7 +98,7 @@ func (a *asker) member(purpose string) (group string, joined *kmsg.JoinGroupResp
 
 // background sends a request over a connection of its own; what it returns waits for the answer and writes it down.
 func (a *asker) background(req kmsg.Request, version int16) (answer func(question string) kmsg.Response) {
-	c, err := dial(a.env.Bootstrap)
+	c, err := dial(a.server)
 	a.must(err)
 	req.SetVersion(version)
 	id, err := c.send(req)
@@ -264,9 +267,9 @@ func describeGroups(a *asker) {
 	a.each("a group that waits for its leader", 0, 6, ask(joining))
 	a.each("a group whose members have left", 0, 6, ask(left))
 	a.each("a group that has offsets only", 0, 6, ask(simple))
-	a.each("a group that does not exist", 0, 6, ask(a.topicName("none")))
+	a.each("a group that does not exist", 0, 6, ask(a.group("none")))
 	a.each("an empty group ID", 0, 6, ask(""))
-	a.each("several groups", 0, 6, ask(simple, a.topicName("none"), group))
+	a.each("several groups", 0, 6, ask(simple, a.group("none"), group))
 	a.each("no groups", 0, 6, ask())
 }
 
@@ -313,7 +316,7 @@ func deleteGroups(a *asker) {
 		simple := a.group(fmt.Sprint("simple", v))
 		a.quiet(commitRequest(simple, topic, 0, 5), 8)
 		a.ask("a group with a member", ask(full), v)
-		a.ask("groups without members, and one that does not exist", ask(left, simple, a.topicName("none")), v)
+		a.ask("groups without members, and one that does not exist", ask(left, simple, a.group("none")), v)
 		a.ask("its offsets", fetchOffsets(simple, topic, 0), 7+v)
 		a.ask("once more", ask(left), v)
 		a.ask("an empty group ID", ask(""), v)

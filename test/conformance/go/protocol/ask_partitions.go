@@ -1,6 +1,10 @@
 package main
 
-import "github.com/twmb/franz-go/pkg/kmsg"
+import (
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
 
 func partitionProbes() []probe { return []probe{{"create-partitions", createPartitions}} }
 
@@ -21,14 +25,14 @@ func growRequest(topic string, count int32, assigned ...[]int32) *kmsg.CreatePar
 }
 
 func createPartitions(a *asker) {
-	node := a.quiet(metadataFor(), 9).(*kmsg.MetadataResponse).ControllerID
+	node := a.node()
 	for v := int16(0); v <= 3; v++ {
 		name, _ := a.topic("t"+string(rune('a'+v)), 2)
 		dry := growRequest(name, 4)
 		dry.ValidateOnly = true
 		a.ask("validate only", dry, v)
 		a.ask("two more", growRequest(name, 4), v)
-		a.ready(name, 4)
+		a.grown(name, 4)
 		a.ask("as many as there are", growRequest(name, 4), v)
 		a.ask("fewer", growRequest(name, 3), v)
 		a.ask("none", growRequest(name, 0), v)
@@ -36,7 +40,7 @@ func createPartitions(a *asker) {
 		a.ask("a topic that does not exist", growRequest(a.topicName("none"), 5), v)
 		a.ask("a name that cannot be", growRequest("no spaces", 5), v)
 		a.ask("assigned by hand", growRequest(name, 5, []int32{node}), v)
-		a.ready(name, 5)
+		a.grown(name, 5)
 		a.ask("assigned by hand, one too few", growRequest(name, 7, []int32{node}), v)
 		a.ask("assigned by hand, one too many", growRequest(name, 6, []int32{node}, []int32{node}), v)
 		a.ask("assigned to a broker that is not there", growRequest(name, 6, []int32{99}), v)
@@ -47,6 +51,14 @@ func createPartitions(a *asker) {
 		a.ask("the same topic twice", twice, v)
 		a.ask("and what came of all that", metadataFor(name), 9+v)
 	}
+}
+
+// grown waits until the asked broker knows leaders of so many partitions.
+func (a *asker) grown(topic string, partitions int) {
+	a.until(topic+" has more partitions", func() bool {
+		t := a.quiet(metadataFor(topic), 9).(*kmsg.MetadataResponse).Topics[0]
+		return len(t.Partitions) == partitions && !slices.ContainsFunc(t.Partitions, func(p kmsg.MetadataResponseTopicPartition) bool { return p.ErrorCode != 0 })
+	})
 }
 
 func deleteRecords(a *asker) {

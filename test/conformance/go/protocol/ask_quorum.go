@@ -35,15 +35,23 @@ func describeQuorum(a *asker) {
 		a.question("the quorum (v%d)", v)
 		r := a.quiet(ask(metadataTopic, 0), v).(*kmsg.DescribeQuorumResponse)
 		a.say("%s", errorName(r.ErrorCode))
+		followers := 0
 		for _, t := range r.Topics {
 			for _, p := range t.Partitions {
 				a.say("%s-%d %s, leader %v, epoch %v, watermark %v, %d voters, observers %d", t.Topic, p.Partition, errorName(p.ErrorCode),
 					p.LeaderID >= 0, p.LeaderEpoch > 0, p.HighWatermark > 0, len(p.CurrentVoters), len(p.Observers))
 				for _, s := range p.CurrentVoters {
+					if s.ReplicaID != p.LeaderID {
+						followers++
+						continue
+					}
 					a.say("the leader %v, all of its log %v, fetched at a time %v, caught up at a time %v", s.ReplicaID == p.LeaderID,
 						s.LogEndOffset >= p.HighWatermark, s.LastFetchTimestamp > 0, s.LastCaughtUpTimestamp > 0)
 				}
 			}
+		}
+		if followers > 0 {
+			a.say("%d followers", followers)
 		}
 		var listeners []string
 		for _, n := range r.Nodes {

@@ -20,7 +20,7 @@ func moveRequest(topic string, partition int32, replicas ...int32) *kmsg.AlterPa
 }
 
 func alterReassignments(a *asker) {
-	node := a.quiet(metadataFor(), 9).(*kmsg.MetadataResponse).ControllerID
+	node := a.node()
 	name, _ := a.topic("t", 2)
 	for v := int16(0); v <= 1; v++ {
 		a.ask("to where it is", moveRequest(name, 0, node), v)

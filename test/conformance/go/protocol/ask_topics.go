@@ -76,7 +76,7 @@ func ptr(s string) *string { return &s }
 
 // assigned is a topic whose partitions are assigned to this broker by hand.
 func (a *asker) assigned(purpose string, partitions ...int32) kmsg.CreateTopicsRequestTopic {
-	node := a.quiet(metadataFor(), 9).(*kmsg.MetadataResponse).ControllerID
+	node := a.node()
 	t := newTopic(a.topicName(purpose), -1, -1)
 	for _, p := range partitions {
 		r := kmsg.NewCreateTopicsRequestTopicReplicaAssignment()

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"reflect"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -12,7 +13,7 @@ import (
 )
 
 // A dumper writes an answer as text that is the same for every broker that behaves the same: defaults are left out, and
-// what a broker may choose (IDs, hosts, sizes, the clock, the words of a message) is replaced by what it is.
+// what a broker may choose (IDs, hosts, sizes, the clock, the words of a message) is replaced by what it is, and several brokers are written as one.
 type dumper struct {
 	names map[[16]byte]string // topic IDs by the probe's own names
 	tag   string              // the part of topic names that differs from run to run
@@ -82,6 +83,9 @@ func (d *dumper) structure(name string, v reflect.Value, indent string) {
 		if !d.ordered {
 			sort.Strings(items)
 		}
+		if name == "Brokers" {
+			items = slices.Compact(items)
+		}
 		d.out.WriteString(strings.Join(items, ""))
 	}
 }
@@ -109,6 +113,9 @@ func (d *dumper) plain(name string, v reflect.Value) (text string, plain bool) {
 		for i := range v.Len() {
 			item, _ := d.plain(name, v.Index(i))
 			all = append(all, item)
+		}
+		if chosen[name] == "node" {
+			all = slices.Compact(all)
 		}
 		return "[" + strings.Join(all, " ") + "]", true
 	}

@@ -2,7 +2,8 @@
 // it answers with what Apache Kafka 4.3.1 answered: testdata/kafka-4.3.1.txt, which `-record` writes.
 //
 // One probe is one topic of conversation; its answers are one section of that file. Where Chronik means to answer otherwise, testdata/chronik.txt
-// has that question again, with the reason, and either answer passes.
+// has that question again, with the reason, and either answer passes. So has testdata/cluster.txt what is different where several brokers are given,
+// of which one is asked: see chooseServer.
 package main
 
 import (
@@ -24,6 +25,9 @@ var kafkaAnswers string
 //go:embed testdata/chronik.txt
 var chronikAnswers string
 
+//go:embed testdata/cluster.txt
+var clusterAnswers string
+
 var (
 	record = flag.String("record", "", "write what the broker answers to this `file`, instead of comparing")
 	only   = flag.String("only", "", "only the probes whose `name` begins so")
@@ -37,13 +41,22 @@ func main() {
 
 func own(e *driver.Env) {
 	want, other := sections(kafkaAnswers), sections(chronikAnswers)
+	server := e.Bootstrap
+	if len(e.Servers()) > 1 {
+		if !e.Check("choose-server", func(ctx context.Context) (err error) { server, err = chooseServer(ctx, e); return err }) {
+			return
+		}
+		for name, answers := range sections(clusterAnswers) {
+			other[name] = answers + other[name]
+		}
+	}
 	var recorded strings.Builder
 	for _, p := range probes() {
 		if !strings.HasPrefix(p.name, *only) {
 			continue
 		}
 		e.Check(p.name, func(ctx context.Context) error {
-			got, err := run(ctx, e, p)
+			got, err := run(ctx, e, server, p)
 			if err != nil {
 				return err
 			}

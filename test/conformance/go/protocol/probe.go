@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"reflect"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,17 +24,18 @@ type probe struct {
 // An asker is a probe at work: a connection, topics, and the text of questions and answers so far. What goes wrong with the
 // conversation itself (not an error code, not a closed connection) ends the probe as a panic of type failure.
 type asker struct {
-	ctx  context.Context
-	env  *driver.Env
-	name string
-	conn *conn
+	ctx    context.Context
+	env    *driver.Env
+	name   string
+	server string // the one broker that is asked
+	conn   *conn
 	dumper
 }
 
 type failure struct{ error }
 
-func run(ctx context.Context, e *driver.Env, p probe) (text string, err error) {
-	a := &asker{ctx: ctx, env: e, name: p.name}
+func run(ctx context.Context, e *driver.Env, server string, p probe) (text string, err error) {
+	a := &asker{ctx: ctx, env: e, name: p.name, server: server}
 	a.names, a.tag, a.now = map[[16]byte]string{}, "-"+e.Client, time.Now()
 	defer func() {
 		if a.conn != nil {
@@ -65,11 +68,42 @@ func (a *asker) must(err error) {
 // connection is the probe's own, made again after the broker closed it.
 func (a *asker) connection() *conn {
 	if a.conn == nil {
-		c, err := dial(a.env.Bootstrap)
+		c, err := dial(a.server)
 		a.must(err)
 		a.conn = c
 	}
 	return a.conn
+}
+
+// chooseServer is the broker that coordinates the group with the empty name, which is asked about, too: it leads the first partition of the offsets' topic.
+func chooseServer(ctx context.Context, e *driver.Env) (server string, err error) {
+	_, err = run(ctx, e, e.Servers()[0], probe{"choose-server", func(a *asker) {
+		a.coordinated(0, "g")
+		const topic = "__consumer_offsets"
+		a.until("there is a leader of "+topic, func() bool {
+			m := a.quiet(metadataFor(topic), 9).(*kmsg.MetadataResponse)
+			for _, p := range m.Topics[0].Partitions {
+				for _, b := range m.Brokers {
+					if p.Partition == 0 && p.Leader == b.NodeID {
+						server = net.JoinHostPort(b.Host, strconv.Itoa(int(b.Port)))
+					}
+				}
+			}
+			return server != ""
+		})
+	}})
+	return server, err
+}
+
+// node is the asked broker's ID.
+func (a *asker) node() int32 {
+	all := a.quiet(metadataFor(), 9).(*kmsg.MetadataResponse).Brokers
+	for _, b := range all {
+		if len(all) == 1 || net.JoinHostPort(b.Host, strconv.Itoa(int(b.Port))) == a.server {
+			return b.NodeID
+		}
+	}
+	panic(failure{fmt.Errorf("none of %d brokers says that it is %s", len(all), a.server)})
 }
 
 func (a *asker) hangUp() {
@@ -141,13 +175,19 @@ func (a *asker) topicName(purpose string) string {
 	return "p-" + strings.ReplaceAll(a.name, "/", "-") + "-" + purpose + a.tag
 }
 
-// topic creates one of this probe's topics, waits until it has leaders, and returns its name and ID.
+// topic creates one of this probe's topics with the asked broker as its only replica, waits until it leads, and returns its name and ID.
 func (a *asker) topic(purpose string, partitions int32, configs ...string) (string, [16]byte) {
 	name := a.topicName(purpose)
 	req := kmsg.NewPtrCreateTopicsRequest()
 	req.TimeoutMillis = 10_000
 	t := kmsg.NewCreateTopicsRequestTopic()
-	t.Topic, t.NumPartitions, t.ReplicationFactor = name, partitions, 1
+	t.Topic, t.NumPartitions, t.ReplicationFactor = name, -1, -1
+	node := a.node()
+	for p := range partitions {
+		r := kmsg.NewCreateTopicsRequestTopicReplicaAssignment()
+		r.Partition, r.Replicas = p, []int32{node}
+		t.ReplicaAssignment = append(t.ReplicaAssignment, r)
+	}
 	for i := 0; i < len(configs); i += 2 {
 		c := kmsg.NewCreateTopicsRequestTopicConfig()
 		c.Name, c.Value = configs[i], &configs[i+1]

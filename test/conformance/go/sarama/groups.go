@@ -46,7 +46,7 @@ func (m *member) consume(ctx context.Context, e *driver.Env, topic string) error
 	conf.Consumer.Offsets.Initial = sarama.OffsetOldest
 	conf.Consumer.Offsets.AutoCommit.Enable = false
 	conf.Consumer.Group.Rebalance.GroupStrategies = []sarama.BalanceStrategy{sarama.NewBalanceStrategyRange()}
-	g, err := sarama.NewConsumerGroup([]string{e.Bootstrap}, "group-"+e.Client+"-resume", conf)
+	g, err := sarama.NewConsumerGroup(e.Servers(), "group-"+e.Client+"-resume", conf)
 	if err != nil {
 		return err
 	}

@@ -63,7 +63,7 @@ func config() *sarama.Config {
 }
 
 func withAdmin(e *driver.Env, f func(sarama.ClusterAdmin) error) error {
-	a, err := sarama.NewClusterAdmin([]string{e.Bootstrap}, config())
+	a, err := sarama.NewClusterAdmin(e.Servers(), config())
 	if err != nil {
 		return err
 	}
@@ -75,14 +75,14 @@ func create(e *driver.Env, topic string, partitions int32) error {
 	keep := "-1"
 	return withAdmin(e, func(a sarama.ClusterAdmin) error {
 		return a.CreateTopic(topic, &sarama.TopicDetail{
-			NumPartitions: partitions, ReplicationFactor: 1, ConfigEntries: map[string]*string{"retention.ms": &keep},
+			NumPartitions: partitions, ReplicationFactor: driver.Replicas, ConfigEntries: map[string]*string{"retention.ms": &keep},
 		}, false)
 	})
 }
 
 // ready waits until the new topic has its leaders: with acks=0 nothing retries.
 func ready(e *driver.Env, t dataset.Topic) error {
-	c, err := sarama.NewClient([]string{e.Bootstrap}, config())
+	c, err := sarama.NewClient(e.Servers(), config())
 	if err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ func produce(e *driver.Env, t dataset.Topic, conf *sarama.Config) error {
 	if err := ready(e, t); err != nil {
 		return err
 	}
-	p, err := sarama.NewAsyncProducer([]string{e.Bootstrap}, conf)
+	p, err := sarama.NewAsyncProducer(e.Servers(), conf)
 	if err != nil {
 		return err
 	}
@@ -172,7 +172,7 @@ func consume(ctx context.Context, e *driver.Env, topic string, p int32, offset i
 	conf := config()
 	conf.Consumer.Return.Errors = true
 	conf.Consumer.Fetch.Default = 4 << 20
-	c, err := sarama.NewConsumer([]string{e.Bootstrap}, conf)
+	c, err := sarama.NewConsumer(e.Servers(), conf)
 	if err != nil {
 		return err
 	}
@@ -212,7 +212,7 @@ func read(ctx context.Context, e *driver.Env, t dataset.Topic) error {
 }
 
 func seekTimestamp(ctx context.Context, e *driver.Env, t dataset.Topic) error {
-	c, err := sarama.NewClient([]string{e.Bootstrap}, config())
+	c, err := sarama.NewClient(e.Servers(), config())
 	if err != nil {
 		return err
 	}

@@ -33,7 +33,7 @@ func send(e *driver.Env, topic string, partition int32, value []byte, tune func(
 	if tune != nil {
 		tune(conf)
 	}
-	p, err := sarama.NewSyncProducer([]string{e.Bootstrap}, conf)
+	p, err := sarama.NewSyncProducer(e.Servers(), conf)
 	if err != nil {
 		return 0, err
 	}

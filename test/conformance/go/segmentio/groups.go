@@ -18,7 +18,7 @@ func groupResume(ctx context.Context, e *driver.Env, t dataset.Topic) error {
 	taken := 0
 	for _, until := range []int{e.Records / 3, e.Records} {
 		r := kafka.NewReader(kafka.ReaderConfig{
-			Brokers: []string{e.Bootstrap}, GroupID: name, Topic: t.Name, MaxWait: 200 * time.Millisecond, MinBytes: 1, MaxBytes: 4 << 20,
+			Brokers: e.Servers(), GroupID: name, Topic: t.Name, MaxWait: 200 * time.Millisecond, MinBytes: 1, MaxBytes: 4 << 20,
 			StartOffset: kafka.FirstOffset,
 		})
 		var last []kafka.Message

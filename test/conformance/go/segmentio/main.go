@@ -53,13 +53,13 @@ func own(e *driver.Env) {
 var fresh = &kafka.Transport{MetadataTTL: 100 * time.Millisecond}
 
 func client(e *driver.Env) *kafka.Client {
-	return &kafka.Client{Addr: kafka.TCP(e.Bootstrap), Timeout: 30 * time.Second, Transport: fresh}
+	return &kafka.Client{Addr: kafka.TCP(e.Servers()...), Timeout: 30 * time.Second, Transport: fresh}
 }
 
 // writer sends each message to the partition that WriterData names.
 func writer(e *driver.Env, topic string) *kafka.Writer {
 	return &kafka.Writer{
-		Addr: kafka.TCP(e.Bootstrap), Topic: topic, BatchSize: 500, BatchTimeout: 10 * time.Millisecond, RequiredAcks: kafka.RequireAll,
+		Addr: kafka.TCP(e.Servers()...), Topic: topic, BatchSize: 500, BatchTimeout: 10 * time.Millisecond, RequiredAcks: kafka.RequireAll,
 		Transport: fresh,
 		Balancer:  kafka.BalancerFunc(func(m kafka.Message, _ ...int) int { return int(m.WriterData.(int32)) }),
 	}
@@ -70,7 +70,7 @@ func writer(e *driver.Env, topic string) *kafka.Writer {
 func create(ctx context.Context, e *driver.Env, topic string, partitions int32) error {
 	c := client(e)
 	got, err := c.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{{
-		Topic: topic, NumPartitions: int(partitions), ReplicationFactor: 1,
+		Topic: topic, NumPartitions: int(partitions), ReplicationFactor: driver.Replicas,
 		ConfigEntries: []kafka.ConfigEntry{{ConfigName: "retention.ms", ConfigValue: "-1"}},
 	}}})
 	if err != nil {
@@ -142,7 +142,7 @@ func fromKafka(m kafka.Message) dataset.Record {
 
 func reader(e *driver.Env, topic string, p int32) *kafka.Reader {
 	return kafka.NewReader(kafka.ReaderConfig{
-		Brokers: []string{e.Bootstrap}, Topic: topic, Partition: int(p), MaxWait: 200 * time.Millisecond, MinBytes: 1, MaxBytes: 4 << 20,
+		Brokers: e.Servers(), Topic: topic, Partition: int(p), MaxWait: 200 * time.Millisecond, MinBytes: 1, MaxBytes: 4 << 20,
 	})
 }
 

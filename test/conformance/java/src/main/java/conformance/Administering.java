@@ -63,7 +63,7 @@ final class Administering {
     }
 
     private void make(String topic, int partitions) throws Exception {
-        admin.createTopics(List.of(new NewTopic(topic, partitions, (short) 1))).all().get();
+        admin.createTopics(List.of(new NewTopic(topic, Optional.of(partitions), Optional.empty()))).all().get();
         Driver.soon(() -> describe(topic));
     }
 
@@ -113,7 +113,7 @@ final class Administering {
         Driver.wantError(InvalidReplicationFactorException.class,
             () -> admin.createTopics(List.of(new NewTopic(d.topic("five"), 1, (short) 5))).all().get());
         Driver.wantError(InvalidConfigurationException.class, () -> admin.createTopics(
-            List.of(new NewTopic(d.topic("bad-config"), 1, (short) 1).configs(Map.of("no.such.key", "1")))).all().get());
+            List.of(new NewTopic(d.topic("bad-config"), Optional.of(1), Optional.empty()).configs(Map.of("no.such.key", "1")))).all().get());
         Driver.wantError(UnknownTopicOrPartitionException.class, () -> describe(d.topic("none")));
     }
 

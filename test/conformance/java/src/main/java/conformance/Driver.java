@@ -50,6 +50,8 @@ public final class Driver {
             for (String topic : flags.get("--topics").split(",")) {
                 d.check("cross-read/" + topic, () -> d.read(new Dataset(topic), d.records));
             }
+        } else if ("failover".equals(flags.get("--stage"))) {
+            d.check("group-failover", () -> new Failover(d, Dataset.of(d.client, "none", Producing.PROFILE)).run());
         } else {
             new Producing(d).run();
             new Grouping(d, Dataset.of(d.client, "none", Producing.PROFILE)).run();

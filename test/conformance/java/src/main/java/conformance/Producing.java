@@ -6,6 +6,7 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Properties;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.atomic.AtomicReference;
@@ -81,7 +82,7 @@ final class Producing {
     /** Makes a topic whose records, old by their timestamps, are not deleted by age. */
     void create(String topic, int partitions) throws Exception {
         try (Admin a = Admin.create(Map.of("bootstrap.servers", d.bootstrap))) {
-            NewTopic t = new NewTopic(topic, partitions, (short) 1).configs(Map.of("retention.ms", "-1"));
+            NewTopic t = new NewTopic(topic, Optional.of(partitions), Optional.empty()).configs(Map.of("retention.ms", "-1"));
             a.createTopics(List.of(t)).all().get();
         }
     }
