@@ -1,0 +1,173 @@
+package exactlyonce
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"chronik/internal/wait"
+)
+
+const (
+	input, output = "numbers", "copies"
+	group         = "copiers"
+	partitions    = 6
+
+	roundTime = time.Minute // for the group to catch up after a fault: timeouts of sessions and transactions, on a machine that does much else
+)
+
+// story is everything that takes part.
+type story struct {
+	rng       *rand.Rand
+	bootstrap string
+	admin     *kadm.Client
+	nodes     []*node
+	pool      pool
+	feed      *feed
+	watch     *watch
+}
+
+// TestExactlyOnce: a fault per round; the next round begins when the group has caught up with what was written until the fault was over. At last all processors are
+// killed in the middle of their transactions, which end by their timeout, and others finish.
+func TestExactlyOnce(t *testing.T) {
+	if testing.Short() {
+		t.Skip("three servers and two processors are killed at random: ten seconds")
+	}
+	if *seed == 0 {
+		*seed = rand.Uint64()
+	}
+	t.Logf("%s, %d rounds, -exactlyonce.seed=%d", *client, *rounds, *seed)
+	dir := workDir(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute+time.Duration(*rounds)*2*roundTime)
+	defer cancel()
+	like := prepare(ctx, t, *client, dir)
+	s := &story{rng: rand.New(rand.NewPCG(*seed, 0)), nodes: startNodes(ctx, t, dir)}
+	s.bootstrap = bootstrap(s.nodes)
+	s.admin = kadm.NewClient(connect(t, s.bootstrap))
+	created, err := s.admin.CreateTopics(ctx, partitions, nodes, nil, input, output)
+	if err == nil {
+		err = created.Error()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := job{bootstrap: s.bootstrap, group: group, input: input, output: output}
+	s.watch, s.feed, s.pool = startWatch(t, s.bootstrap), startFeed(t, s.bootstrap), startPool(t, dir, like, j)
+	if err := s.caughtUp(ctx); err != nil {
+		t.Fatalf("before any fault: %v\n%s", err, strings.Join(s.pool.exits(), "\n"))
+	}
+	for n := range *rounds {
+		if err := s.round(ctx, t, n+1); err != nil {
+			t.Fatalf("round %d: %v\n%s", n+1, err, strings.Join(s.pool.exits(), "\n"))
+		}
+	}
+	s.pool.stop()
+	if err := s.awaitClosed(ctx, transactionTimeout+5*time.Second); err != nil {
+		t.Errorf("a transaction outlives its timeout: %v", err)
+	}
+	exits := s.pool.exits()
+	s.pool = startPool(t, dir, like, j)
+	s.finish(ctx, t)
+	t.Logf("%d processors ended on their own:\n%s", len(exits), strings.Join(exits, "\n"))
+}
+
+// round is one fault at a random moment, and what comes after it.
+func (s *story) round(ctx context.Context, t *testing.T, n int) error {
+	if err := wait.For(ctx, time.Duration(s.rng.Int64N(int64(500*time.Millisecond)))); err != nil {
+		return err
+	}
+	start := time.Now()
+	what, err := faults[s.rng.IntN(len(faults))](ctx, s)
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	over := time.Now()
+	err = s.caughtUp(ctx)
+	t.Logf("%s round %d: %s; over after %.1f s, caught up %.1f s later", start.UTC().Format("15:04:05.000"), n, what, over.Sub(start).Seconds(), time.Since(over).Seconds())
+	return err
+}
+
+// finish has the input processed to its end, and judges.
+func (s *story) finish(ctx context.Context, t *testing.T) {
+	t.Helper()
+	s.feed.stop()
+	if err := s.caughtUp(ctx); err != nil {
+		t.Fatal(err)
+	}
+	s.pool.stop()
+	if err := s.awaitClosed(ctx, transactionTimeout+5*time.Second); err != nil {
+		t.Fatalf("a transaction outlives its timeout: %v", err)
+	}
+	want, err := s.feed.ends()
+	if err != nil {
+		t.Fatalf("the input: %v", err)
+	}
+	s.audit(ctx, t, want)
+	s.watch.stop()
+	for _, line := range s.watch.rewound {
+		t.Errorf("committed offsets: %s", line)
+	}
+	if s.watch.committed != want {
+		t.Errorf("committed are %v, want %v", s.watch.committed, want)
+	}
+	t.Logf("records by partition: %v; committed offsets were read %d times", want, s.watch.reads)
+}
+
+// caughtUp returns when the group has committed all that was acknowledged when it was called.
+func (s *story) caughtUp(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, roundTime)
+	defer cancel()
+	goal, err := s.feed.ends()
+	if err != nil {
+		return fmt.Errorf("the input: %w", err)
+	}
+	for {
+		at := s.watch.offsets()
+		behind := false
+		for p := range partitions {
+			behind = behind || at[p] < goal[p] || goal[p] == 0 && at[p] == 0
+		}
+		if !behind {
+			return nil
+		}
+		if wait.For(ctx, 20*time.Millisecond) != nil {
+			return fmt.Errorf("the group stays at %v, want %v (%v)", at, goal, s.closed(context.WithoutCancel(ctx)))
+		}
+	}
+}
+
+// workDir is removed unless the test fails: then it is the evidence.
+func workDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "chronik-exactlyonce-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() || *keep {
+			t.Logf("data and logs are kept in %s", dir)
+		} else if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
+func connect(t *testing.T, bootstrap string, opts ...kgo.Opt) *kgo.Client {
+	t.Helper()
+	cl, err := kgo.NewClient(append([]kgo.Opt{
+		kgo.SeedBrokers(strings.Split(bootstrap, ",")...), kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond }), kgo.MetadataMinAge(50 * time.Millisecond),
+	}, opts...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cl.Close)
+	return cl
+}
