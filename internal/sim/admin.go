@@ -124,6 +124,14 @@ func (w *world) someTopic() *image.Topic {
 	return all[w.rng.IntN(len(all))]
 }
 
+// someTopicID draws the ID of one, zero if there is none.
+func (w *world) someTopicID() model.TopicID {
+	if t := w.someTopic(); t != nil {
+		return t.ID
+	}
+	return model.TopicID{}
+}
+
 // somePartition draws one of a topic.
 func (w *world) somePartition(t *image.Topic) int32 {
 	if len(t.Partitions) == 1 {

@@ -41,15 +41,25 @@ func (a *asker) ask(make func() any, patience time.Duration, done func(sent time
 		})
 	}
 	if a.conn != nil {
-		a.todo()
+		a.do()
 		return
 	}
 	a.topic = schema.Groups.Name
 	a.refresh(a.connect)
 }
 
+// do sends what is to be sent, once.
+func (a *asker) do() {
+	todo := a.todo
+	a.todo = nil
+	todo()
+}
+
 // connect opens a connection to the coordinator, and sends what is to be sent.
 func (a *asker) connect() {
+	if a.todo == nil { // somebody was faster, in the same life or the one before
+		return
+	}
 	to := a.leader
 	var c *conn
 	c = a.w.net.dial(a.id, to, func(end nodeID, msg any) {
@@ -70,7 +80,7 @@ func (a *asker) connect() {
 		}
 	})
 	a.conn = c
-	a.todo()
+	a.do()
 }
 
 // answered takes an answer. Who is sent away looks for the coordinator anew.

@@ -204,6 +204,7 @@ func (l *ledger) kept(old, im *image.Image) {
 		switch n, was := im.Node(id), old.Node(id); {
 		case slices.Contains(p.ISR, id), slices.Contains(p.ELR, id), !slices.Contains(p.Replicas, id):
 		case n == nil, was == nil, n.Directory != was.Directory:
+		case n.Epoch != was.Epoch && l.w.nodes[id].disk.id != was.Directory: // it has told so, and a late registration of before has come in the same entry
 		case l.relaxed && (n.Epoch != was.Epoch || marked(q, id)):
 		default:
 			l.w.fail("R4", "%s: node %d has left the ISR or ELR, and is not eligible: ISR %v, ELR %v before; ISR %v, ELR %v now", l.name, id, q.ISR, q.ELR, p.ISR, p.ELR)

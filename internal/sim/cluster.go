@@ -32,6 +32,7 @@ func (w *world) cluster(size int) {
 		w.relax()
 	}
 	w.share = w.share || !w.plain && w.one(2)
+	w.lagging = w.lagging || !w.plain && w.one(8)
 	w.grouped = w.grouped || !w.plain && w.one(2)
 	w.net.calm = weather{delay: 200 * time.Microsecond, jitter: time.Duration(1+w.rng.IntN(5)) * time.Millisecond / 2}
 	if w.one(2) {

@@ -115,9 +115,15 @@ func (d *disk) shadow(id model.TopicID, num int32) *shadow {
 	return d.shadows[k]
 }
 
+// lag is how much longer a sync takes where replicas are to lie behind each other, at most.
+const lag = 60 * time.Millisecond
+
 // syncTime draws how long a sync takes.
 func (d *disk) syncTime() time.Duration {
 	t := d.w.between(100*time.Microsecond, 2*time.Millisecond)
+	if d.w.lagging {
+		t += d.w.between(0, lag)
+	}
 	if d.slow > 0 {
 		t += d.w.between(0, d.slow)
 	}

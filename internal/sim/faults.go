@@ -34,6 +34,7 @@ var faults = []fault{
 	{"pause", 8, func(w *world) { w.draw().pause(w.between(10*time.Millisecond, 3*time.Second)) }, false},
 	{"partition", 8, (*world).isolate, false},
 	{"one way", 8, (*world).oneWay, false},
+	{"parted leader", 8, (*world).partLeader, false},
 	{"rain", 8, (*world).rain, false},
 	{"slow disk", 6, func(w *world) { w.draw().disk.slow = w.between(time.Millisecond, 100*time.Millisecond) }, false},
 	{"stalled disk", 6, func(w *world) { w.draw().disk.stall = w.now + w.between(100*time.Millisecond, 5*time.Second) }, false},
@@ -204,6 +205,34 @@ func (w *world) oneWay() {
 		d = direction{o, n.id}
 	}
 	w.net.set(d, weather{cut: true})
+}
+
+// partLeader cuts a leader off from one follower, then from all nodes, but not from its clients, and for a while only: others lead meanwhile, and do
+// not have all that it had; nor has it what they had, when it comes to lead again.
+func (w *world) partLeader() {
+	n, id := w.draw(), w.someTopicID()
+	for _, o := range w.nodes[1:] {
+		if r := o.find(id, 0); r != nil && r.leader != nil {
+			n = o
+		}
+	}
+	who := w.others(n.id)[:len(w.nodes)-2]
+	w.net.set(direction{n.id, who[w.rng.IntN(len(who))]}, weather{cut: true})
+	w.after(w.between(10*time.Millisecond, 200*time.Millisecond), func() {
+		if w.calm {
+			return
+		}
+		for _, o := range append(who, office) {
+			w.net.set(direction{n.id, o}, weather{cut: true})
+			w.net.set(direction{o, n.id}, weather{cut: true})
+		}
+	})
+	w.after(w.between(900*time.Millisecond, 1500*time.Millisecond), func() {
+		for _, o := range append(who, office) {
+			w.net.unset(direction{n.id, o})
+			w.net.unset(direction{o, n.id})
+		}
+	})
 }
 
 // rain makes one direction bad.

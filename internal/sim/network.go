@@ -52,6 +52,9 @@ func (n *network) weather(d direction) weather {
 
 func (n *network) set(d direction, w weather) { n.special[d] = w }
 
+// unset makes a direction as good as others.
+func (n *network) unset(d direction) { delete(n.special, d) }
+
 // clear makes the network as good as it was.
 func (n *network) clear() { clear(n.special) }
 

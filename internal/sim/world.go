@@ -50,6 +50,7 @@ type world struct {
 	flush         map[string]int64 // flush.messages of the topics that have relaxed it (D2)
 	share         bool             // nodes have a journal that their logs share
 	loose         bool             // at least one topic has
+	lagging       bool             // syncs are slow everywhere, so that replicas lie behind each other
 	grouped       bool             // there are groups
 	groups        groups
 	clean         map[image.UUID]bool // incarnation -> the one before had stopped cleanly
