@@ -19,12 +19,15 @@ import (
 	"chronik/internal/node/nodetest"
 	"chronik/internal/vfs"
 	"chronik/internal/vfs/crashfs"
+	"chronik/internal/wait"
 )
 
 const (
 	clientHost = "client"
 	secret     = "a secret that only nodes of this cluster know"
 	startTime  = 30 * time.Second // virtual, until a start is taken for failed
+
+	refusalTime = time.Millisecond
 )
 
 // Cluster is nodes 1 to n of one configuration.
@@ -202,23 +205,30 @@ func (c *Cluster) StopAll() {
 }
 
 // Dial is how a client reaches a node. It gives up after a second: the network waits for ever, and clients leave time limits to the socket.
+// A refusal takes a moment, as it does elsewhere: some clients dial again at once, and virtual time would stand still.
 func (c *Cluster) Dial(ctx context.Context, _, address string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	return c.Net.Dial(ctx, clientHost, address)
+	conn, err := c.Net.Dial(ctx, clientHost, address)
+	if err != nil {
+		_ = wait.For(ctx, refusalTime)
+	}
+	return conn, err
+}
+
+// Options are those with which a client reaches all nodes.
+func (c *Cluster) Options() []kgo.Opt {
+	var seeds []string
+	for id := 1; id <= c.peers; id++ {
+		seeds = append(seeds, host(id)+":9092")
+	}
+	return []kgo.Opt{kgo.SeedBrokers(seeds...), kgo.Dialer(c.Dial), kgo.RetryTimeout(time.Minute), kgo.MetadataMinAge(50 * time.Millisecond)}
 }
 
 // Client makes a client of all nodes.
 func (c *Cluster) Client(opts ...kgo.Opt) *kgo.Client {
 	c.T.Helper()
-	var seeds []string
-	for id := 1; id <= c.peers; id++ {
-		seeds = append(seeds, host(id)+":9092")
-	}
-	cl, err := kgo.NewClient(append([]kgo.Opt{
-		kgo.SeedBrokers(seeds...), kgo.Dialer(c.Dial),
-		kgo.RetryTimeout(time.Minute), kgo.MetadataMinAge(50 * time.Millisecond),
-	}, opts...)...)
+	cl, err := kgo.NewClient(append(c.Options(), opts...)...)
 	if err != nil {
 		c.T.Fatal(err)
 	}
