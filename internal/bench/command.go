@@ -17,6 +17,15 @@ const usageExample = `  # closed loop: 128 records of 256 bytes outstanding, 30 
   # open loop: 2,000 records per second from producer to consumer
   chronik-bench --mode round-trip --rate 2000
 
+  # offsets: 64 connections that commit for a group each, one commit outstanding
+  chronik-bench --mode commit --connections 64 --concurrency 64
+
+  # transactions: 16 producers, 100 records in each transaction
+  chronik-bench --mode transact --concurrency 16 --partitions 16 --linger 5ms
+
+  # a group: 100 members of 1,000 partitions, one joins and one leaves, by turns
+  chronik-bench --mode members --partitions 1000 --group-protocol consumer
+
   # bulk: two connections, 1 KiB records, 1 MiB batches
   chronik-bench --connections 2 --concurrency 16384 --message-size 1024 --linger 5ms --partitioner sticky`
 
@@ -39,7 +48,7 @@ func (f *Flags) Bind(cmd *cobra.Command) {
 	o, fl := &f.Options, cmd.Flags()
 	fl.SortFlags = false
 	fl.StringVar(&f.brokers, "bootstrap-servers", "localhost:9092", "host:port of the brokers, separated by commas")
-	fl.StringVar((*string)(&o.Mode), "mode", string(o.Mode), "produce, consume or round-trip")
+	fl.StringVar((*string)(&o.Mode), "mode", string(o.Mode), "produce, consume, round-trip, commit (offsets), transact or members (of a group)")
 	fl.StringVar(&f.duration, "duration", "30", "measured time: seconds, or with a unit (90s, 5m)")
 	fl.StringVar(&f.warmup, "warmup", "1", "load before it, verified but not measured: seconds, or with a unit")
 	fl.Int64Var(&o.Records, "records", 0, "produce: stop after so many; consume: fill a topic of its own with so many (default 1000000)")
@@ -62,6 +71,10 @@ func (f *Flags) Bind(cmd *cobra.Command) {
 	fl.DurationVar(&o.Linger, "linger", o.Linger, "time that a batch waits to fill")
 	fl.IntVar(&o.FetchBytes, "fetch-bytes", o.FetchBytes, "largest fetch response")
 	fl.IntVar(&o.FetchPartitionBytes, "fetch-partition-bytes", o.FetchPartitionBytes, "of it, from one partition")
+	fl.IntVar(&o.Batch, "transaction-records", o.Batch, "transact: records of a transaction")
+	fl.IntVar(&o.Members, "members", o.Members, "members: how many a group has that one joins and leaves, by turns")
+	fl.StringVar(&o.Protocol, "group-protocol", o.Protocol, "members: range, cooperative, or consumer (KIP-848)")
+	fl.DurationVar(&o.Heartbeat, "heartbeat", o.Heartbeat, "members: interval of their heartbeats")
 	fl.StringVar(&o.Verify, "verify", o.Verify, "sample: read some records back; full: read back all, each exactly once")
 	fl.IntVar(&o.Samples, "samples", o.Samples, "records that --verify sample reads back")
 	fl.Uint64Var(&o.Seed, "seed", 0, "seed of the payloads (default: random); consume: what the topic must hold")

@@ -16,6 +16,9 @@ const (
 	Produce   Mode = "produce"    // write, and wait for acknowledgements
 	Consume   Mode = "consume"    // read a topic from its start, once
 	RoundTrip Mode = "round-trip" // write and read at the same time; latency is from send to receipt
+	Commit    Mode = "commit"     // commit offsets of groups, and fetch them back
+	Transact  Mode = "transact"   // write in transactions; latency is that of the commit
+	Members   Mode = "members"    // join and leave a group; what counts is the time until it is stable
 )
 
 // The ways to choose a partition for records without a key.
@@ -67,12 +70,20 @@ type Options struct {
 	Samples int    `json:"samples"` // records read back by VerifySample
 	Seed    uint64 `json:"seed"`    // of the payloads; 0: drawn at random
 
+	Batch     int           `json:"transaction_records"` // records of a transaction
+	Members   int           `json:"members"`             // of the group that one joins and leaves
+	Protocol  string        `json:"group_protocol"`      // of the members
+	Heartbeat time.Duration `json:"heartbeat_ns"`        // of the members
+
 	BrokerPIDs Processes `json:"broker_pids"` // measure these processes too
 	DataDir    string    `json:"data_dir"`    // describe the disk under the broker's data; empty: no
 }
 
 // MinMessageSize is the room that a payload's own header takes, in bytes.
 const MinMessageSize = headerSize
+
+// maxTransaction bounds --transaction-records: payloads are kept for each.
+const maxTransaction = 4096
 
 // DefaultOptions are those of chronik-bench without flags.
 func DefaultOptions() Options {
@@ -83,6 +94,7 @@ func DefaultOptions() Options {
 		Partitions: 1, Replication: 1, Partitioner: RoundRobin,
 		Acks: 1, MaxInFlight: 5, BatchBytes: 1_000_012, FetchBytes: 50 << 20, FetchPartitionBytes: 1 << 20,
 		Verify: VerifySample, Samples: 256,
+		Batch: 100, Members: 100, Protocol: Range, Heartbeat: 100 * time.Millisecond,
 	}
 }
 
@@ -95,8 +107,8 @@ func (o *Options) Validate() error {
 		}
 	}
 	bad(len(o.Brokers) > 0, "--bootstrap-servers is empty: give at least one host:port")
-	bad(slices.Contains([]Mode{Produce, Consume, RoundTrip}, o.Mode),
-		"--mode %q is not known: use produce, consume or round-trip", o.Mode)
+	bad(slices.Contains([]Mode{Produce, Consume, RoundTrip, Commit, Transact, Members}, o.Mode),
+		"--mode %q is not known: use produce, consume, round-trip, commit, transact or members", o.Mode)
 	bad(o.Duration > 0, "--duration must be above 0")
 	bad(o.Warmup >= 0, "--warmup must not be negative")
 	bad(o.Connections >= 1 && o.Connections <= maxConnections, "--connections must be from 1 to %d", maxConnections)
@@ -116,6 +128,12 @@ func (o *Options) Validate() error {
 	bad(min(o.FetchBytes, o.FetchPartitionBytes) >= 1024, "--fetch-bytes and --fetch-partition-bytes must be at least 1024")
 	bad(o.Linger >= 0 && o.Linger <= time.Minute, "--linger must be from 0 to 1m")
 	bad(o.Verify == VerifySample || o.Verify == VerifyFull, "--verify %q is not known: use sample or full", o.Verify)
+	bad(o.Batch >= 1 && o.Batch <= maxTransaction, "--transaction-records must be from 1 to %d", maxTransaction)
+	bad(o.Members >= 1, "--members must be at least 1")
+	bad(slices.Contains([]string{Range, Cooperative, NextGen}, o.Protocol), "--group-protocol %q is not known: use range, cooperative or consumer", o.Protocol)
+	bad(o.Heartbeat > 0, "--heartbeat must be above 0")
+	bad(o.Mode != Commit || o.Partitions >= (o.Concurrency+o.Connections-1)/o.Connections,
+		"--mode commit needs a partition for each request outstanding on a connection: raise --partitions")
 	bad(o.Samples >= 1, "--samples must be at least 1: a run is always verified")
 	if _, err := codec(o.Compression); err != nil {
 		errs = append(errs, err)

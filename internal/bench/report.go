@@ -18,11 +18,13 @@ type Result struct {
 	Topic   string    `json:"topic"`
 
 	WindowSeconds float64 `json:"window_seconds"`
-	Records       int64   `json:"records"` // acknowledged, sent (acks=0) or received within the window
+	Records       int64   `json:"records"` // commits, transactions, or records acknowledged, sent (acks=0) or received within the window
 	RecordsPerSec float64 `json:"records_per_second"`
 	MBPerSec      float64 `json:"mb_per_second"` // keys and values, 10^6 bytes
 
-	Latency *LatencySummary `json:"latency,omitempty"` // produce: to the acknowledgement; round-trip: to the consumer
+	Latency *LatencySummary `json:"latency,omitempty"`         // produce: to the acknowledgement; round-trip: to the consumer
+	Join    *LatencySummary `json:"join_to_stable,omitempty"`  // mode members
+	Leave   *LatencySummary `json:"leave_to_stable,omitempty"` // likewise
 	Ack     *LatencySummary `json:"ack_latency,omitempty"`
 
 	ClientCPUSecondsPerMillion float64       `json:"client_cpu_seconds_per_million_records"`
@@ -60,7 +62,15 @@ func (r *Result) WriteText(w io.Writer) error {
 		fmt.Fprintf(&b, "%-13s %s\n", name, fmt.Sprintf(format, args...))
 	}
 	line("load", "%s", r.Options.describe())
-	line("throughput", "%.0f records/s, %.1f MB/s (%d records in %.1f s)", r.RecordsPerSec, r.MBPerSec, r.Records, r.WindowSeconds)
+	switch r.Options.Mode {
+	case Commit, Transact:
+		line("throughput", "%.0f %ss/s (%d in %.1f s)", r.RecordsPerSec, r.Options.Mode, r.Records, r.WindowSeconds)
+	case Members:
+		line("join", "to stable: %s (%d times)", r.Join, r.Join.Count)
+		line("leave", "to stable: %s", r.Leave)
+	default:
+		line("throughput", "%.0f records/s, %.1f MB/s (%d records in %.1f s)", r.RecordsPerSec, r.MBPerSec, r.Records, r.WindowSeconds)
+	}
 	if r.Latency != nil {
 		line("latency", "%s", r.Latency)
 	}
@@ -91,6 +101,14 @@ func (o *Options) describe() string {
 	if o.Mode == Consume {
 		b.Reset()
 		fmt.Fprintf(&b, "%s", o.Mode)
+	}
+	switch o.Mode {
+	case Members:
+		return fmt.Sprintf("%s, %d + 1 over %d partition(s), %s, heartbeats each %s", o.Mode, o.Members, o.Partitions, o.Protocol, o.Heartbeat)
+	case Commit:
+		return fmt.Sprintf("%s, %d outstanding, %d connection(s)", o.Mode, o.Concurrency, o.Connections)
+	case Transact:
+		return fmt.Sprintf("%s, %d producer(s) x %d x %d B, %d partition(s)", o.Mode, o.Concurrency, o.Batch, o.MessageSize, o.Partitions)
 	}
 	fmt.Fprintf(&b, ", %d connection(s), %d partition(s)", o.Connections, o.Partitions)
 	if o.Mode != Consume {

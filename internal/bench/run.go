@@ -83,6 +83,12 @@ func (r *run) onTopic(ctx context.Context) (res *Result, err error) {
 	switch r.opts.Mode {
 	case Consume:
 		err = r.consume(ctx)
+	case Commit:
+		err = r.commits(ctx)
+	case Transact:
+		err = r.transactions(ctx)
+	case Members:
+		err = r.members(ctx)
 	case RoundTrip:
 		err = r.roundTrip(ctx)
 	default:

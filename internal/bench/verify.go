@@ -15,11 +15,15 @@ type Verification struct {
 	Growth   int64    `json:"growth"`  // of the end offsets, without barrier records
 	ReadBack int64    `json:"read_back"`
 	Foreign  int64    `json:"foreign"` // consumed records that no run of chronik-bench made
+	Note     string   `json:"note,omitempty"` // what was verified, where it is not end offsets
 	Problems []string `json:"problems,omitempty"`
 }
 
 // String is the line that a person reads.
 func (v *Verification) String() string {
+	if v.Note != "" {
+		return map[bool]string{true: "OK: ", false: "FAILED: "}[v.OK] + v.Note + strings.Join(append([]string{""}, v.Problems...), "\n  - ")
+	}
 	if v.OK {
 		return fmt.Sprintf("OK: end offsets grew by %d = %d counted; %d records read back and compared (%s)", v.Growth, v.Counted, v.ReadBack, v.Depth)
 	}

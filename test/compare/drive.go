@@ -73,13 +73,18 @@ func (h *harness) bench(ctx context.Context, tool string, c *contestant, args []
 }
 
 func fromResult(r *bench.Result) map[string]float64 {
-	m := map[string]float64{rate: r.RecordsPerSec}
+	m := make(map[string]float64)
+	if r.Join != nil && r.Leave != nil {
+		m[joinTime], m[leaveTime] = r.Join.P50, r.Leave.P50
+		return m // no records
+	}
+	m[rate] = r.RecordsPerSec
 	if l := r.Latency; l != nil {
 		m[p50], m[p99], m[p999] = l.P50, l.P99, l.P999
 	}
 	if u := r.Broker; u != nil {
 		m[cpu], m[memory] = u.CPUSecondsPerMillion, float64(u.RSSBytes)/1e6
-		if r.Options.Mode != bench.Consume {
+		if u.WriteCharsPerByte > 0 && r.Options.Mode != bench.Consume {
 			m[writes] = u.WriteCharsPerByte
 		}
 	}

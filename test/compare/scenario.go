@@ -16,6 +16,8 @@ const (
 	cpu            = "CPU s/M"
 	memory         = "RSS MB"
 	writes         = "writes/byte"
+	joinTime       = "join to stable ms"
+	leaveTime      = "leave to stable ms"
 	startSeconds   = "start to first produce s"
 	fetchSeconds   = "restart to first fetch s"
 	produceSeconds = "restart to first produce s"
@@ -123,6 +125,22 @@ var scenarios = []scenario{
 		args: "--mode round-trip --rate 2000", against: kafkaSync},
 	{name: "lifecycle", title: "start on an empty directory; kill -9 with 1 GiB of log in one partition, restart", driver: lifecycle, against: kafka,
 		targets: []target{atMost(startSeconds, 0.1), atMost(fetchSeconds, 0.2), atMost(produceSeconds, 0.2)}},
+	{name: "commits-1", title: "offset commits, one outstanding (commits/s)", driver: franzGo, args: "--mode commit --concurrency 1", against: kafka,
+		targets: []target{atLeast(rate, 1.3)}},
+	{name: "commits-64", title: "offset commits of 64 groups on 64 connections, one outstanding each (commits/s)", driver: franzGo,
+		args: "--mode commit --connections 64 --concurrency 64", against: kafka, short: true, targets: []target{atLeast(rate, 1.3)}},
+	{name: "commits-pipelined", title: "offset commits of one group, 64 outstanding on one connection (commits/s)", driver: franzGo,
+		args: "--mode commit --concurrency 64 --partitions 64", against: kafka},
+	{name: "transactions-1", title: "transactions of 100 x 256 B, one producer (transactions/s; latency of the commit)", driver: franzGo,
+		args: "--mode transact --concurrency 1 --linger 5ms", against: kafka, targets: []target{atLeast(rate, 1.3)}},
+	{name: "transactions-16", title: "transactions of 100 x 256 B, 16 producers, 16 partitions (transactions/s; latency of the commit)", driver: franzGo,
+		args: "--mode transact --concurrency 16 --partitions 16 --linger 5ms", against: kafka, short: true, targets: []target{atLeast(rate, 1.3)}},
+	{name: "members-range", title: "a classic group of 100 over 1,000 partitions, range: one joins, one leaves", driver: franzGo,
+		args: "--mode members --partitions 1000 --group-protocol range", against: kafka, targets: []target{atMost(joinTime, 1), atMost(leaveTime, 1)}},
+	{name: "members-cooperative", title: "a classic group of 100 over 1,000 partitions, cooperative: one joins, one leaves", driver: franzGo,
+		args: "--mode members --partitions 1000 --group-protocol cooperative", against: kafka, targets: []target{atMost(joinTime, 1), atMost(leaveTime, 1)}},
+	{name: "members-consumer", title: "a KIP-848 group of 100 over 1,000 partitions: one joins, one leaves", driver: franzGo, short: true,
+		args: "--mode members --partitions 1000 --group-protocol consumer", against: kafka, targets: []target{atMost(joinTime, 1), atMost(leaveTime, 1)}},
 	{name: "raft-rdkafka-1", title: "librdkafka closed loop, 1 partition: one node with Raft beside standalone", driver: librdkafka,
 		of: chronikRaft, against: chronik, targets: []target{atLeast(rate, 0.95), atMost(cpu, 1.05)}},
 	{name: "raft-pipelined", title: "small pipelined requests: one node with Raft beside standalone", driver: franzGo,

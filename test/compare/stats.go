@@ -7,7 +7,7 @@ import (
 )
 
 // metricOrder is the order in which metrics are printed.
-var metricOrder = []string{rate, p50, p99, p999, cpu, memory, writes, startSeconds, fetchSeconds, produceSeconds}
+var metricOrder = []string{rate, p50, p99, p999, cpu, memory, writes, joinTime, leaveTime, startSeconds, fetchSeconds, produceSeconds}
 
 // spread is a median with its extremes.
 type spread struct{ median, min, max float64 }
