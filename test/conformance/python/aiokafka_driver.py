@@ -227,7 +227,7 @@ async def describe_cluster():
 
 async def delete_records():
     t = h.dataset("delrec", PROFILE)
-    await produce(t, 300)
+    await produce(t, 300, acks="all")  # only what all replicas have can be deleted
     p0 = TopicPartition(t.name, 0)
     async with Admin() as a:
         await a.delete_records({p0: RecordsToDelete(before_offset=40)})

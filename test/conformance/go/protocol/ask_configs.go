@@ -31,8 +31,10 @@ func describeRequest(kind kmsg.ConfigResourceType, name string, keys ...string) 
 	return req
 }
 
+// nodeName is what the asked broker's configs are called; from now on it is written as that, and not as its number.
 func (a *asker) nodeName() string {
-	return strconv.Itoa(int(a.node()))
+	a.self = strconv.Itoa(int(a.node()))
+	return a.self
 }
 
 func describeVersions(a *asker) {

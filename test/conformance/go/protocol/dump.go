@@ -17,6 +17,7 @@ import (
 type dumper struct {
 	names map[[16]byte]string // topic IDs by the probe's own names
 	tag   string              // the part of topic names that differs from run to run
+	self  string              // the asked broker's ID where it is a name
 	now   time.Time
 	// ordered keeps the order of topics, partitions and the like, which few APIs promise: else they are sorted.
 	ordered bool
@@ -76,7 +77,7 @@ func (d *dumper) structure(name string, v reflect.Value, indent string) {
 		}
 		var items []string
 		for j := range field.Len() {
-			item := dumper{names: d.names, tag: d.tag, now: d.now, ordered: d.ordered}
+			item := dumper{names: d.names, tag: d.tag, self: d.self, now: d.now, ordered: d.ordered}
 			item.structure(name, field.Index(j), indent+"  ")
 			items = append(items, item.out.String())
 		}
@@ -131,6 +132,9 @@ func (d *dumper) scalar(name string, v reflect.Value) string {
 	}
 	switch v.Kind() {
 	case reflect.String:
+		if name == "ResourceName" && d.self != "" && v.String() == d.self {
+			return `"<node>"`
+		}
 		return fmt.Sprintf("%q", strings.ReplaceAll(v.String(), d.tag, ""))
 	case reflect.Int64:
 		if at := time.UnixMilli(v.Int()); at.After(d.now.Add(-time.Hour)) && at.Before(d.now.Add(time.Hour)) {

@@ -224,7 +224,9 @@ func deleteRecords(ctx context.Context, e *driver.Env) error {
 	small := *e
 	small.Records = 300
 	t := dataset.MustParse(dataset.Name(e.Client, "delrec", profile))
-	if err := produce(&small, t, config()); err != nil {
+	conf := config()
+	conf.Producer.RequiredAcks = sarama.WaitForAll // only what all replicas have can be deleted
+	if err := produce(&small, t, conf); err != nil {
 		return err
 	}
 	err := withAdmin(e, func(a sarama.ClusterAdmin) error {
