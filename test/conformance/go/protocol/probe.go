@@ -203,8 +203,11 @@ func (a *asker) topic(purpose string, partitions int32, configs ...string) (stri
 	return name, made.TopicID
 }
 
-// ready waits until all partitions answer for their end.
+// ready waits until the broker knows the topic, also by its ID, and all partitions answer for their end: neither has to come first.
 func (a *asker) ready(topic string, partitions int32) {
+	a.until(topic+" is known", func() bool {
+		return a.quiet(metadataFor(topic), 9).(*kmsg.MetadataResponse).Topics[0].ErrorCode == 0
+	})
 	a.until(topic+" has leaders", func() bool {
 		req := kmsg.NewPtrListOffsetsRequest()
 		t := kmsg.NewListOffsetsRequestTopic()
