@@ -77,9 +77,33 @@ func (s *story) closed(ctx context.Context) error {
 	return unstable
 }
 
-// audit reads the output as a consumer of committed records does, up to its end, and holds it against the input: want records of each partition. No transaction is
-// open, so the last thing in a partition is a transaction's end.
-func (s *story) audit(ctx context.Context, t *testing.T, want [partitions]int64) {
+// audit holds what a consumer of committed records reads against the input: want records of each partition. It returns how many records of aborted transactions there are besides.
+func (s *story) audit(ctx context.Context, t *testing.T, want [partitions]int64) (aborted int64) {
+	t.Helper()
+	var next [partitions]int64
+	wrong := 0
+	s.read(ctx, t, kgo.ReadCommitted(), func(r *kgo.Record) {
+		aborted--
+		n, err := strconv.ParseInt(string(r.Value), 10, 64)
+		if err != nil || n != next[r.Partition] {
+			if wrong++; wrong <= 20 {
+				t.Errorf("output partition %d, offset %d (producer %d, epoch %d): %q, want %d", r.Partition, r.Offset, r.ProducerID, r.ProducerEpoch, r.Value, next[r.Partition])
+			}
+		}
+		next[r.Partition] = n + 1
+	})
+	if next != want {
+		t.Errorf("the output ends at %v, want %v", next, want)
+	}
+	if wrong > 0 {
+		t.Errorf("%d records are doubled, missing or out of order", wrong)
+	}
+	s.read(ctx, t, kgo.ReadUncommitted(), func(*kgo.Record) { aborted++ })
+	return aborted
+}
+
+// read reads the output to its end, where no transaction is open: so the last thing in a partition is a transaction's end.
+func (s *story) read(ctx context.Context, t *testing.T, level kgo.IsolationLevel, each func(*kgo.Record)) {
 	t.Helper()
 	ends, err := s.admin.ListEndOffsets(ctx, output)
 	if err == nil {
@@ -88,9 +112,7 @@ func (s *story) audit(ctx context.Context, t *testing.T, want [partitions]int64)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cl := connect(t, s.bootstrap, kgo.ConsumeTopics(output), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())
-	var next [partitions]int64
-	wrong := 0
+	cl := connect(t, s.bootstrap, kgo.ConsumeTopics(output), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(level), kgo.KeepControlRecords())
 	for open := partitions; open > 0; {
 		fetches := cl.PollFetches(ctx)
 		if err := fetches.Err0(); err != nil {
@@ -100,22 +122,9 @@ func (s *story) audit(ctx context.Context, t *testing.T, want [partitions]int64)
 			if end, _ := ends.Lookup(output, r.Partition); r.Offset == end.Offset-1 {
 				open--
 			}
-			if r.Attrs.IsControl() {
-				return
+			if !r.Attrs.IsControl() {
+				each(r)
 			}
-			n, err := strconv.ParseInt(string(r.Value), 10, 64)
-			if err != nil || n != next[r.Partition] {
-				if wrong++; wrong <= 20 {
-					t.Errorf("output partition %d, offset %d (producer %d, epoch %d): %q, want %d", r.Partition, r.Offset, r.ProducerID, r.ProducerEpoch, r.Value, next[r.Partition])
-				}
-			}
-			next[r.Partition] = n + 1
 		})
-	}
-	if next != want {
-		t.Errorf("the output ends at %v, want %v", next, want)
-	}
-	if wrong > 0 {
-		t.Errorf("%d records are doubled, missing or out of order", wrong)
 	}
 }

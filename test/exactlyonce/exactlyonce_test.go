@@ -2,6 +2,7 @@ package exactlyonce
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -34,7 +35,7 @@ type story struct {
 	watch     *watch
 }
 
-// TestExactlyOnce: a fault per round; the next round begins when the group has caught up with what was written until the fault was over. At last all processors are
+// TestExactlyOnce: a fault per round; the next round begins when the group has all its members, and has caught up with what was written until the fault was over. At last all processors are
 // killed in the middle of their transactions, which end by their timeout, and others finish.
 func TestExactlyOnce(t *testing.T) {
 	if testing.Short() {
@@ -89,7 +90,9 @@ func (s *story) round(ctx context.Context, t *testing.T, n int) error {
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	over := time.Now()
-	err = s.caughtUp(ctx)
+	if err = s.caughtUp(ctx); err == nil {
+		err = s.complete(ctx)
+	}
 	t.Logf("%s round %d: %s; over after %.1f s, caught up %.1f s later", start.UTC().Format("15:04:05.000"), n, what, over.Sub(start).Seconds(), time.Since(over).Seconds())
 	return err
 }
@@ -109,7 +112,7 @@ func (s *story) finish(ctx context.Context, t *testing.T) {
 	if err != nil {
 		t.Fatalf("the input: %v", err)
 	}
-	s.audit(ctx, t, want)
+	aborted := s.audit(ctx, t, want)
 	s.watch.stop()
 	for _, line := range s.watch.rewound {
 		t.Errorf("committed offsets: %s", line)
@@ -117,7 +120,7 @@ func (s *story) finish(ctx context.Context, t *testing.T) {
 	if s.watch.committed != want {
 		t.Errorf("committed are %v, want %v", s.watch.committed, want)
 	}
-	t.Logf("records by partition: %v; committed offsets were read %d times", want, s.watch.reads)
+	t.Logf("records by partition: %v, and %d of aborted transactions; committed offsets were read %d times", want, aborted, s.watch.reads)
 }
 
 // caughtUp returns when the group has committed all that was acknowledged when it was called.
@@ -139,6 +142,22 @@ func (s *story) caughtUp(ctx context.Context) error {
 		}
 		if wait.For(ctx, 20*time.Millisecond) != nil {
 			return fmt.Errorf("the group stays at %v, want %v (%v)", at, goal, s.closed(context.WithoutCancel(ctx)))
+		}
+	}
+}
+
+// complete returns when all processors are members and none that is dead: the next fault meets a whole group.
+func (s *story) complete(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, roundTime)
+	defer cancel()
+	for {
+		all, err := s.admin.DescribeGroups(ctx, group)
+		g := all[group]
+		if err == nil && g.Err == nil && g.State == "Stable" && len(g.Members) == processors {
+			return nil
+		}
+		if wait.For(ctx, 20*time.Millisecond) != nil {
+			return fmt.Errorf("the group is %s with %d members: %w", g.State, len(g.Members), errors.Join(err, g.Err))
 		}
 	}
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // pace is between two records of a partition.
-const pace = 15 * time.Millisecond
+const pace = 30 * time.Millisecond
 
 // feed writes numbered records: record n of a partition says n, and is at offset n of the input. Its producer is idempotent and does not give up.
 type feed struct {

@@ -17,7 +17,7 @@ import (
 
 // What every processor does alike, in whichever language.
 const (
-	perTransaction = 20                    // records at most
+	perTransaction = 50                    // records at most
 	heldOpen       = 60 * time.Millisecond // a transaction at most, so that a fault meets one
 	abortOneOf     = 20                    // transactions, although nothing is wrong
 )

@@ -24,7 +24,7 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
  */
 public final class Processor {
     // As in the Go processor.
-    private static final int PER_TRANSACTION = 20;
+    private static final int PER_TRANSACTION = 50;
     private static final int HELD_OPEN_MS = 60;
     private static final int ABORT_ONE_OF = 20;
 

@@ -10,7 +10,7 @@ import time
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Producer, TopicPartition
 
 # As in the Go processor.
-PER_TRANSACTION = 20
+PER_TRANSACTION = 50
 HELD_OPEN_S = 0.06
 ABORT_ONE_OF = 20
 PATIENCE_S = 30
