@@ -33,7 +33,7 @@ func (w *world) cluster(size int) {
 	}
 	w.share = w.share || !w.plain && w.one(2)
 	w.lagging = w.lagging || !w.plain && w.one(8)
-	w.grouped = w.grouped || !w.plain && w.one(2)
+	w.grouped = w.grouped || !w.plain && !w.one(3)
 	w.net.calm = weather{delay: 200 * time.Microsecond, jitter: time.Duration(1+w.rng.IntN(5)) * time.Millisecond / 2}
 	if w.one(2) {
 		w.net.calm.duplicate, w.net.echo = 0.03, 0.3
@@ -47,7 +47,7 @@ func (w *world) cluster(size int) {
 	}
 	w.logConfig.RetentionMs, w.logConfig.ProducerExpiryMs = -1, 0
 	minISR := 1 + w.rng.IntN(2)
-	if w.grouped && !w.plain && w.one(2) {
+	if w.grouped && !w.plain && !w.one(3) {
 		minISR = 2 // so that coordinators are refused now and then
 	}
 	w.replication = replication.Config{MinISR: minISR, LagTime: lagTime, Retry: retryEvery}

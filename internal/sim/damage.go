@@ -77,7 +77,7 @@ func (w *world) spared(n *node) bool {
 				return false // another loss that is not known yet
 			}
 			s := o.disk.shadow(l.key.id, l.key.num)
-			other = other || !s.flipped && l.holds(s)
+			other = other || !s.flipped && l.holds(s) && !slices.Contains(p.Adding, id) // it would go with the reassignment
 		}
 		if !other {
 			return false

@@ -17,8 +17,7 @@ import (
 //   - D2: the record stays where it was acknowledged, also if the leader loses its power and leads again in the next epoch: it was synced;
 //   - T1, as far as it goes without idempotence: within one epoch it stands there once. There is nothing that could make the client try again.
 //
-// What the judge of histories says of acks=1 is not used: it knows nodes, not epochs, and so takes a leader that led, lost
-// its power, and leads again for the same all the time, whoever led in between.
+// The judge of histories goes by epochs, too. This one is written anew from what clients heard, so that neither is believed alone.
 type leaderOnly struct {
 	zombies time.Duration // see plan.zombies
 
