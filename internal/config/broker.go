@@ -64,6 +64,7 @@ type Broker struct {
 
 	Groups       Groups
 	Transactions Transactions
+	Shares       Shares
 }
 
 // Groups are the keys of group coordinators.
@@ -79,6 +80,7 @@ type Groups struct {
 	RetentionMinutes           int32
 	Topic                      CoordinatorTopic
 	Consumer                   ConsumerGroups
+	Share                      ShareGroups
 }
 
 // ConsumerGroups are those of groups of the new protocol (KIP-848).
@@ -89,6 +91,26 @@ type ConsumerGroups struct {
 	Assignors                                   []string
 	Migration                                   string
 	AssignmentIntervalMs                        int32
+}
+
+// ShareGroups are those of share groups (KIP-932).
+type ShareGroups struct {
+	SessionMs, MinSessionMs, MaxSessionMs       int32
+	HeartbeatMs, MinHeartbeatMs, MaxHeartbeatMs int32
+	MaxSize                                     int32
+	AssignmentIntervalMs                        int32
+	DeliveryLimit                               int32 // of a record
+	RecordLockMs                                int32
+	MaxRecordLocks                              int32 // of a partition
+	MaxShareSessions                            int32 // of this broker
+}
+
+// Shares are the keys of share coordinators, which keep what share groups have done.
+type Shares struct {
+	WriteTimeoutMs     int32
+	UpdatesPerSnapshot int32
+	LoadBytes          int32
+	Topic              CoordinatorTopic
 }
 
 // Transactions are the keys of transaction coordinators.

@@ -95,6 +95,16 @@ func listOf(values ...string) Check {
 	}}
 }
 
+// exactly is a list of one value.
+func exactly(value string) Check {
+	return check(value, func(v Value) string {
+		if len(v.list) != 1 || v.list[0] != value {
+			return "the list must be " + value
+		}
+		return ""
+	})
+}
+
 // throttledReplicas is "*", or a list of partition:broker.
 func throttledReplicas() Check {
 	return Check{Text: "`*`, or partition:broker,...", reason: func(k *Key, v Value) (string, string) {

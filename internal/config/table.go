@@ -9,7 +9,7 @@ import (
 )
 
 // BrokerKeys are the keys of a broker, sorted by name. Callers must not change them.
-var BrokerKeys = sorted(slices.Concat(logKeys, networkKeys, clusterKeys, groupKeys))
+var BrokerKeys = sorted(slices.Concat(logKeys, networkKeys, clusterKeys, groupKeys, shareKeys))
 
 var (
 	topicIndex  = indexed(TopicKeys)
