@@ -14,7 +14,7 @@ type Verification struct {
 	Counted  int64    `json:"counted"` // acknowledged, or sent with acks=0
 	Growth   int64    `json:"growth"`  // of the end offsets, without barrier records
 	ReadBack int64    `json:"read_back"`
-	Foreign  int64    `json:"foreign"` // consumed records that no run of chronik-bench made
+	Foreign  int64    `json:"foreign"`        // consumed records that no run of chronik-bench made
 	Note     string   `json:"note,omitempty"` // what was verified, where it is not end offsets
 	Problems []string `json:"problems,omitempty"`
 }
