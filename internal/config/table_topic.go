@@ -117,7 +117,6 @@ var TopicKeys = sorted([]Key{
 const (
 	notReplicated = "Chronik replicates in its own way."
 	notTiered     = "This version has no tiered storage."
-	notTxn        = "This version has no transactions."
 	noThreads     = "Chronik has no thread pools to size."
 	noPurgatory   = "Chronik sizes this by itself."
 )
