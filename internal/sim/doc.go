@@ -10,11 +10,15 @@
 //
 //	heap.go, world.go, trace.go  virtual time, the loop, what is printed of a failure
 //	network.go, disk.go          what lies between nodes, and below them
-//	node.go, committer.go        a broker: its process, its logs, how they come to the disk
+//	node.go, links.go,
+//	committer.go                 a broker: its process, its connections, its logs, how they come to the disk
 //	control.go                   what it tells the controller
 //	replica*.go, quorum.go       the thin shells around the cores of replication and of the metadata, as events
 //	authority.go                 the active controller
 //	producer.go, consumer.go     the workload
+//	seat.go                      a coordinator of groups: what runs a shard on the replica that leads, as events
+//	groups.go                    requests to it, and what has been promised of offsets
+//	asker.go, member*.go         its clients: who commits offsets, and members of groups of both protocols
 //	auditor.go                   linearizable reads of the metadata
 //	faults.go, admin.go          what goes wrong, and what operators do, and how often
 //	damage.go                    disks that are lost or rot, and whose may be
