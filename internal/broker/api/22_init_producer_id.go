@@ -23,11 +23,14 @@ func (b *Broker) initProducerID(ctx context.Context, _ *server.Request, req *kms
 	resp := kmsg.NewPtrInitProducerIDResponse()
 	resp.ProducerID, resp.ProducerEpoch = int64(model.NoProducer), record.NoProducerEpoch
 	p, err := b.producerFor(ctx, req)
-	if err != nil {
+	switch {
+	case err == nil:
+		resp.ProducerID, resp.ProducerEpoch = int64(p.ID), p.Epoch
+	case req.TransactionalID == nil: // no coordinator has a part in it
+		resp.ErrorCode = Code(err)
+	default:
 		resp.ErrorCode = fencedCode(err, req.Version, 4)
-		return resp
 	}
-	resp.ProducerID, resp.ProducerEpoch = int64(p.ID), p.Epoch
 	return resp
 }
 
