@@ -16,11 +16,11 @@
 //	replica*.go, quorum.go       the thin shells around the cores of replication and of the metadata, as events
 //	authority.go                 the active controller
 //	producer.go, consumer.go     the workload
-//	seat.go                      a coordinator of groups: what runs a shard on the replica that leads, as events
+//	seat.go, seat_load.go        a coordinator of groups: what runs a shard on the replica that leads, as events
 //	groups.go                    requests to it, and what has been promised of offsets
 //	asker.go, member*.go         its clients: who commits offsets, and members of groups of both protocols
 //	auditor.go                   linearizable reads of the metadata
-//	faults.go, admin.go          what goes wrong, and what operators do, and how often
+//	faults*.go, admin.go         what goes wrong, and what operators do, and how often
 //	damage.go                    disks that are lost or rot, and whose may be
 //	grow.go                      a node alone, with its data, to which others are added
 //	shadow.go, check.go          what logs must hold, what was promised, and what is looked at after each event

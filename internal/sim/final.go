@@ -77,6 +77,7 @@ func (w *world) compare() {
 		}
 		w.compareTo(r, content)
 	}
+	w.compareSeats()
 }
 
 // assigned lists the replicas that there should be, nil for one that a node does not have.

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"errors"
 	"time"
 
 	"chronik/internal/coordinator/group"
@@ -9,7 +8,6 @@ import (
 	"chronik/internal/coordinator/shard"
 	"chronik/internal/metadata/image"
 	"chronik/internal/model"
-	"chronik/internal/record"
 	producers "chronik/internal/wal/producer"
 )
 
@@ -245,80 +243,4 @@ func (s *seat) arm() {
 			}
 		})
 	}
-}
-
-// load loads the shard when the replica leads in the seat's epoch and all that its log holds is safe.
-func (s *seat) load() {
-	r, n := s.r, s.r.n
-	if s.loading || s.over || r.failed != nil || r.log == nil || !s.current() {
-		return
-	}
-	until := r.log.End()
-	switch hw := r.leader.HighWatermark(); {
-	case n.w.bugs.loadsEarly:
-		until = hw
-	case hw < until:
-		return
-	}
-	s.loading = true
-	n.after(n.w.between(0, loadTime), func() {
-		if s.over || s.replay(until) {
-			return
-		}
-		n.after(loadRetry, func() { s.loading = false })
-	})
-}
-
-// replay has a shard replay the log up to an offset, and serve. It reports whether that worked.
-func (s *seat) replay(until model.Offset) bool {
-	r, n := s.r, s.r.n
-	if r.failed != nil || r.log == nil || !s.current() {
-		return false
-	}
-	m := group.New(groupConfig)
-	sh := shard.New(shard.Options{
-		Partition: model.TopicPartition{Topic: r.topic, Partition: r.num}, Topic: schema.Groups, Machine: m,
-		MaxBatchBytes: maxGroupBatch, Patience: seatPatience, Leads: s.leads,
-	}, until)
-	if err := r.replayTo(sh, until); err != nil {
-		if errors.Is(err, errUnreadable) {
-			r.damaged(err)
-		} else {
-			n.w.fail("G3", "%v: %v", r, err)
-		}
-		return false
-	}
-	n.w.note(n.id, "coordinates in epoch %d, loaded up to %d", int64(s.epoch), int64(until))
-	n.w.stats[coordinatorLoads]++
-	n.w.loaded(s, m)
-	s.shard, s.machine, s.loading = sh, m, false
-	sh.Serve(n.now(), s.image)
-	return true
-}
-
-var errUnreadable = errors.New("the log cannot be read")
-
-// replayTo replays the log up to an offset.
-func (r *replica) replayTo(sh *shard.Shard, until model.Offset) error {
-	for at := r.log.Start(); at < until; {
-		bytes, next, err := r.read(at, until, 64<<10)
-		if err != nil {
-			return errors.Join(errUnreadable, err)
-		}
-		for rest := bytes; len(rest) > 0; {
-			b, more, err := record.Next(rest)
-			if err == nil {
-				err = b.Check()
-			}
-			if err != nil {
-				return errors.Join(errUnreadable, err)
-			}
-			if err := sh.Replay(b); err != nil {
-				return err
-			}
-			rest = more
-		}
-		at = next
-	}
-	return nil
 }
