@@ -27,6 +27,7 @@ func (n *Node) openCoordinators() {
 		Topic: schema.Groups, Node: n.settings.NodeID, Partition: n.coordinated, WallClockTrusted: n.replicas.WallClockTrusted, Log: n.env.Log,
 		Machine:   func() *group.Machine { return group.New(groupConfig(n.follower.broker())) },
 		Configure: func(m *group.Machine) { m.Config = groupConfig(n.follower.broker()) },
+		Effect:    n.groupEffect,
 		Limits: func() runtime.Limits {
 			g := &n.follower.broker().Groups
 			return runtime.Limits{Patience: time.Duration(g.CommitTimeoutMs) * time.Millisecond, LoadBytes: int(g.LoadBytes)}
