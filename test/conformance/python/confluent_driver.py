@@ -117,7 +117,7 @@ def group_resume():
             c.subscribe([t.name])
             while v.left > left:
                 deadline(f"{v.left} records")
-                for m in c.consume(1000, 0.5):
+                for m in c.consume(100, 0.5):
                     if m.error():
                         raise KafkaException(m.error())
                     v.add(to_record(m))

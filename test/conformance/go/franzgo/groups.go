@@ -38,7 +38,7 @@ func consumeSome(ctx context.Context, c *kgo.Client, take func(*kgo.Record) (eno
 	defer c.Close()
 	enough := false
 	for !enough {
-		fetches := c.PollRecords(ctx, 1000)
+		fetches := c.PollRecords(ctx, 100)
 		if err := fetches.Err(); err != nil {
 			return err
 		}
