@@ -37,7 +37,7 @@ func (m *Machine) ConsumerHeartbeat(now time.Time, r ConsumerHeartbeatRequest, r
 		out = ConsumerHeartbeatReply{Err: err}
 	}
 	d.answer(func(failure error) {
-		if failure != nil && out.Err == nil {
+		if failure != nil {
 			out = ConsumerHeartbeatReply{Err: failure}
 		}
 		reply(out)

@@ -219,7 +219,7 @@ func (d *decision) deleteOffset(g *group, tp model.TopicPartition) int {
 
 func (d *decision) committed(f func(CommitReply), r CommitReply) {
 	d.answer(func(err error) {
-		if err != nil && r.Err == nil {
+		if err != nil {
 			r = CommitReply{Err: err, Offsets: make([]error, len(r.Offsets))}
 		}
 		f(r)

@@ -42,7 +42,7 @@ func (m *Machine) ShareHeartbeat(now time.Time, r ShareHeartbeatRequest, reply f
 		out = ShareHeartbeatReply{Err: err}
 	}
 	d.answer(func(failure error) {
-		if failure != nil && out.Err == nil {
+		if failure != nil {
 			out = ShareHeartbeatReply{Err: failure}
 		}
 		reply(out)
