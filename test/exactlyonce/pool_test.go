@@ -17,8 +17,8 @@ import (
 
 const (
 	processors         = 2
-	sessionTimeout     = 2 * time.Second
-	transactionTimeout = 5 * time.Second
+	sessionTimeout     = 1500 * time.Millisecond
+	transactionTimeout = 3 * time.Second
 )
 
 // job is what a processor is to do.

@@ -3,6 +3,8 @@
 What librdkafka says of an error is followed: try again, abort, or end the process. Before partitions go to others, what was done with them is aborted.
 """
 
+import faulthandler
+import os
 import random
 import sys
 import time
@@ -13,7 +15,8 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Producer
 PER_TRANSACTION = 50
 HELD_OPEN_S = 0.06
 ABORT_ONE_OF = 20
-PATIENCE_S = 30
+PATIENCE_S = 5
+WATCHDOG_S = 15
 
 
 def log(text):
@@ -23,6 +26,8 @@ def log(text):
 class Processor:
     def __init__(self, bootstrap, group, source, output, tid, session_ms, transaction_ms):
         common = {"bootstrap.servers": bootstrap, "reconnect.backoff.max.ms": 200, "topic.metadata.refresh.fast.interval.ms": 100}
+        if debug := os.environ.get("EXACTLYONCE_DEBUG"):
+            common["debug"] = debug
         self.producer = Producer({**common, "transactional.id": tid, "transaction.timeout.ms": int(transaction_ms), "linger.ms": 0, "retry.backoff.ms": 50})
         self.consumer = Consumer({
             **common, "group.id": group, "enable.auto.commit": False, "auto.offset.reset": "earliest", "isolation.level": "read_committed",
@@ -102,6 +107,9 @@ class Processor:
 try:
     p = Processor(*sys.argv[1:])
     while True:
+        # send_offsets_to_transaction hangs beyond its timeout when the group's coordinator has died and is gone from the metadata (librdkafka 5511 and
+        # 5456, open as of 2.16.1). Such a process says where it stands, and ends.
+        faulthandler.dump_traceback_later(WATCHDOG_S, exit=True)
         p.once()
 except BaseException as e:
     print(f"\nfatal: {type(e).__name__}: {e}", file=sys.stderr, flush=True)
