@@ -55,6 +55,7 @@ public final class Driver {
         } else {
             new Producing(d).run();
             new Grouping(d, Dataset.of(d.client, "none", Producing.PROFILE)).run();
+            new Transacting(d).run();
             new Administering(d).run();
         }
         System.out.println("done");
