@@ -7,6 +7,7 @@ import (
 	"chronik/internal/coordinator/schema"
 	"chronik/internal/metadata/controller"
 	"chronik/internal/metadata/image"
+	"chronik/internal/model"
 	"chronik/internal/wal"
 )
 
@@ -72,7 +73,14 @@ func (l *ledger) elected(q, p *image.Partition, old, im *image.Image) {
 	}
 	leader := l.w.nodes[p.Leader]
 	s := leader.disk.shadow(l.key.id, l.key.num)
-	if !leader.registered() || l.holds(s) { // who is not there leads no more when it comes
+	if l.holds(s) {
+		return
+	}
+	if !leader.registered() { // who is not there leads no more when it comes; but if nobody has it all, that is lost already
+		held := func(id model.BrokerID) bool { return l.holds(l.w.nodes[id].disk.shadow(l.key.id, l.key.num)) }
+		if !slices.ContainsFunc(slices.Concat(q.ISR, q.ELR), held) {
+			l.lose(s, p)
+		}
 		return
 	}
 	for _, id := range slices.Concat(q.ISR, q.ELR) {
