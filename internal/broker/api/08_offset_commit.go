@@ -45,7 +45,7 @@ func (b *Broker) offsetCommit(ctx context.Context, _ *server.Request, req *kmsg.
 				out.Partitions[j].ErrorCode = Code(refusal)
 				continue
 			}
-			in.Offsets = append(in.Offsets, commitOffset(topic, p))
+			in.Offsets = append(in.Offsets, commitOffset(topic, p.Partition, p.Offset, p.LeaderEpoch, p.Metadata))
 			asked = append(asked, &out.Partitions[j])
 		}
 		if len(t.Partitions) > 0 {
@@ -69,13 +69,14 @@ func (b *Broker) offsetCommit(ctx context.Context, _ *server.Request, req *kmsg.
 	return resp
 }
 
-func commitOffset(t *image.Topic, p *kmsg.OffsetCommitRequestTopicPartition) group.CommitOffset {
+// commitOffset is an offset of a topic's partition as it is stored.
+func commitOffset(t *image.Topic, partition int32, offset int64, epoch int32, metadata *string) group.CommitOffset {
 	o := group.CommitOffset{
-		TopicPartition: model.TopicPartition{Topic: t.Name, Partition: p.Partition}, TopicID: t.ID,
-		Offset: model.Offset(p.Offset), LeaderEpoch: model.LeaderEpoch(p.LeaderEpoch),
+		TopicPartition: model.TopicPartition{Topic: t.Name, Partition: partition}, TopicID: t.ID,
+		Offset: model.Offset(offset), LeaderEpoch: model.LeaderEpoch(epoch),
 	}
-	if p.Metadata != nil {
-		o.Metadata = *p.Metadata
+	if metadata != nil {
+		o.Metadata = *metadata
 	}
 	return o
 }

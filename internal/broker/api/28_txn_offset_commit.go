@@ -48,7 +48,7 @@ func (b *Broker) txnOffsetCommit(ctx context.Context, _ *server.Request, req *km
 				out.Partitions[j].ErrorCode = Code(refusal)
 				continue
 			}
-			in.Offsets = append(in.Offsets, txnOffset(topic, p))
+			in.Offsets = append(in.Offsets, commitOffset(topic, p.Partition, p.Offset, p.LeaderEpoch, p.Metadata))
 			asked = append(asked, &out.Partitions[j])
 		}
 		resp.Topics = append(resp.Topics, out)
@@ -68,17 +68,6 @@ func (b *Broker) txnOffsetCommit(ctx context.Context, _ *server.Request, req *km
 		}
 	}
 	return resp
-}
-
-func txnOffset(t *image.Topic, p *kmsg.TxnOffsetCommitRequestTopicPartition) group.CommitOffset {
-	o := group.CommitOffset{
-		TopicPartition: model.TopicPartition{Topic: t.Name, Partition: p.Partition}, TopicID: t.ID,
-		Offset: model.Offset(p.Offset), LeaderEpoch: model.LeaderEpoch(p.LeaderEpoch),
-	}
-	if p.Metadata != nil {
-		o.Metadata = *p.Metadata
-	}
-	return o
 }
 
 // commitInTransaction asks the transaction's coordinator, and then the group's. If a marker is decided between the two, the transaction has ended, and is asked for
