@@ -213,8 +213,7 @@ func (m *Member) Step(now time.Time, msg *pb.Message) {
 		if msg.GetType() == pb.MsgSnap && !m.receive(msg) {
 			return nil
 		}
-		if msg.GetType() == pb.MsgReadIndex && m.early() {
-			m.reads = append(m.reads, msg)
+		if msg.GetType() == pb.MsgReadIndex && m.holdRead(msg) {
 			return nil
 		}
 		err := m.node.Step(msg)

@@ -17,18 +17,20 @@ type Read struct {
 func (m *Member) ReadIndex(id uint64) {
 	ctx := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, m.id), id)
 	m.input(func() error {
-		m.read(&pb.Message{Type: pb.MsgReadIndex.Enum(), Entries: []*pb.Entry{{Data: ctx}}})
+		if msg := (&pb.Message{Type: pb.MsgReadIndex.Enum(), Entries: []*pb.Entry{{Data: ctx}}}); !m.holdRead(msg) {
+			m.step(msg)
+		}
 		return nil
 	})
 }
 
-// read asks Raft, now or when the time has come.
-func (m *Member) read(msg *pb.Message) {
-	if m.early() {
-		m.reads = append(m.reads, msg)
-		return
+// holdRead keeps a question that comes too early, and tells whether it did.
+func (m *Member) holdRead(msg *pb.Message) bool {
+	if !m.early() {
+		return false
 	}
-	m.step(msg)
+	m.reads = append(m.reads, msg)
+	return true
 }
 
 // early tells whether this member leads, and has not applied an entry of its term yet. How far the log is committed it knows from then on only, if
