@@ -56,8 +56,12 @@ func (c *cluster) learning(s *quorum.Status) bool {
 	return slices.ContainsFunc(s.Observers, func(r quorum.ReplicaStatus) bool { return r.Replica == c.replica() })
 }
 
-// Registration implements peer.SessionOwner.
-func (c *cluster) Registration() controller.Registration { return c.registration }
+// Registration implements peer.SessionOwner. Another process of this node, though it is gone, may have registered since the attempt before.
+func (c *cluster) Registration() controller.Registration {
+	r := c.registration
+	r.Follows = c.quorum().Images().Load().BrokerEpoch(r.ID)
+	return r
+}
 
 // Applied implements peer.SessionOwner.
 func (c *cluster) Applied() uint64 { return c.quorum().Images().Load().Index() }

@@ -32,7 +32,7 @@ func TestEveryCallArrives(t *testing.T) {
 					t.Errorf("the caller is %+v", from)
 				}
 			}
-			reg := controller.Registration{ClusterID: "cluster", ID: 1, Incarnation: image.UUID{1}, Directory: image.UUID{2}, Rack: "r", CleanStop: true,
+			reg := controller.Registration{ClusterID: "cluster", ID: 1, Incarnation: image.UUID{1}, Directory: image.UUID{2}, Rack: "r", Follows: 9, CleanStop: true,
 				Endpoints: []image.Endpoint{{Listener: "PLAINTEXT", Host: "h", Port: 9092, SecurityProtocol: "PLAINTEXT"}},
 				Features:  []image.FeatureRange{{Name: "metadata.version", Min: 1, Max: 2}}, Cuts: []controller.Cut{{Topic: model.TopicID{3}, Partition: 4, End: 5}}}
 			beat := controller.Heartbeat{ID: 1, Epoch: 9, Applied: 10, WantStop: true, Stopped: true}

@@ -57,7 +57,7 @@ func (r *reader) brokers(ns []int32) []model.BrokerID {
 }
 
 func putRegistration(r controller.Registration) *peerpb.RegisterRequest {
-	q := &peerpb.RegisterRequest{IncarnationId: r.Incarnation[:], DirectoryId: r.Directory[:], Rack: r.Rack, CleanStop: r.CleanStop}
+	q := &peerpb.RegisterRequest{IncarnationId: r.Incarnation[:], DirectoryId: r.Directory[:], Rack: r.Rack, CleanStop: r.CleanStop, Follows: r.Follows}
 	for _, e := range r.Endpoints {
 		q.Endpoints = append(q.Endpoints, &peerpb.Endpoint{Listener: e.Listener, Host: e.Host, Port: uint32(e.Port), SecurityProtocol: e.SecurityProtocol})
 	}
@@ -74,7 +74,7 @@ func putRegistration(r controller.Registration) *peerpb.RegisterRequest {
 func getRegistration(from Caller, q *peerpb.RegisterRequest) (controller.Registration, error) {
 	var r reader
 	out := controller.Registration{ClusterID: from.ClusterID, ID: from.Node, Incarnation: r.id(q.IncarnationId, "the incarnation"),
-		Directory: r.id(q.DirectoryId, "the directory"), Rack: q.Rack, CleanStop: q.CleanStop}
+		Directory: r.id(q.DirectoryId, "the directory"), Rack: q.Rack, CleanStop: q.CleanStop, Follows: q.Follows}
 	for _, e := range q.Endpoints {
 		if e.Port > math.MaxUint16 {
 			r.fail("port %d", e.Port)

@@ -173,6 +173,9 @@ func (a *authority) register(r controller.Registration, reply func(controlAnswer
 		} else if err == nil {
 			err = errLost
 		}
+		if err != nil { // a node's own metadata are read when it starts; here they come with the refusal
+			out.image = a.image()
+		}
 		a.reply(&out, err, reply)
 	})
 }

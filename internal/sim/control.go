@@ -82,7 +82,7 @@ func (n *node) register() {
 	n.registering = true
 	r := controller.Registration{
 		ClusterID: clusterID, ID: n.broker(), Incarnation: n.incarnation, Directory: n.disk.id,
-		Features: controller.Inputs{}.Supported(), CleanStop: n.clean || n.w.bugs.claimsClean,
+		Features: controller.Inputs{}.Supported(), CleanStop: n.clean || n.w.bugs.claimsClean, Follows: n.lastRegistration(),
 	}
 	for _, l := range n.w.order {
 		if end, ok := n.disk.untold[l.key]; ok {
@@ -91,7 +91,13 @@ func (n *node) register() {
 	}
 	n.ask(registerRequest{r}, func(a *controlAnswer) {
 		n.registering = false
-		if a == nil || a.err != nil || n.epoch != 0 {
+		if a == nil || n.epoch != 0 {
+			return
+		}
+		if a.err != nil {
+			if a.image != nil {
+				n.adopt(a.image)
+			}
 			return
 		}
 		n.epoch, n.known = a.epoch, true
@@ -106,6 +112,18 @@ func (n *node) register() {
 		}
 		n.heartbeat()
 	})
+}
+
+// lastRegistration is the epoch of this node's newest registration that it knows of.
+func (n *node) lastRegistration() int64 {
+	im := n.image
+	if im == nil {
+		im = n.disk.image
+	}
+	if im == nil {
+		return 0
+	}
+	return im.BrokerEpoch(n.broker())
 }
 
 func (n *node) heartbeat() {

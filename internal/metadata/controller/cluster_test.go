@@ -113,6 +113,7 @@ func (w *world) register(_ *datadriven.TestData, items []item) string {
 		id := brokerID(it.words[0])
 		r := Registration{ClusterID: "cluster", ID: id, Rack: it.value["rack"], CleanStop: slices.Contains(it.words, "clean"),
 			Incarnation: image.UUID{byte(it.number(w.t, "incarnation", int(w.image.Index()+1)))}, Directory: image.UUID{byte(it.number(w.t, "dir", int(id)))},
+			Follows:  int64(it.number(w.t, "follows", int(w.image.BrokerEpoch(id)))),
 			Features: []image.FeatureRange{{Name: command.MetadataVersion, Min: 1, Max: int16(it.number(w.t, "level", 2))}}}
 		for _, c := range strings.FieldsFunc(it.value["cut"], func(r rune) bool { return r == ',' }) {
 			name, end, _ := strings.Cut(c, ":")

@@ -88,7 +88,7 @@ func clusterOf(t testing.TB, racks []string, topics ...NewTopic) *world {
 }
 
 func (w *world) join(id model.BrokerID, rack string) {
-	r := Registration{ClusterID: "cluster", ID: id, Incarnation: image.UUID{byte(id), 1}, Directory: image.UUID{byte(id)}, Rack: rack, Features: w.inputs().Supported()}
+	r := Registration{ClusterID: "cluster", ID: id, Incarnation: image.UUID{byte(id), 1}, Directory: image.UUID{byte(id)}, Rack: rack, Follows: w.image.BrokerEpoch(id), Features: w.inputs().Supported()}
 	w.must(RegisterNode(w.inputs(), r))
 	w.must(UnfenceNode(w.inputs(), id, w.image.Node(id).Epoch))
 }

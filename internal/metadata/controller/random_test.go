@@ -252,7 +252,7 @@ func (c *chance) loseTails(id model.BrokerID) (cuts []Cut) {
 
 func (c *chance) register(id model.BrokerID, cuts []Cut, clean bool) bool {
 	r := Registration{ClusterID: "cluster", ID: id, Incarnation: image.UUID{byte(c.image.Index()), byte(c.image.Index() >> 8), 1}, Directory: image.UUID{c.dirs[id]},
-		Features: c.inputs().Supported(), CleanStop: clean, Cuts: cuts}
+		Features: c.inputs().Supported(), Follows: c.image.BrokerEpoch(id), CleanStop: clean, Cuts: cuts}
 	old := c.image.Node(id)
 	if !c.apply(RegisterNode(c.inputs(), r)) {
 		return false

@@ -21,6 +21,7 @@ type Registration struct {
 	// Of a node of a cluster.
 
 	Features  []image.FeatureRange // what its program supports, by name
+	Follows   int64                // epoch of the registration before, as far as the node's metadata tell; 0: of none
 	CleanStop bool                 // the incarnation before closed all its logs
 	Cuts      []Cut                // else, the logs that lost their tails (L2)
 }
@@ -108,7 +109,7 @@ func reregister(in Inputs, old *image.Node, r Registration, add *command.AddNode
 		return nil, refuse(DuplicateBroker, "Another process is registered as node %d and alive: give this one another node ID, or wait until the "+
 			"other one's session of broker.session.timeout.ms ends.", r.ID)
 	}
-	if refusal := cmp.Or(checkFeatures(in, r), checkHeard(in, old, r)); refusal != nil {
+	if refusal := cmp.Or(checkFeatures(in, r), checkFollows(in.Image, r), checkHeard(in, old, r)); refusal != nil {
 		return nil, refusal
 	}
 	roster, err := newRoster(in)
@@ -129,6 +130,18 @@ func reregister(in Inputs, old *image.Node, r Registration, add *command.AddNode
 		}
 	})
 	return append(out.commands(), command.Add(add)), nil
+}
+
+// checkFollows refuses a registration that does not know the one before it. What a process that is gone has sent may arrive after its successor has
+// registered, and when nobody is alive: the directory and the cuts that it tells of are not those of the node any more, and the successor's replicas would
+// lose their places (R7). A process that is there reads the metadata and asks again.
+func checkFollows(im *image.Image, r Registration) *Refusal {
+	last := im.BrokerEpoch(r.ID)
+	if r.Follows == last {
+		return nil
+	}
+	return refuse(StaleBrokerEpoch, "This registration of node %d follows that of epoch %d, but the last one is that of epoch %d (0: none): its process is gone, or asks again "+
+		"when its metadata are as new.", r.ID, r.Follows, last)
 }
 
 // checkHeard has a node that stopped uncleanly wait until the controller has heard of the others, or fenced them. A new controller

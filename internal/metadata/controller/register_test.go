@@ -26,6 +26,7 @@ func TestR4CutMembersStayEligible(t *testing.T) {
 			w := clusterOf(t, []string{"", "", ""}, NewTopic{Name: "t", Partitions: 1, ReplicationFactor: 3, Configs: []NewConfig{{minISRKey, &two}}})
 			back := func(id model.BrokerID, r Registration) {
 				r.ClusterID, r.ID, r.Incarnation, r.Features = "cluster", id, image.UUID{byte(id), 2}, w.inputs().Supported()
+				r.Follows = w.image.BrokerEpoch(id)
 				w.must(RegisterNode(w.inputs(), r))
 				w.must(UnfenceNode(w.inputs(), id, w.image.Node(id).Epoch))
 			}

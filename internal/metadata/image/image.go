@@ -201,6 +201,14 @@ func (m *Image) Node(id model.BrokerID) *Node {
 	return m.nodes[i]
 }
 
+// BrokerEpoch is the epoch of a node's newest registration; 0: it is not registered.
+func (m *Image) BrokerEpoch(id model.BrokerID) int64 {
+	if n := m.Node(id); n != nil {
+		return n.Epoch
+	}
+	return 0
+}
+
 func (m *Image) findNode(id model.BrokerID) (int, bool) {
 	return slices.BinarySearchFunc(m.nodes, id, func(n *Node, id model.BrokerID) int { return int(n.ID) - int(id) })
 }

@@ -555,6 +555,7 @@ type RegisterRequest struct {
 	Features      []*FeatureRange        `protobuf:"bytes,5,rep,name=features,proto3" json:"features,omitempty"`
 	CleanStop     bool                   `protobuf:"varint,6,opt,name=clean_stop,json=cleanStop,proto3" json:"clean_stop,omitempty"`
 	Cuts          []*Cut                 `protobuf:"bytes,7,rep,name=cuts,proto3" json:"cuts,omitempty"`
+	Follows       int64                  `protobuf:"varint,8,opt,name=follows,proto3" json:"follows,omitempty"` // epoch of the node's registration before this one, as far as the sender's metadata tell; 0: of none
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -636,6 +637,13 @@ func (x *RegisterRequest) GetCuts() []*Cut {
 		return x.Cuts
 	}
 	return nil
+}
+
+func (x *RegisterRequest) GetFollows() int64 {
+	if x != nil {
+		return x.Follows
+	}
+	return 0
 }
 
 type Endpoint struct {
@@ -1964,7 +1972,7 @@ const file_internal_peer_peerpb_control_proto_rawDesc = "" +
 	"\fdirectory_id\x18\x01 \x01(\fR\vdirectoryId\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x12\n" +
 	"\x04vote\x18\x03 \x01(\bR\x04vote\"\v\n" +
-	"\tJoinReply\"\xa3\x02\n" +
+	"\tJoinReply\"\xbd\x02\n" +
 	"\x0fRegisterRequest\x12%\n" +
 	"\x0eincarnation_id\x18\x01 \x01(\fR\rincarnationId\x12!\n" +
 	"\fdirectory_id\x18\x02 \x01(\fR\vdirectoryId\x124\n" +
@@ -1973,7 +1981,8 @@ const file_internal_peer_peerpb_control_proto_rawDesc = "" +
 	"\bfeatures\x18\x05 \x03(\v2\x1a.chronik.peer.FeatureRangeR\bfeatures\x12\x1d\n" +
 	"\n" +
 	"clean_stop\x18\x06 \x01(\bR\tcleanStop\x12%\n" +
-	"\x04cuts\x18\a \x03(\v2\x11.chronik.peer.CutR\x04cuts\"{\n" +
+	"\x04cuts\x18\a \x03(\v2\x11.chronik.peer.CutR\x04cuts\x12\x18\n" +
+	"\afollows\x18\b \x01(\x03R\afollows\"{\n" +
 	"\bEndpoint\x12\x1a\n" +
 	"\blistener\x18\x01 \x01(\tR\blistener\x12\x12\n" +
 	"\x04host\x18\x02 \x01(\tR\x04host\x12\x12\n" +
