@@ -59,9 +59,10 @@ robustness: ## a minute of garbage on the port beside a good client
 chaos: ## real clusters that are killed, cut, frozen, filled, ROUNDS times each; RUN=regexp picks tests; needs root and Linux
 	ROUNDS=$(or $(ROUNDS),2) RUN='$(RUN)' GO=$(GO) ./test/chaos/chaos.sh
 
-exactlyonce: ## read-process-write loops of CLIENT (franz-go, java or librdkafka; all three if unset) killed at random with their servers, ROUNDS times; SEED=n for the same faults; Java needs Maven
+exactlyonce: ## read-process-write loops of CLIENT (franz-go, java or librdkafka; all three if unset), in groups of PROTOCOL (classic or consumer), killed and paused at random, as their servers are, ROUNDS times; SEED=n for the same faults; Java needs Maven
 	for client in $(or $(CLIENT),franz-go java librdkafka); do \
-	  $(GO) test ./test/exactlyonce -count=1 -v -timeout 120m -args -exactlyonce.client=$$client -exactlyonce.rounds=$(or $(ROUNDS),50) -exactlyonce.seed=$(or $(SEED),0) || exit 1; \
+	  $(GO) test ./test/exactlyonce -count=1 -v -timeout 120m -args -exactlyonce.client=$$client -exactlyonce.protocol=$(or $(PROTOCOL),classic) \
+	    -exactlyonce.rounds=$(or $(ROUNDS),50) -exactlyonce.seed=$(or $(SEED),0) || exit 1; \
 	done
 
 bench: build ## short loads of Chronik alone, each verified

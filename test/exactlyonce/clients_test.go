@@ -7,13 +7,15 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"chronik/test/exactlyonce/loop"
 )
 
 // installed is where `make conformance` brings the clients of other languages.
 const installed = "../../.cache/conformance"
 
 // prepare returns how processors of a client are started.
-func prepare(ctx context.Context, t *testing.T, client, dir string) func(job) *exec.Cmd {
+func prepare(ctx context.Context, t *testing.T, client, dir string) func(loop.Job) *exec.Cmd {
 	t.Helper()
 	switch client {
 	case "franz-go":
@@ -21,8 +23,8 @@ func prepare(ctx context.Context, t *testing.T, client, dir string) func(job) *e
 		if err != nil {
 			t.Fatal(err)
 		}
-		return func(j job) *exec.Cmd {
-			cmd := exec.Command(self, j.args()...)
+		return func(j loop.Job) *exec.Cmd {
+			cmd := exec.Command(self, j.Args()...)
 			cmd.Env = append(os.Environ(), asProcessor+"=1")
 			return cmd
 		}
@@ -36,7 +38,7 @@ func prepare(ctx context.Context, t *testing.T, client, dir string) func(job) *e
 }
 
 // prepareJava compiles the processor; the jars come from the Maven project of the conformance tests.
-func prepareJava(ctx context.Context, t *testing.T, dir string) func(job) *exec.Cmd {
+func prepareJava(ctx context.Context, t *testing.T, dir string) func(loop.Job) *exec.Cmd {
 	t.Helper()
 	lib := absolute(t, filepath.Join(installed, "java/lib"))
 	if jars, _ := filepath.Glob(filepath.Join(lib, "kafka-clients-*.jar")); len(jars) == 0 {
@@ -45,13 +47,13 @@ func prepareJava(ctx context.Context, t *testing.T, dir string) func(job) *exec.
 	classes := filepath.Join(dir, "classes")
 	run(ctx, t, "javac", "-cp", filepath.Join(lib, "*"), "-d", classes, "java/Processor.java")
 	classpath := classes + string(os.PathListSeparator) + filepath.Join(lib, "*")
-	return func(j job) *exec.Cmd {
-		return exec.Command("java", append([]string{"-Xmx128m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", classpath, "Processor"}, j.args()...)...)
+	return func(j loop.Job) *exec.Cmd {
+		return exec.Command("java", append([]string{"-Xmx128m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", classpath, "Processor"}, j.Args()...)...)
 	}
 }
 
 // preparePython uses the conformance tests' virtual environment, or makes it.
-func preparePython(ctx context.Context, t *testing.T) func(job) *exec.Cmd {
+func preparePython(ctx context.Context, t *testing.T) func(loop.Job) *exec.Cmd {
 	t.Helper()
 	venv := absolute(t, filepath.Join(installed, "venv"))
 	python := filepath.Join(venv, "bin/python")
@@ -60,7 +62,9 @@ func preparePython(ctx context.Context, t *testing.T) func(job) *exec.Cmd {
 		run(ctx, t, python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "-r", "../conformance/python/requirements.txt")
 	}
 	script := absolute(t, "python/processor.py")
-	return func(j job) *exec.Cmd { return exec.Command(python, append([]string{"-u", script}, j.args()...)...) }
+	return func(j loop.Job) *exec.Cmd {
+		return exec.Command(python, append([]string{"-u", script}, j.Args()...)...)
+	}
 }
 
 func run(ctx context.Context, t *testing.T, name string, args ...string) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"chronik/internal/wait"
+	"chronik/test/exactlyonce/loop"
 )
 
 const (
@@ -21,18 +23,19 @@ const (
 	group         = "copiers"
 	partitions    = 6
 
-	roundTime = time.Minute // for the group to catch up after a fault: timeouts of sessions and transactions, on a machine that does much else
+	pace      = 30 * time.Millisecond // between two records of a partition
+	roundTime = time.Minute           // for the group to catch up after a fault: timeouts of sessions and transactions, on a machine that does much else
 )
 
 // story is everything that takes part.
 type story struct {
-	rng       *rand.Rand
-	bootstrap string
-	admin     *kadm.Client
-	nodes     []*node
-	pool      pool
-	feed      *feed
-	watch     *watch
+	rng    *rand.Rand
+	admin  *kadm.Client
+	nodes  []*node
+	pool   pool
+	feed   *loop.Feed
+	watch  *loop.Watch
+	output loop.Output
 }
 
 // TestExactlyOnce: a fault per round; the next round begins when the group has all its members, and has caught up with what was written until the fault was over. At last all processors are
@@ -44,14 +47,15 @@ func TestExactlyOnce(t *testing.T) {
 	if *seed == 0 {
 		*seed = rand.Uint64()
 	}
-	t.Logf("%s, %d rounds, -exactlyonce.seed=%d", *client, *rounds, *seed)
+	t.Logf("%s, %s protocol, %d rounds, -exactlyonce.seed=%d", *client, *proto, *rounds, *seed)
 	dir := workDir(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute+time.Duration(*rounds)*2*roundTime)
 	defer cancel()
 	like := prepare(ctx, t, *client, dir)
 	s := &story{rng: rand.New(rand.NewPCG(*seed, 0)), nodes: startNodes(ctx, t, dir)}
-	s.bootstrap = bootstrap(s.nodes)
-	s.admin = kadm.NewClient(connect(t, s.bootstrap))
+	servers := bootstrap(s.nodes)
+	s.admin = kadm.NewClient(connect(t, servers))
+	s.output = loop.Output{Admin: s.admin, Connect: dialer(servers), Topic: output, Partitions: partitions}
 	created, err := s.admin.CreateTopics(ctx, partitions, nodes, nil, input, output)
 	if err == nil {
 		err = created.Error()
@@ -59,8 +63,11 @@ func TestExactlyOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	j := job{bootstrap: s.bootstrap, group: group, input: input, output: output}
-	s.watch, s.feed, s.pool = startWatch(t, s.bootstrap), startFeed(t, s.bootstrap), startPool(t, dir, like, j)
+	j := loop.Job{Bootstrap: servers, Group: group, Input: input, Output: output, Session: sessionTimeout, Transaction: transactionTimeout, Protocol: *proto}
+	s.watch = loop.StartWatch(connect(t, servers), group, input, partitions)
+	s.feed = loop.StartFeed(connect(t, servers, loop.FeedOptions()...), input, partitions, pace, roundTime)
+	s.pool = startPool(t, dir, like, j)
+	t.Cleanup(func() { s.watch.Stop(); s.feed.Stop() })
 	if err := s.caughtUp(ctx); err != nil {
 		t.Fatalf("before any fault: %v\n%s", err, strings.Join(s.pool.exits(), "\n"))
 	}
@@ -70,7 +77,7 @@ func TestExactlyOnce(t *testing.T) {
 		}
 	}
 	s.pool.stop()
-	if err := s.awaitClosed(ctx, transactionTimeout+5*time.Second); err != nil {
+	if err := s.output.AwaitClosed(ctx, transactionTimeout+5*time.Second); err != nil {
 		t.Errorf("a transaction outlives its timeout: %v", err)
 	}
 	exits := s.pool.exits()
@@ -100,50 +107,41 @@ func (s *story) round(ctx context.Context, t *testing.T, n int) error {
 // finish has the input processed to its end, and judges.
 func (s *story) finish(ctx context.Context, t *testing.T) {
 	t.Helper()
-	s.feed.stop()
+	s.feed.Stop()
 	if err := s.caughtUp(ctx); err != nil {
 		t.Fatal(err)
 	}
 	s.pool.stop()
-	if err := s.awaitClosed(ctx, transactionTimeout+5*time.Second); err != nil {
+	if err := s.output.AwaitClosed(ctx, transactionTimeout+5*time.Second); err != nil {
 		t.Fatalf("a transaction outlives its timeout: %v", err)
 	}
-	want, err := s.feed.ends()
+	want, err := s.feed.Ends()
 	if err != nil {
 		t.Fatalf("the input: %v", err)
 	}
-	aborted := s.audit(ctx, t, want)
-	s.watch.stop()
-	for _, line := range s.watch.rewound {
-		t.Errorf("committed offsets: %s", line)
+	verdict, err := s.output.Audit(ctx, want)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if s.watch.committed != want {
-		t.Errorf("committed are %v, want %v", s.watch.committed, want)
+	reads, rewound := s.watch.Stop()
+	for _, line := range slices.Concat(verdict.Wrong, rewound) {
+		t.Error(line)
 	}
-	t.Logf("records by partition: %v, and %d of aborted transactions; committed offsets were read %d times", want, aborted, s.watch.reads)
+	if at := s.watch.Offsets(); !slices.Equal(at, want) {
+		t.Errorf("committed are %v, want %v", at, want)
+	}
+	t.Logf("records by partition: %v, and %d of aborted transactions; committed offsets were read %d times", want, verdict.Aborted, reads)
 }
 
 // caughtUp returns when the group has committed all that was acknowledged when it was called.
 func (s *story) caughtUp(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, roundTime)
 	defer cancel()
-	goal, err := s.feed.ends()
+	err := s.watch.CaughtUp(ctx, s.feed)
 	if err != nil {
-		return fmt.Errorf("the input: %w", err)
+		err = errors.Join(err, s.output.Closed(context.WithoutCancel(ctx)))
 	}
-	for {
-		at := s.watch.offsets()
-		behind := false
-		for p := range partitions {
-			behind = behind || at[p] < goal[p] || goal[p] == 0 && at[p] == 0
-		}
-		if !behind {
-			return nil
-		}
-		if wait.For(ctx, 20*time.Millisecond) != nil {
-			return fmt.Errorf("the group stays at %v, want %v (%v)", at, goal, s.closed(context.WithoutCancel(ctx)))
-		}
-	}
+	return err
 }
 
 // complete returns when all processors are members and none that is dead: the next fault meets a whole group.
@@ -151,15 +149,26 @@ func (s *story) complete(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, roundTime)
 	defer cancel()
 	for {
-		all, err := s.admin.DescribeGroups(ctx, group)
-		g := all[group]
-		if err == nil && g.Err == nil && g.State == "Stable" && len(g.Members) == processors {
+		state, members, err := s.describe(ctx)
+		if err == nil && state == "Stable" && members == processors {
 			return nil
 		}
 		if wait.For(ctx, 20*time.Millisecond) != nil {
-			return fmt.Errorf("the group is %s with %d members: %w", g.State, len(g.Members), errors.Join(err, g.Err))
+			return fmt.Errorf("the group is %s with %d members: %w", state, members, err)
 		}
 	}
+}
+
+// describe asks for the group's state as the protocol of its members has it.
+func (s *story) describe(ctx context.Context) (state string, members int, err error) {
+	if *proto == loop.Consumer {
+		all, err := s.admin.DescribeConsumerGroups(ctx, group)
+		g := all[group]
+		return g.State, len(g.Members), errors.Join(err, g.Err)
+	}
+	all, err := s.admin.DescribeGroups(ctx, group)
+	g := all[group]
+	return g.State, len(g.Members), errors.Join(err, g.Err)
 }
 
 // workDir is removed unless the test fails: then it is the evidence.
@@ -181,12 +190,19 @@ func workDir(t *testing.T) string {
 
 func connect(t *testing.T, bootstrap string, opts ...kgo.Opt) *kgo.Client {
 	t.Helper()
-	cl, err := kgo.NewClient(append([]kgo.Opt{
-		kgo.SeedBrokers(strings.Split(bootstrap, ",")...), kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond }), kgo.MetadataMinAge(50 * time.Millisecond),
-	}, opts...)...)
+	cl, err := dialer(bootstrap)(opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(cl.Close)
 	return cl
+}
+
+// dialer makes clients of a cluster.
+func dialer(bootstrap string) func(...kgo.Opt) (*kgo.Client, error) {
+	return func(opts ...kgo.Opt) (*kgo.Client, error) {
+		return kgo.NewClient(append([]kgo.Opt{
+			kgo.SeedBrokers(strings.Split(bootstrap, ",")...), kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond }), kgo.MetadataMinAge(50 * time.Millisecond),
+		}, opts...)...)
+	}
 }

@@ -3,7 +3,6 @@ package exactlyonce
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"syscall"
 	"time"
 
@@ -13,8 +12,10 @@ import (
 // fault is something that goes wrong, and is right again when run returns. What it did is the string.
 type fault func(ctx context.Context, s *story) (string, error)
 
+// faults are drawn with equal chances. Nearly half are zombies: a processor that is dead commits nothing that it should not.
 var faults = []fault{
-	killProcessor, killProcessor, pauseProcessor,
+	killProcessor, killProcessor,
+	pauseProcessor, pauseProcessor, pauseProcessor, pauseAll, pauseAndKillCoordinator,
 	killGroupCoordinator, killTransactionCoordinator, killLeader, killBoth,
 }
 
@@ -25,14 +26,46 @@ func killProcessor(_ context.Context, s *story) (string, error) {
 	return fmt.Sprintf("processor %d killed, next as %s", p.index, p.id()), nil
 }
 
+// beyond is a pause that a session does not survive, and an open transaction only sometimes.
+func (s *story) beyond() time.Duration {
+	return sessionTimeout + time.Duration(s.rng.Int64N(int64(transactionTimeout)))
+}
+
 // pauseProcessor makes a zombie: the group goes on without it, and then it goes on as well.
 func pauseProcessor(ctx context.Context, s *story) (string, error) {
-	p := s.pool[s.rng.IntN(processors)]
-	pause := sessionTimeout/2 + rand.N(2*sessionTimeout)
+	p, pause := s.pool[s.rng.IntN(processors)], s.beyond()
 	p.signal(syscall.SIGSTOP)
 	err := wait.For(ctx, pause)
 	p.signal(syscall.SIGCONT)
 	return fmt.Sprintf("processor %d stood still for %v", p.index, pause.Round(time.Millisecond)), err
+}
+
+// pauseAll leaves nobody in the group; the first that wakes finds it empty, the other one finds the first.
+func pauseAll(ctx context.Context, s *story) (string, error) {
+	pause, apart := s.beyond(), time.Duration(s.rng.Int64N(int64(sessionTimeout)))
+	for _, p := range s.pool {
+		p.signal(syscall.SIGSTOP)
+	}
+	err := wait.For(ctx, pause)
+	for _, i := range s.rng.Perm(processors) {
+		s.pool[i].signal(syscall.SIGCONT)
+		if err == nil {
+			err = wait.For(ctx, apart)
+		}
+	}
+	return fmt.Sprintf("all processors stood still for %v, and woke %v apart", pause.Round(time.Millisecond), apart.Round(time.Millisecond)), err
+}
+
+// pauseAndKillCoordinator: whom the zombie comes back to has not known it before.
+func pauseAndKillCoordinator(ctx context.Context, s *story) (string, error) {
+	p, before := s.pool[s.rng.IntN(processors)], time.Duration(s.rng.Int64N(int64(2*sessionTimeout)))
+	p.signal(syscall.SIGSTOP)
+	defer p.signal(syscall.SIGCONT)
+	if err := wait.For(ctx, before); err != nil {
+		return "", err
+	}
+	what, err := killGroupCoordinator(ctx, s)
+	return fmt.Sprintf("processor %d stood still; %v later %s", p.index, before.Round(time.Millisecond), what), err
 }
 
 func killGroupCoordinator(ctx context.Context, s *story) (string, error) {

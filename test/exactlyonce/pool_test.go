@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"chronik/internal/wait"
+	"chronik/test/exactlyonce/loop"
 )
 
 const (
@@ -21,26 +22,15 @@ const (
 	transactionTimeout = 3 * time.Second
 )
 
-// job is what a processor is to do.
-type job struct {
-	bootstrap, group, input, output string
-	id                              string // transactional
-}
-
-func (j job) args() []string {
-	return []string{j.bootstrap, j.group, j.input, j.output, j.id,
-		fmt.Sprint(sessionTimeout.Milliseconds()), fmt.Sprint(transactionTimeout.Milliseconds())}
-}
-
 // processor is one place in the pool: a process, and the next one when that has ended.
 type processor struct {
 	index int
 	log   *os.File
-	like  func(job) *exec.Cmd
+	like  func(loop.Job) *exec.Cmd
 	done  chan struct{} // closed when there will be no other process
 
 	mu      sync.Mutex
-	job     job
+	job     loop.Job
 	cmd     *exec.Cmd
 	names   int // transactional IDs that it has had
 	killed  bool
@@ -52,7 +42,7 @@ type processor struct {
 type pool []*processor
 
 // startPool starts the processors. They end with the test.
-func startPool(t *testing.T, dir string, like func(job) *exec.Cmd, j job) pool {
+func startPool(t *testing.T, dir string, like func(loop.Job) *exec.Cmd, j loop.Job) pool {
 	t.Helper()
 	var out pool
 	for i := range processors {
@@ -61,7 +51,7 @@ func startPool(t *testing.T, dir string, like func(job) *exec.Cmd, j job) pool {
 			t.Fatal(err)
 		}
 		p := &processor{index: i, log: log, like: like, done: make(chan struct{}), job: j}
-		p.job.id = fmt.Sprintf("%s-%d", j.group, i)
+		p.job.ID = fmt.Sprintf("%s-%d", j.Group, i)
 		if err := p.start(); err != nil {
 			t.Fatal(err)
 		}
@@ -78,7 +68,7 @@ func (p *processor) start() error {
 	if p.stopped {
 		return nil
 	}
-	p.note("the test starts %s", p.job.id)
+	p.note("the test starts %s", p.job.ID)
 	p.cmd, p.killed = p.like(p.job), false
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
@@ -117,7 +107,7 @@ func (p *processor) kill(fresh bool) {
 	defer p.mu.Unlock()
 	if fresh {
 		p.names++
-		p.job.id = fmt.Sprintf("%s-%d.%d", p.job.group, p.index, p.names)
+		p.job.ID = fmt.Sprintf("%s-%d.%d", p.job.Group, p.index, p.names)
 	}
 	p.killed = true
 	p.note("the test sends SIGKILL")
@@ -136,7 +126,7 @@ func (p *processor) signal(s syscall.Signal) {
 func (p *processor) id() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.job.id
+	return p.job.ID
 }
 
 // stop kills all for good, in the middle of whatever they do.

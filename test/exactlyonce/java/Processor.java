@@ -20,7 +20,7 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
 
 /**
  * Copies one topic to another in transactions, as its documentation tells a program to: an error aborts the transaction and goes back to what is committed; an error
- * that the producer does not survive, or that leaves a commit in doubt, ends the process. The arguments are those of the Go test's job.
+ * that the producer does not survive, or that leaves a commit in doubt, ends the process. The arguments are those of the Go test's loop.Job.
  */
 public final class Processor {
     // As in the Go processor.
@@ -52,7 +52,7 @@ public final class Processor {
         c.put(ConsumerConfig.ENABLE_AUTO_COMMIT_CONFIG, "false");
         c.put(ConsumerConfig.AUTO_OFFSET_RESET_CONFIG, "earliest");
         c.put(ConsumerConfig.MAX_POLL_RECORDS_CONFIG, String.valueOf(PER_TRANSACTION));
-        String protocol = System.getenv().getOrDefault("EXACTLYONCE_PROTOCOL", "classic");
+        String protocol = args[7];
         c.put(ConsumerConfig.GROUP_PROTOCOL_CONFIG, protocol);
         if (protocol.equals("classic")) {
             c.put(ConsumerConfig.SESSION_TIMEOUT_MS_CONFIG, args[5]);

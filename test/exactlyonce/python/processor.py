@@ -1,4 +1,4 @@
-"""Copies one topic to another in transactions with librdkafka. The arguments are those of the Go test's job.
+"""Copies one topic to another in transactions with librdkafka. The arguments are those of the Go test's loop.Job.
 
 What librdkafka says of an error is followed: try again, abort, or end the process. Before partitions go to others, what was done with them is aborted.
 """
@@ -24,14 +24,16 @@ def log(text):
 
 
 class Processor:
-    def __init__(self, bootstrap, group, source, output, tid, session_ms, transaction_ms):
+    def __init__(self, bootstrap, group, source, output, tid, session_ms, transaction_ms, protocol):
         common = {"bootstrap.servers": bootstrap, "reconnect.backoff.max.ms": 200, "topic.metadata.refresh.fast.interval.ms": 100}
         if debug := os.environ.get("EXACTLYONCE_DEBUG"):
             common["debug"] = debug
         self.producer = Producer({**common, "transactional.id": tid, "transaction.timeout.ms": int(transaction_ms), "linger.ms": 0, "retry.backoff.ms": 50})
+        # In the new protocol the server says how long sessions are.
+        times = {"session.timeout.ms": int(session_ms), "heartbeat.interval.ms": int(session_ms) // 6} if protocol == "classic" else {}
         self.consumer = Consumer({
-            **common, "group.id": group, "enable.auto.commit": False, "auto.offset.reset": "earliest", "isolation.level": "read_committed",
-            "session.timeout.ms": int(session_ms), "heartbeat.interval.ms": int(session_ms) // 6, "fetch.wait.max.ms": 200,
+            **common, **times, "group.id": group, "group.protocol": protocol, "enable.auto.commit": False, "auto.offset.reset": "earliest",
+            "isolation.level": "read_committed", "fetch.wait.max.ms": 200,
         })
         self.output = output
         self.open = False
