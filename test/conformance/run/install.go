@@ -128,14 +128,14 @@ func command(ctx context.Context, dir, name string, args ...string) error {
 	return nil
 }
 
-// java copies Kafka's jars and compiles the driver.
+// java copies Kafka's jars and compiles the driver and the applications.
 func (in *installer) java(ctx context.Context) error {
 	build := in.path("java/build")
 	if err := os.RemoveAll(in.path("java")); err != nil {
 		return err
 	}
 	return command(ctx, filepath.Join(in.source, "java"), "mvn", "-q", "-B", "-Dconformance.build="+build,
-		"-Dconformance.classes="+in.path("java/classes"), "-Dconformance.lib="+in.path("java/lib"), "compile")
+		"-Dconformance.classes="+in.path("java/classes"), "-Dconformance.lib="+in.path("java/lib"), "-Dconformance.logging="+in.path("java/logging"), "compile")
 }
 
 func (in *installer) python(ctx context.Context) error {

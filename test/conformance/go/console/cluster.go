@@ -10,26 +10,27 @@ import (
 	"time"
 
 	"chronik/test/conformance/go/driver"
+	"chronik/test/conformance/go/jvm"
 )
 
 func clusterTool(ctx context.Context, e *driver.Env, class string, args ...string) (string, error) {
-	return tool(ctx, e, nil, "org.apache.kafka.tools."+class, withServer(e, args...)...)
+	return jvm.Tool(ctx, e, nil, "org.apache.kafka.tools."+class, jvm.WithServer(e, args...)...)
 }
 
 func quorum(ctx context.Context, e *driver.Env) error {
 	out, err := clusterTool(ctx, e, "MetadataQuorumCommand", "describe", "--status")
-	if err := wantMatch(out, err, `ClusterId:\s+\S+`, `LeaderId:\s+[1-9]`, `HighWatermark:\s+[1-9]`, `CurrentVoters:\s+\[.+\]`); err != nil {
+	if err := jvm.WantMatch(out, err, `ClusterId:\s+\S+`, `LeaderId:\s+[1-9]`, `HighWatermark:\s+[1-9]`, `CurrentVoters:\s+\[.+\]`); err != nil {
 		return err
 	}
 	out, err = clusterTool(ctx, e, "MetadataQuorumCommand", "describe", "--replication")
-	return wantMatch(out, err, `(?m)^\d+\s+\S+\s+\d+\s+0\s.*Leader`)
+	return jvm.WantMatch(out, err, `(?m)^\d+\s+\S+\s+\d+\s+0\s.*Leader`)
 }
 
 var endpointLine = regexp.MustCompile(`(?m)^(\d+)\s+\S+\s+\d+\s+\S+\s+unfenced\s+broker`)
 
 // brokers are the IDs of the brokers in service.
 func brokers(ctx context.Context, e *driver.Env) ([]string, error) {
-	out, err := tool(ctx, e, nil, "org.apache.kafka.tools.ClusterTool", append([]string{"list-endpoints"}, withServer(e, "--include-fenced-brokers")...)...)
+	out, err := jvm.Tool(ctx, e, nil, "org.apache.kafka.tools.ClusterTool", append([]string{"list-endpoints"}, jvm.WithServer(e, "--include-fenced-brokers")...)...)
 	var ids []string
 	for _, m := range endpointLine.FindAllStringSubmatch(out, -1) {
 		ids = append(ids, m[1])
@@ -67,18 +68,18 @@ func reassign(ctx context.Context, e *driver.Env) error {
 		return fmt.Errorf("throttles are left behind: %q, %v", out, err)
 	}
 	out, err := clusterTool(ctx, e, "LeaderElectionCommand", "--election-type", "preferred", "--topic", topic, "--partition", "0")
-	if err := wantMatch(out, err, `Successfully completed leader election|Valid replica already elected`); err != nil {
+	if err := jvm.WantMatch(out, err, `Successfully completed leader election|Valid replica already elected`); err != nil {
 		return err
 	}
 	out, err = topicTool(ctx, e, "--describe", "--topic", topic)
-	if err := wantMatch(out, err, `Leader: `+ids[0]+`\s+Replicas: `+all+`\s`, `Isr: [\d,]{`+fmt.Sprint(len(all))+`}\s`); err != nil {
+	if err := jvm.WantMatch(out, err, `Leader: `+ids[0]+`\s+Replicas: `+all+`\s`, `Isr: [\d,]{`+fmt.Sprint(len(all))+`}\s`); err != nil {
 		return err
 	}
 	if err := moveTo(ctx, e, topic, ids[0]); err != nil {
 		return err
 	}
-	out, err = tool(ctx, e, nil, "org.apache.kafka.tools.GetOffsetShell", withServer(e, "--topic", topic, "--time", "latest")...)
-	return wantMatch(out, err, topic+`:0:5000`)
+	out, err = jvm.Tool(ctx, e, nil, "org.apache.kafka.tools.GetOffsetShell", jvm.WithServer(e, "--topic", topic, "--time", "latest")...)
+	return jvm.WantMatch(out, err, topic+`:0:5000`)
 }
 
 // moveTo gives the topic's partition other replicas, and returns when the tool finds that this is done.
@@ -98,7 +99,7 @@ func moveTo(ctx context.Context, e *driver.Env, topic, replicas string, more ...
 	if slices.Contains(more, "--throttle") {
 		want = append(want, `The inter-broker throttle limit was set to \d+ B/s`)
 	}
-	if err := wantMatch(out, err, want...); err != nil {
+	if err := jvm.WantMatch(out, err, want...); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
@@ -108,7 +109,7 @@ func moveTo(ctx context.Context, e *driver.Env, topic, replicas string, more ...
 		if err == nil && strings.Contains(out, "is still in progress") {
 			continue
 		}
-		return wantMatch(out, err, `Reassignment of partition `+topic+`-0 is completed`, `Clearing broker-level throttles`)
+		return jvm.WantMatch(out, err, `Reassignment of partition `+topic+`-0 is completed`, `Clearing broker-level throttles`)
 	}
 }
 
@@ -116,13 +117,13 @@ func moveTo(ctx context.Context, e *driver.Env, topic, replicas string, more ...
 func brokerDefaults(ctx context.Context, e *driver.Env) error {
 	all := []string{"--entity-type", "brokers", "--entity-default"}
 	out, err := configTool(ctx, e, append(all, "--alter", "--add-config", "log.cleaner.threads=2")...)
-	if err := wantMatch(out, err, `Completed updating default config`); err != nil {
+	if err := jvm.WantMatch(out, err, `Completed updating default config`); err != nil {
 		return err
 	}
 	var seen error
 	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
 		out, err = configTool(ctx, e, append(all, "--describe")...)
-		if seen = wantMatch(out, err, `log.cleaner.threads=2 sensitive=false synonyms=\{DYNAMIC_DEFAULT_BROKER_CONFIG:log.cleaner.threads=2`); seen == nil {
+		if seen = jvm.WantMatch(out, err, `log.cleaner.threads=2 sensitive=false synonyms=\{DYNAMIC_DEFAULT_BROKER_CONFIG:log.cleaner.threads=2`); seen == nil {
 			break
 		}
 	}

@@ -6,13 +6,11 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"os/exec"
-	"path/filepath"
-	"regexp"
 	"strings"
 
 	"chronik/test/conformance/go/dataset"
 	"chronik/test/conformance/go/driver"
+	"chronik/test/conformance/go/jvm"
 )
 
 // profile: the producer reads text lines of one partition.
@@ -46,40 +44,8 @@ func own(e *driver.Env) {
 	}
 }
 
-// tool runs one class and returns what it prints on both outputs; exit codes other than 0 are errors.
-func tool(ctx context.Context, e *driver.Env, input []byte, class string, args ...string) (string, error) {
-	jvm := []string{"-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", filepath.Join(e.Data, "java/lib/*"), class}
-	cmd := exec.CommandContext(ctx, "java", append(jvm, args...)...)
-	cmd.Stdin = bytes.NewReader(input)
-	var out, says bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &says
-	err := cmd.Run()
-	all := out.String() + says.String()
-	if err != nil {
-		return all, fmt.Errorf("%s: %w: %s", class, err, all[:min(len(all), 1500)])
-	}
-	return all, nil
-}
-
-func withServer(e *driver.Env, args ...string) []string {
-	return append([]string{"--bootstrap-server", e.Bootstrap}, args...)
-}
-
 func topicTool(ctx context.Context, e *driver.Env, args ...string) (string, error) {
-	return tool(ctx, e, nil, "org.apache.kafka.tools.TopicCommand", withServer(e, args...)...)
-}
-
-// wantMatch expects every pattern in the tool's output.
-func wantMatch(out string, err error, patterns ...string) error {
-	if err != nil {
-		return err
-	}
-	for _, p := range patterns {
-		if !regexp.MustCompile(p).MatchString(out) {
-			return fmt.Errorf("no %s in %q", p, out[:min(len(out), 1500)])
-		}
-	}
-	return nil
+	return jvm.Tool(ctx, e, nil, "org.apache.kafka.tools.TopicCommand", jvm.WithServer(e, args...)...)
 }
 
 const null = "NULL"
@@ -111,7 +77,7 @@ func produce(ctx context.Context, e *driver.Env, t dataset.Topic, codec string) 
 		r := t.Record(i)
 		fmt.Fprintf(&lines, "%s\t%s\t%s\n", headerText(r, null), orNull(r.Key), orNull(r.Value))
 	}
-	_, err := tool(ctx, e, lines.Bytes(), "org.apache.kafka.tools.ConsoleProducer", withServer(e, "--topic", t.Name,
+	_, err := jvm.Tool(ctx, e, lines.Bytes(), "org.apache.kafka.tools.ConsoleProducer", jvm.WithServer(e, "--topic", t.Name,
 		"--compression-codec", codec, "--reader-property", "parse.key=true", "--reader-property", "parse.headers=true",
 		"--reader-property", "null.marker="+null)...)
 	return err
@@ -120,7 +86,7 @@ func produce(ctx context.Context, e *driver.Env, t dataset.Topic, codec string) 
 // consumer reads partition 0 without a group's offsets: a group that does not exist must not be asked for.
 func consumer(ctx context.Context, e *driver.Env, topic string, args ...string) (string, error) {
 	args = append([]string{"--topic", topic, "--partition", "0", "--timeout-ms", "20000"}, args...)
-	return tool(ctx, e, nil, "org.apache.kafka.tools.consumer.ConsoleConsumer", withServer(e, args...)...)
+	return jvm.Tool(ctx, e, nil, "org.apache.kafka.tools.consumer.ConsoleConsumer", jvm.WithServer(e, args...)...)
 }
 
 func consume(ctx context.Context, e *driver.Env, t dataset.Topic) error {

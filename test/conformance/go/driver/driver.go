@@ -69,7 +69,12 @@ const Replicas = -1
 
 // Check runs one check and prints its line. It reports whether the check passed.
 func (e *Env) Check(name string, check func(context.Context) error) bool {
-	ctx, cancel := context.WithTimeout(context.Background(), checkLimit)
+	return e.CheckWithin(checkLimit, name, check)
+}
+
+// CheckWithin is Check for what takes longer than most: processes that start and are missed after they were killed.
+func (e *Env) CheckWithin(limit time.Duration, name string, check func(context.Context) error) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	result := make(chan error, 1)
 	go func() {
@@ -84,8 +89,8 @@ func (e *Env) Check(name string, check func(context.Context) error) bool {
 	var err error
 	select {
 	case err = <-result:
-	case <-time.After(checkLimit + 5*time.Second):
-		err = fmt.Errorf("no answer within %v", checkLimit)
+	case <-time.After(limit + 5*time.Second):
+		err = fmt.Errorf("no answer within %v", limit)
 	}
 	fmt.Fprintf(os.Stderr, "%s took %v\n", name, time.Since(start).Round(time.Millisecond))
 	if err != nil {
