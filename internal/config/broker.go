@@ -81,6 +81,7 @@ type Groups struct {
 	Topic                      CoordinatorTopic
 	Consumer                   ConsumerGroups
 	Share                      ShareGroups
+	Streams                    StreamsGroups
 }
 
 // ConsumerGroups are those of groups of the new protocol (KIP-848).
@@ -90,7 +91,8 @@ type ConsumerGroups struct {
 	MaxSize                                     int32
 	Assignors                                   []string
 	Migration                                   string
-	AssignmentIntervalMs                        int32
+
+	AssignmentIntervalMs, MinAssignmentIntervalMs, MaxAssignmentIntervalMs int32
 }
 
 // ShareGroups are those of share groups (KIP-932).
@@ -98,11 +100,23 @@ type ShareGroups struct {
 	SessionMs, MinSessionMs, MaxSessionMs       int32
 	HeartbeatMs, MinHeartbeatMs, MaxHeartbeatMs int32
 	MaxSize                                     int32
-	AssignmentIntervalMs                        int32
-	DeliveryLimit                               int32 // of a record
-	RecordLockMs                                int32
-	MaxRecordLocks                              int32 // of a partition
-	MaxShareSessions                            int32 // of this broker
+
+	AssignmentIntervalMs, MinAssignmentIntervalMs, MaxAssignmentIntervalMs int32
+	DeliveryLimit, MinDeliveryLimit, MaxDeliveryLimit                      int32 // of a record
+	RecordLockMs, MinRecordLockMs, MaxRecordLockMs                         int32
+	MaxRecordLocks, MinMaxRecordLocks, MaxMaxRecordLocks                   int32 // of a partition
+	MaxShareSessions                                                       int32 // of this broker
+}
+
+// StreamsGroups are those of streams groups (KIP-1071).
+type StreamsGroups struct {
+	SessionMs, MinSessionMs, MaxSessionMs       int32
+	HeartbeatMs, MinHeartbeatMs, MaxHeartbeatMs int32
+	MaxSize                                     int32
+
+	AssignmentIntervalMs, MinAssignmentIntervalMs, MaxAssignmentIntervalMs int32
+	StandbyReplicas, MaxStandbyReplicas                                    int32 // of each task
+	InitialDelayMs                                                         int32
 }
 
 // Shares are the keys of share coordinators, which keep what share groups have done.

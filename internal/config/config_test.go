@@ -3,6 +3,7 @@ package config
 import (
 	"flag"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -26,7 +27,7 @@ func TestMarkdownIsCurrent(t *testing.T) {
 }
 
 func TestEveryRowIsComplete(t *testing.T) {
-	for scope, keys := range map[Scope][]Key{ScopeTopic: TopicKeys, ScopeBroker: BrokerKeys} {
+	for scope, keys := range map[Scope][]Key{ScopeTopic: TopicKeys, ScopeBroker: BrokerKeys, ScopeGroup: GroupKeys} {
 		for i := range keys {
 			k := &keys[i]
 			if i > 0 && keys[i-1].Name >= k.Name {
@@ -38,12 +39,12 @@ func TestEveryRowIsComplete(t *testing.T) {
 			if strings.ContainsAny(k.Name, "_-ABCDEFGHIJKLMNOPQRSTUVWXYZ") {
 				t.Errorf("%s: an environment variable could not name it", k.Name)
 			}
-			if scope == ScopeTopic && (k.setTopic == nil || k.Null) {
-				t.Errorf("topic %s: not in Topic, or no default", k.Name)
+			if scope == ScopeTopic && k.setTopic == nil || scope == ScopeGroup && k.setGroup == nil || scope != ScopeBroker && k.Null {
+				t.Errorf("%s %s: not in the parsed form, or no default", scope, k.Name)
 			}
 			for _, s := range k.Synonyms {
 				if b, err := Lookup(ScopeBroker, s.Name); err != nil || b.Type != k.Type && s.Factor == 1 {
-					t.Errorf("topic %s inherits from %s: %v", k.Name, s.Name, err)
+					t.Errorf("%s %s inherits from %s: %v", scope, k.Name, s.Name, err)
 				}
 			}
 		}
@@ -88,15 +89,18 @@ func TestTableAgreesWithKafka(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	topics := 0
+	topics, groups := 0, 0
 	for line := range strings.Lines(string(text)) {
 		f := strings.Fields(line)
 		if f[0] == "#" {
 			continue
 		}
 		scope, update := ScopeBroker, ""
-		if f[0] == "topic" {
+		switch f[0] {
+		case "topic":
 			scope, update, topics = ScopeTopic, "dynamic", topics+1
+		case "group":
+			scope, update, groups = ScopeGroup, "dynamic", groups+1
 		}
 		k, err := Lookup(scope, f[1])
 		if err != nil {
@@ -120,21 +124,26 @@ func TestTableAgreesWithKafka(t *testing.T) {
 		if got := def + " " + update; got != want || k.Type.String() != f[2] {
 			t.Errorf("%s %s: %s %s, want %s %s", f[0], f[1], k.Type, got, f[2], want)
 		}
-		if scope == ScopeTopic {
-			checkSynonyms(t, k, f[5])
+		if scope != ScopeBroker {
+			checkSynonyms(t, scope, k, f[5])
 		}
 	}
-	if topics != len(TopicKeys) {
-		t.Errorf("Kafka has %d topic keys, the table %d", topics, len(TopicKeys))
+	if topics != len(TopicKeys) || groups != len(GroupKeys) {
+		t.Errorf("Kafka has %d topic keys and %d group keys, the tables %d and %d", topics, groups, len(TopicKeys), len(GroupKeys))
 	}
 }
 
-func checkSynonyms(t *testing.T, k *Key, want string) {
+func checkSynonyms(t *testing.T, scope Scope, k *Key, want string) {
 	t.Helper()
-	e, err := Layers{}.describeTopicKey(k, nil)
+	describe := Layers{}.DescribeTopic
+	if scope == ScopeGroup {
+		describe = Layers{}.DescribeGroup
+	}
+	entries, err := describe(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
+	e := entries[slices.IndexFunc(entries, func(e Entry) bool { return e.Key == k })]
 	var names []string
 	for _, s := range e.Synonyms {
 		names = append(names, s.Name)

@@ -55,6 +55,32 @@ func (l Layers) describeTopicKey(k *Key, overrides map[string]string) (Entry, er
 	return e, nil
 }
 
+// DescribeGroup returns all keys of a group that has these values of its own, in the table's order, as Kafka would give them: what was
+// set, also where the broker's bounds have become narrower since.
+func (l Layers) DescribeGroup(own map[string]string) ([]Entry, error) {
+	entries := make([]Entry, 0, len(GroupKeys))
+	for i := range GroupKeys {
+		k := &GroupKeys[i]
+		e := Entry{Key: k, Synonyms: []EntrySynonym{{Name: k.Name, Value: k.Default, Source: SourceDefault}}}
+		if len(k.Synonyms) > 0 {
+			e.Synonyms = l.synonyms(brokerIndex[k.Synonyms[0].Name])
+		}
+		s, err := l.inherited(k)
+		if err != nil {
+			return nil, err
+		}
+		if text, ok := own[k.Name]; ok {
+			if s.value, err = k.Parse(text); err != nil {
+				return nil, fmt.Errorf("%s: %w", SourceGroup, err)
+			}
+			e.Synonyms = append([]EntrySynonym{{Name: k.Name, Value: s.value.String(), Source: SourceGroup}}, e.Synonyms...)
+		}
+		e.finish(s.value)
+		entries = append(entries, e)
+	}
+	return entries, nil
+}
+
 // DescribeBroker returns all keys of the broker whose layers these are.
 func (l Layers) DescribeBroker() ([]Entry, error) {
 	entries := make([]Entry, 0, len(BrokerKeys))

@@ -1,17 +1,17 @@
 // Package config is the one table of what can be set, and what follows from it.
 //
-// Two kinds of things can be set. Kafka's keys, of topics and of the broker, carry Kafka's names, types,
-// defaults and synonyms, so that tools and habits keep working (TopicKeys, BrokerKeys). The settings of
+// Two kinds of things can be set. Kafka's keys, of topics, groups and the broker, carry Kafka's names, types,
+// defaults and synonyms, so that tools and habits keep working (TopicKeys, GroupKeys, BrokerKeys). The settings of
 // the process itself (Settings) are few: ports, addresses, directories, the log level. Flags, environment,
 // the configuration file, DescribeConfigs and docs/operations/configuration.md are all fed from here.
 //
 // A Kafka key takes its value from the first of these layers that sets it (Layers):
 //
-//	the topic's own override, the broker's dynamic value, the cluster's dynamic default,
+//	the topic's or group's own override, the broker's dynamic value, the cluster's dynamic default,
 //	the static value of file or environment, the default of the table.
 //
-// Invariants: a value is parsed and checked before it is stored, so Topic and Broker, the parsed forms
-// that the hot path reads, are built without surprises; a stored value that does not parse is an error,
+// Invariants: a value is parsed and checked before it is stored, so Topic, Group and Broker, the parsed forms
+// that are read at work, are built without surprises; a stored value that does not parse is an error,
 // never a default (D4). One default differs from Kafka's on purpose: flush.messages is 1, a record
 // is on disk before it is acknowledged (D2).
 //

@@ -20,6 +20,12 @@ func Markdown() string {
 		k := &TopicKeys[i]
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s |\n", k.Name, k.Type, defaultCell(k), k.Check.Text, synonymCell(k), docCell(k))
 	}
+	b.WriteString("\n## Group keys\n\nAll of them can be changed at any time (`kafka-configs --entity-type groups`), within the bounds that broker keys set. A group without a value of its own takes that of the broker key it inherits from.\n\n")
+	b.WriteString("| key | type | default | valid | inherits from | |\n|---|---|---|---|---|---|\n")
+	for i := range GroupKeys {
+		k := &GroupKeys[i]
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s |\n", k.Name, k.Type, defaultCell(k), k.Check.Text, synonymCell(k), docCell(k))
+	}
 	b.WriteString("\n## Broker keys\n\n| key | type | default | valid | change | |\n|---|---|---|---|---|---|\n")
 	for i := range BrokerKeys {
 		k := &BrokerKeys[i]
@@ -63,7 +69,7 @@ func docCell(k *Key) string {
 const intro = `<!-- Generated from internal/config: do not edit; go generate ./internal/config writes it anew. -->
 # Configuration
 
-Two kinds of things can be set: the settings of the process, and Kafka's keys for topics and brokers.
+Two kinds of things can be set: the settings of the process, and Kafka's keys for topics, brokers and groups.
 ` + "`chronik-server config`" + ` shows every value in effect and where it came from.
 
 A setting is taken from the first of: flag, environment, file, default. The file is TOML:
@@ -92,7 +98,7 @@ Names, types and defaults are Apache Kafka's. A broker key can be set
   all of them, *per-broker* keys for one broker, *read-only* keys not at all.
 
 What is set at run time is stored with the cluster's metadata, and is stronger than file and environment; a value for one broker
-is stronger than one for all; a topic's own value is the strongest.
+is stronger than one for all; a topic's or group's own value is the strongest.
 
 Defaults that differ from Kafka's on purpose:
 

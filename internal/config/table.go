@@ -9,13 +9,14 @@ import (
 )
 
 // BrokerKeys are the keys of a broker, sorted by name. Callers must not change them.
-var BrokerKeys = sorted(slices.Concat(logKeys, networkKeys, clusterKeys, groupKeys, shareKeys))
+var BrokerKeys = sorted(slices.Concat(logKeys, networkKeys, clusterKeys, groupKeys, shareKeys, streamsKeys))
 
 var (
 	topicIndex  = indexed(TopicKeys)
 	brokerIndex = indexed(BrokerKeys)
+	groupIndex  = indexed(GroupKeys)
 
-	defaultValues = parsedDefaults(TopicKeys, BrokerKeys)
+	defaultValues = parsedDefaults(TopicKeys, BrokerKeys, GroupKeys)
 )
 
 func sorted(keys []Key) []Key {
@@ -52,10 +53,7 @@ func parsedDefaults(tables ...[]Key) map[*Key]Value {
 
 // Lookup returns the row of a key, or an *UnknownKeyError.
 func Lookup(scope Scope, name string) (*Key, error) {
-	index := brokerIndex
-	if scope == ScopeTopic {
-		index = topicIndex
-	}
+	index := [...]map[string]*Key{ScopeTopic: topicIndex, ScopeBroker: brokerIndex, ScopeGroup: groupIndex}[scope]
 	if k, ok := index[name]; ok {
 		return k, nil
 	}

@@ -2,7 +2,7 @@ package config
 
 // groupKeys are the broker keys about groups and transactions.
 var groupKeys = []Key{
-	{Name: "group.consumer.assignment.interval.ms", Type: Int, Default: "1000", Check: atLeast(0),
+	{Name: "group.consumer.assignment.interval.ms", Type: Int, Default: "1000", Check: atLeast(0), Update: ClusterWide,
 		Doc:       "How long a group of the new protocol (KIP-848) keeps an assignment at least.",
 		setBroker: func(b *Broker, v Value) { b.Groups.Consumer.AssignmentIntervalMs = int32(v.n) },
 	},
@@ -13,6 +13,10 @@ var groupKeys = []Key{
 	{Name: "group.consumer.heartbeat.interval.ms", Type: Int, Default: "5000", Check: atLeast(1),
 		Doc:       "How often a member of a group of the new protocol (KIP-848) reports.",
 		setBroker: func(b *Broker, v Value) { b.Groups.Consumer.HeartbeatMs = int32(v.n) },
+	},
+	{Name: "group.consumer.max.assignment.interval.ms", Type: Int, Default: "15000", Check: atLeast(0),
+		Doc:       "The longest `consumer.assignment.interval.ms` of a group.",
+		setBroker: func(b *Broker, v Value) { b.Groups.Consumer.MaxAssignmentIntervalMs = int32(v.n) },
 	},
 	{Name: "group.consumer.max.heartbeat.interval.ms", Type: Int, Default: "15000", Check: atLeast(1),
 		Doc:       "The longest interval between such reports.",
@@ -29,6 +33,10 @@ var groupKeys = []Key{
 	{Name: "group.consumer.migration.policy", Type: String, Default: "bidirectional", Check: oneOf("bidirectional", "upgrade", "downgrade", "disabled"),
 		Doc:       "Which groups change from one protocol to the other while they have members.",
 		setBroker: func(b *Broker, v Value) { b.Groups.Consumer.Migration = v.s },
+	},
+	{Name: "group.consumer.min.assignment.interval.ms", Type: Int, Default: "0", Check: atLeast(0),
+		Doc:       "The shortest `consumer.assignment.interval.ms` of a group.",
+		setBroker: func(b *Broker, v Value) { b.Groups.Consumer.MinAssignmentIntervalMs = int32(v.n) },
 	},
 	{Name: "group.consumer.min.heartbeat.interval.ms", Type: Int, Default: "5000", Check: atLeast(1),
 		Doc:       "The shortest interval between such reports.",

@@ -38,6 +38,7 @@ const (
 	SourceDynamicDefault Source = 3 // set for all brokers at run time
 	SourceStatic         Source = 4 // set in the file, the environment or on the command line
 	SourceDefault        Source = 5 // the default of the table
+	SourceGroup          Source = 8 // set on the group
 )
 
 // String is Kafka's name of the source.
@@ -53,6 +54,8 @@ func (s Source) String() string {
 		return "STATIC_BROKER_CONFIG"
 	case SourceDefault:
 		return "DEFAULT_CONFIG"
+	case SourceGroup:
+		return "GROUP_CONFIG"
 	}
 	return fmt.Sprintf("Source(%d)", int8(s))
 }
@@ -82,10 +85,12 @@ const (
 	ScopeTopic Scope = iota
 	// ScopeBroker keys are set on a broker, or on all of them.
 	ScopeBroker
+	// ScopeGroup keys are set on one group.
+	ScopeGroup
 )
 
-// String is the word used in messages: "topic" or "broker".
-func (s Scope) String() string { return [...]string{"topic", "broker"}[s] }
+// String is the word used in messages: "topic", "broker" or "group".
+func (s Scope) String() string { return [...]string{"topic", "broker", "group"}[s] }
 
 // Key is one row of the table.
 type Key struct {
@@ -94,21 +99,22 @@ type Key struct {
 	Default string // as text; meaningless if Null
 	Null    bool   // no default: unset until somebody sets it
 	Check   Check  // what a value must fulfil beyond its type
-	Update  Update // broker keys only; topic keys can always be changed
+	Update  Update // broker keys only; the others can always be changed
 	Inert   string // why the key is accepted but changes nothing; empty if it does
 	Doc     string
 
-	// Synonyms are the broker keys that a topic key inherits from, the strongest first.
+	// Synonyms are the broker keys that a key of topics or groups inherits from, the strongest first.
 	Synonyms []Synonym
 
 	setTopic  func(*Topic, Value)
 	setBroker func(*Broker, Value)
+	setGroup  func(*Group, Value)
 }
 
 // Sensitive tells whether the value must never be shown.
 func (k *Key) Sensitive() bool { return k.Type == Password }
 
-// Synonym is a broker key that supplies the value of a topic key, times Factor (hours to milliseconds).
+// Synonym is a broker key that supplies the value of a key of topics or groups, times Factor (hours to milliseconds).
 type Synonym struct {
 	Name   string
 	Factor int64
