@@ -22,6 +22,7 @@ func allDrivers(in *installer) []driver {
 	goTool := func(name string) []string { return []string{in.path("bin/" + name)} }
 	return []driver{
 		{name: "streams", needs: []string{"go", "java"}, command: goTool("streams"), noCross: true},
+		{name: "connect", needs: []string{"go", "java"}, command: goTool("connect"), noCross: true},
 		{name: "console", needs: []string{"go", "java"}, command: goTool("console"), noCross: true},
 		{name: "kafka-python", needs: []string{"python"}, command: python("kafka_python_driver.py")},
 		{name: "aiokafka", needs: []string{"python"}, command: python("aiokafka_driver.py")},
