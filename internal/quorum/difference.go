@@ -1,6 +1,7 @@
 package quorum
 
 import (
+	"cmp"
 	"maps"
 	"reflect"
 	"slices"
@@ -50,6 +51,11 @@ func difference(a, b *image.Image) *image.Delta {
 			d.NodeConfigs = append(d.NodeConfigs, id)
 		}
 	}
+	for _, id := range union(a.ConfiguredGroups(), b.ConfiguredGroups()) {
+		if !maps.Equal(a.GroupConfigs(id), b.GroupConfigs(id)) {
+			d.GroupConfigs = append(d.GroupConfigs, id)
+		}
+	}
 	return d
 }
 
@@ -73,7 +79,7 @@ func changedNodes(a, b *image.Image) (changed []model.BrokerID) {
 }
 
 // union is the sorted union of two lists.
-func union(a, b []model.BrokerID) []model.BrokerID {
+func union[T cmp.Ordered](a, b []T) []T {
 	all := slices.Concat(a, b)
 	slices.Sort(all)
 	return slices.Compact(all)

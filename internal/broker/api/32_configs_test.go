@@ -46,6 +46,7 @@ func replaceAll(c *nodetest.Client, version int16, topic string, validateOnly bo
 const (
 	topicResource  = kmsg.ConfigResourceTypeTopic
 	brokerResource = kmsg.ConfigResourceTypeBroker
+	groupResource  = kmsg.ConfigResourceTypeGroupConfig
 	set            = kmsg.IncrementalAlterConfigOpSet
 )
 
@@ -185,4 +186,41 @@ func TestListConfigResources(t *testing.T) {
 		}
 	}
 	wantCode(t, "an unknown type", list(1, 99).ErrorCode, kerr.UnsupportedVersion)
+	wantCode(t, "set", alterOne(c, groupResource, "g", "share.delivery.count.limit", set, kmsg.StringPtr("7")), nil)
+	if got := list(1, 32); len(got.ConfigResources) != 1 || got.ConfigResources[0].Name != "g" || got.ConfigResources[0].Type != 32 {
+		t.Errorf("groups that have values: %+v, want g", got.ConfigResources)
+	}
+	wantCode(t, "delete", alterOne(c, groupResource, "g", "share.delivery.count.limit", kmsg.IncrementalAlterConfigOpDelete, nil), nil)
+	if got := list(1, 32); len(got.ConfigResources) != 0 {
+		t.Errorf("groups that have values: %+v, want none", got.ConfigResources)
+	}
+}
+
+// A group's values need no group: they are there when it comes.
+func TestGroupConfigs(t *testing.T) {
+	b := nodetest.Start(t, nodetest.Options{Kafka: map[string]string{"group.consumer.max.session.timeout.ms": "50000"}})
+	c := b.Client()
+	const key = "consumer.session.timeout.ms"
+	str := kmsg.StringPtr
+	source := func(want kmsg.ConfigSource, value string, synonyms int) {
+		t.Helper()
+		got := describe(c, 4, groupResource, "g", key)
+		if len(got.Configs) != 1 || *got.Configs[0].Value != value || got.Configs[0].Source != want || len(got.Configs[0].ConfigSynonyms) != synonyms {
+			t.Errorf("%+v, want %s from %v and %d synonyms", got, value, want, synonyms)
+		}
+	}
+	source(kmsg.ConfigSourceDefaultConfig, "45000", 1)
+	wantCode(t, "set", alterOne(c, groupResource, "g", key, set, str("48000")), nil)
+	source(kmsg.ConfigSourceGroupConfig, "48000", 2)
+	wantCode(t, "above the broker's bound", alterOne(c, groupResource, "g", key, set, str("50001")), kerr.InvalidConfig)
+	wantCode(t, "unknown key", alterOne(c, groupResource, "g", "retention.ms", set, str("1")), kerr.InvalidConfig)
+	wantCode(t, "no name", alterOne(c, groupResource, "", key, set, str("48000")), kerr.InvalidRequest)
+	wantCode(t, "nobody's", describe(c, 4, groupResource, "").ErrorCode, kerr.InvalidRequest)
+	if got := describe(c, 4, groupResource, "other"); len(got.Configs) != 17 {
+		t.Errorf("a group has %d keys, want 17", len(got.Configs))
+	}
+	c = b.Restart().Client()
+	source(kmsg.ConfigSourceGroupConfig, "48000", 2)
+	wantCode(t, "delete", alterOne(c, groupResource, "g", key, kmsg.IncrementalAlterConfigOpDelete, nil), nil)
+	source(kmsg.ConfigSourceDefaultConfig, "45000", 1)
 }

@@ -12,7 +12,7 @@ import (
 	"chronik/internal/model"
 )
 
-// DescribeConfigs (32), versions 1 to 4: the effective values of topics and brokers, where each comes from and what
+// DescribeConfigs (32), versions 1 to 4: the effective values of topics, brokers and groups, where each comes from and what
 // it would fall back to. Version 3 adds types and documentation (KIP-569).
 func (b *Broker) describeConfigs(_ context.Context, _ *server.Request, req *kmsg.DescribeConfigsRequest) *kmsg.DescribeConfigsResponse {
 	resp := kmsg.NewPtrDescribeConfigsResponse()
@@ -55,7 +55,12 @@ func (b *Broker) describe(r *kmsg.DescribeConfigsRequestResource) ([]config.Entr
 		return layers.DescribeBroker()
 	case kmsg.ConfigResourceTypeBrokerLogger:
 		return nil, b.checkItself(r.ResourceName) // there is one log level, and log-level sets it at start
-	case kmsg.ConfigResourceTypeClientMetrics, kmsg.ConfigResourceTypeGroupConfig:
+	case kmsg.ConfigResourceTypeGroupConfig:
+		if r.ResourceName == "" {
+			return nil, &controller.Refusal{Reason: controller.InvalidRequest, Message: "Group name must not be empty"}
+		}
+		return layers.DescribeGroup(im.GroupConfigs(r.ResourceName))
+	case kmsg.ConfigResourceTypeClientMetrics:
 		return nil, nil // known to Kafka, and empty here
 	}
 	return nil, errInvalidRequest

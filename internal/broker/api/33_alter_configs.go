@@ -39,6 +39,8 @@ func resource(t kmsg.ConfigResourceType, name string) controller.Resource {
 		r.Type = controller.TopicResource
 	case kmsg.ConfigResourceTypeBroker:
 		r.Type = controller.BrokerResource
+	case kmsg.ConfigResourceTypeGroupConfig:
+		r.Type = controller.GroupResource
 	}
 	return r
 }

@@ -45,10 +45,15 @@ func (b *Broker) listConfigResources(_ context.Context, _ *server.Request, req *
 			add(t, strconv.Itoa(int(n.ID)))
 		}
 	}
+	if wants(kmsg.ConfigResourceTypeGroupConfig) {
+		for _, id := range im.ConfiguredGroups() {
+			add(kmsg.ConfigResourceTypeGroupConfig, id)
+		}
+	}
 	return resp
 }
 
-// listable are the resource types that a client may ask for. Of client metrics and groups there are none.
+// listable are the resource types that a client may ask for. Of client metrics there are none.
 var listable = []kmsg.ConfigResourceType{
 	kmsg.ConfigResourceTypeTopic, kmsg.ConfigResourceTypeBroker, kmsg.ConfigResourceTypeBrokerLogger,
 	kmsg.ConfigResourceTypeClientMetrics, kmsg.ConfigResourceTypeGroupConfig,

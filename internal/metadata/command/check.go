@@ -149,6 +149,10 @@ func checkConfig(c *SetConfig) error {
 		if !r.AllNodes {
 			return fmt.Errorf("all_nodes is false")
 		}
+	case *SetConfig_GroupId:
+		if r.GroupId == "" {
+			return fmt.Errorf("the group has no ID")
+		}
 	default:
 		return fmt.Errorf("the resource is missing or unknown")
 	}

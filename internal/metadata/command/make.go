@@ -66,6 +66,11 @@ func ClusterConfig(set []*ConfigValue, unset []string) *Command {
 	return &Command{Kind: &Command_SetConfig{&SetConfig{Resource: &SetConfig_AllNodes{true}, Set: set, Unset: unset}}}
 }
 
+// GroupConfig changes values of one group.
+func GroupConfig(id string, set []*ConfigValue, unset []string) *Command {
+	return &Command{Kind: &Command_SetConfig{&SetConfig{Resource: &SetConfig_GroupId{id}, Set: set, Unset: unset}}}
+}
+
 // ProducerIDs gives a block of producer IDs to a node.
 func ProducerIDs(b *AllocateProducerIDs) *Command {
 	return &Command{Kind: &Command_AllocateProducerIds{b}}

@@ -36,6 +36,7 @@ type Snapshot struct {
 	NodeConfigs     []*NodeConfigs         `protobuf:"bytes,8,rep,name=node_configs,json=nodeConfigs,proto3" json:"node_configs,omitempty"`
 	Features        []*SetFeature          `protobuf:"bytes,9,rep,name=features,proto3" json:"features,omitempty"`
 	NextProducerId  int64                  `protobuf:"varint,10,opt,name=next_producer_id,json=nextProducerId,proto3" json:"next_producer_id,omitempty"`
+	GroupConfigs    []*GroupConfigs        `protobuf:"bytes,11,rep,name=group_configs,json=groupConfigs,proto3" json:"group_configs,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -138,6 +139,13 @@ func (x *Snapshot) GetNextProducerId() int64 {
 		return x.NextProducerId
 	}
 	return 0
+}
+
+func (x *Snapshot) GetGroupConfigs() []*GroupConfigs {
+	if x != nil {
+		return x.GroupConfigs
+	}
+	return nil
 }
 
 type NodeState struct {
@@ -252,6 +260,58 @@ func (x *NodeConfigs) GetConfigs() []*ConfigValue {
 	return nil
 }
 
+type GroupConfigs struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	GroupId       string                 `protobuf:"bytes,1,opt,name=group_id,json=groupId,proto3" json:"group_id,omitempty"`
+	Configs       []*ConfigValue         `protobuf:"bytes,2,rep,name=configs,proto3" json:"configs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GroupConfigs) Reset() {
+	*x = GroupConfigs{}
+	mi := &file_internal_metadata_command_snapshot_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GroupConfigs) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GroupConfigs) ProtoMessage() {}
+
+func (x *GroupConfigs) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_metadata_command_snapshot_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GroupConfigs.ProtoReflect.Descriptor instead.
+func (*GroupConfigs) Descriptor() ([]byte, []int) {
+	return file_internal_metadata_command_snapshot_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *GroupConfigs) GetGroupId() string {
+	if x != nil {
+		return x.GroupId
+	}
+	return ""
+}
+
+func (x *GroupConfigs) GetConfigs() []*ConfigValue {
+	if x != nil {
+		return x.Configs
+	}
+	return nil
+}
+
 type TopicState struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -264,7 +324,7 @@ type TopicState struct {
 
 func (x *TopicState) Reset() {
 	*x = TopicState{}
-	mi := &file_internal_metadata_command_snapshot_proto_msgTypes[3]
+	mi := &file_internal_metadata_command_snapshot_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -276,7 +336,7 @@ func (x *TopicState) String() string {
 func (*TopicState) ProtoMessage() {}
 
 func (x *TopicState) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_metadata_command_snapshot_proto_msgTypes[3]
+	mi := &file_internal_metadata_command_snapshot_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -289,7 +349,7 @@ func (x *TopicState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TopicState.ProtoReflect.Descriptor instead.
 func (*TopicState) Descriptor() ([]byte, []int) {
-	return file_internal_metadata_command_snapshot_proto_rawDescGZIP(), []int{3}
+	return file_internal_metadata_command_snapshot_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *TopicState) GetName() string {
@@ -339,7 +399,7 @@ type PartitionState struct {
 
 func (x *PartitionState) Reset() {
 	*x = PartitionState{}
-	mi := &file_internal_metadata_command_snapshot_proto_msgTypes[4]
+	mi := &file_internal_metadata_command_snapshot_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -351,7 +411,7 @@ func (x *PartitionState) String() string {
 func (*PartitionState) ProtoMessage() {}
 
 func (x *PartitionState) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_metadata_command_snapshot_proto_msgTypes[4]
+	mi := &file_internal_metadata_command_snapshot_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -364,7 +424,7 @@ func (x *PartitionState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartitionState.ProtoReflect.Descriptor instead.
 func (*PartitionState) Descriptor() ([]byte, []int) {
-	return file_internal_metadata_command_snapshot_proto_rawDescGZIP(), []int{4}
+	return file_internal_metadata_command_snapshot_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *PartitionState) GetReplicas() []int32 {
@@ -441,7 +501,7 @@ var File_internal_metadata_command_snapshot_proto protoreflect.FileDescriptor
 
 const file_internal_metadata_command_snapshot_proto_rawDesc = "" +
 	"\n" +
-	"(internal/metadata/command/snapshot.proto\x12\x10chronik.metadata\x1a'internal/metadata/command/command.proto\"\xd4\x03\n" +
+	"(internal/metadata/command/snapshot.proto\x12\x10chronik.metadata\x1a'internal/metadata/command/command.proto\"\x99\x04\n" +
 	"\bSnapshot\x12%\n" +
 	"\x0eformat_version\x18\x01 \x01(\rR\rformatVersion\x12\x1d\n" +
 	"\n" +
@@ -454,7 +514,8 @@ const file_internal_metadata_command_snapshot_proto_rawDesc = "" +
 	"\fnode_configs\x18\b \x03(\v2\x1d.chronik.metadata.NodeConfigsR\vnodeConfigs\x128\n" +
 	"\bfeatures\x18\t \x03(\v2\x1c.chronik.metadata.SetFeatureR\bfeatures\x12(\n" +
 	"\x10next_producer_id\x18\n" +
-	" \x01(\x03R\x0enextProducerId\"\x85\x01\n" +
+	" \x01(\x03R\x0enextProducerId\x12C\n" +
+	"\rgroup_configs\x18\v \x03(\v2\x1e.chronik.metadata.GroupConfigsR\fgroupConfigs\"\x85\x01\n" +
 	"\tNodeState\x12=\n" +
 	"\fregistration\x18\x01 \x01(\v2\x19.chronik.metadata.AddNodeR\fregistration\x12\x1d\n" +
 	"\n" +
@@ -462,6 +523,9 @@ const file_internal_metadata_command_snapshot_proto_rawDesc = "" +
 	"\bstopping\x18\x03 \x01(\bR\bstopping\"_\n" +
 	"\vNodeConfigs\x12\x17\n" +
 	"\anode_id\x18\x01 \x01(\x05R\x06nodeId\x127\n" +
+	"\aconfigs\x18\x02 \x03(\v2\x1d.chronik.metadata.ConfigValueR\aconfigs\"b\n" +
+	"\fGroupConfigs\x12\x19\n" +
+	"\bgroup_id\x18\x01 \x01(\tR\agroupId\x127\n" +
 	"\aconfigs\x18\x02 \x03(\v2\x1d.chronik.metadata.ConfigValueR\aconfigs\"\xb6\x01\n" +
 	"\n" +
 	"TopicState\x12\x12\n" +
@@ -497,34 +561,37 @@ func file_internal_metadata_command_snapshot_proto_rawDescGZIP() []byte {
 	return file_internal_metadata_command_snapshot_proto_rawDescData
 }
 
-var file_internal_metadata_command_snapshot_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_internal_metadata_command_snapshot_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_internal_metadata_command_snapshot_proto_goTypes = []any{
 	(*Snapshot)(nil),       // 0: chronik.metadata.Snapshot
 	(*NodeState)(nil),      // 1: chronik.metadata.NodeState
 	(*NodeConfigs)(nil),    // 2: chronik.metadata.NodeConfigs
-	(*TopicState)(nil),     // 3: chronik.metadata.TopicState
-	(*PartitionState)(nil), // 4: chronik.metadata.PartitionState
-	(*ConfigValue)(nil),    // 5: chronik.metadata.ConfigValue
-	(*SetFeature)(nil),     // 6: chronik.metadata.SetFeature
-	(*AddNode)(nil),        // 7: chronik.metadata.AddNode
-	(*CutLog)(nil),         // 8: chronik.metadata.CutLog
+	(*GroupConfigs)(nil),   // 3: chronik.metadata.GroupConfigs
+	(*TopicState)(nil),     // 4: chronik.metadata.TopicState
+	(*PartitionState)(nil), // 5: chronik.metadata.PartitionState
+	(*ConfigValue)(nil),    // 6: chronik.metadata.ConfigValue
+	(*SetFeature)(nil),     // 7: chronik.metadata.SetFeature
+	(*AddNode)(nil),        // 8: chronik.metadata.AddNode
+	(*CutLog)(nil),         // 9: chronik.metadata.CutLog
 }
 var file_internal_metadata_command_snapshot_proto_depIdxs = []int32{
 	1,  // 0: chronik.metadata.Snapshot.nodes:type_name -> chronik.metadata.NodeState
-	3,  // 1: chronik.metadata.Snapshot.topics:type_name -> chronik.metadata.TopicState
-	5,  // 2: chronik.metadata.Snapshot.all_nodes_configs:type_name -> chronik.metadata.ConfigValue
+	4,  // 1: chronik.metadata.Snapshot.topics:type_name -> chronik.metadata.TopicState
+	6,  // 2: chronik.metadata.Snapshot.all_nodes_configs:type_name -> chronik.metadata.ConfigValue
 	2,  // 3: chronik.metadata.Snapshot.node_configs:type_name -> chronik.metadata.NodeConfigs
-	6,  // 4: chronik.metadata.Snapshot.features:type_name -> chronik.metadata.SetFeature
-	7,  // 5: chronik.metadata.NodeState.registration:type_name -> chronik.metadata.AddNode
-	5,  // 6: chronik.metadata.NodeConfigs.configs:type_name -> chronik.metadata.ConfigValue
-	4,  // 7: chronik.metadata.TopicState.partitions:type_name -> chronik.metadata.PartitionState
-	5,  // 8: chronik.metadata.TopicState.configs:type_name -> chronik.metadata.ConfigValue
-	8,  // 9: chronik.metadata.PartitionState.cut:type_name -> chronik.metadata.CutLog
-	10, // [10:10] is the sub-list for method output_type
-	10, // [10:10] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	7,  // 4: chronik.metadata.Snapshot.features:type_name -> chronik.metadata.SetFeature
+	3,  // 5: chronik.metadata.Snapshot.group_configs:type_name -> chronik.metadata.GroupConfigs
+	8,  // 6: chronik.metadata.NodeState.registration:type_name -> chronik.metadata.AddNode
+	6,  // 7: chronik.metadata.NodeConfigs.configs:type_name -> chronik.metadata.ConfigValue
+	6,  // 8: chronik.metadata.GroupConfigs.configs:type_name -> chronik.metadata.ConfigValue
+	5,  // 9: chronik.metadata.TopicState.partitions:type_name -> chronik.metadata.PartitionState
+	6,  // 10: chronik.metadata.TopicState.configs:type_name -> chronik.metadata.ConfigValue
+	9,  // 11: chronik.metadata.PartitionState.cut:type_name -> chronik.metadata.CutLog
+	12, // [12:12] is the sub-list for method output_type
+	12, // [12:12] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_internal_metadata_command_snapshot_proto_init() }
@@ -533,14 +600,14 @@ func file_internal_metadata_command_snapshot_proto_init() {
 		return
 	}
 	file_internal_metadata_command_command_proto_init()
-	file_internal_metadata_command_snapshot_proto_msgTypes[4].OneofWrappers = []any{}
+	file_internal_metadata_command_snapshot_proto_msgTypes[5].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_internal_metadata_command_snapshot_proto_rawDesc), len(file_internal_metadata_command_snapshot_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

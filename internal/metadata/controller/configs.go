@@ -17,9 +17,10 @@ type ResourceType uint8
 const (
 	TopicResource ResourceType = iota + 1
 	BrokerResource
+	GroupResource
 )
 
-// Resource is a topic, a broker, or with an empty name all brokers.
+// Resource is a topic, a group, a broker, or with an empty name all brokers.
 type Resource struct {
 	Type ResourceType
 	Name string
@@ -110,12 +111,12 @@ type target struct {
 	node    model.BrokerID // model.NoBroker: all of them
 }
 
-// badOp is the reason for an operation that does not fit: Kafka answers differently for topics and brokers.
+// badReason is the reason for an operation that does not fit: Kafka answers differently for brokers.
 func (t target) badReason() Reason {
-	if t.scope == config.ScopeTopic {
-		return InvalidConfig
+	if t.scope == config.ScopeBroker {
+		return InvalidRequest
 	}
-	return InvalidRequest
+	return InvalidConfig
 }
 
 func alter(in Inputs, resources []Resource, validateOnly bool, decide func(int, target) ([]config.Change, *Refusal)) ([]*command.Command, []error) {
@@ -226,8 +227,13 @@ func resolve(in Inputs, r Resource) (target, *Refusal) {
 			return target{}, refuse(InvalidRequest, "No broker %d is registered: name a registered one, or none for all of them.", id)
 		}
 		return target{Resource: r, scope: config.ScopeBroker, current: in.Image.NodeConfigs(id), node: id}, nil
+	case GroupResource:
+		if r.Name == "" {
+			return target{}, refuse(InvalidRequest, "Default group resources are not allowed.")
+		}
+		return target{Resource: r, scope: config.ScopeGroup, current: in.Image.GroupConfigs(r.Name)}, nil
 	}
-	return target{}, refuse(InvalidRequest, "Unknown resource type %d: topics and brokers have configurations.", r.Type)
+	return target{}, refuse(InvalidRequest, "Unknown resource type %d: topics, brokers and groups have configurations.", r.Type)
 }
 
 // ParseBroker reads the name of a broker resource.
@@ -245,12 +251,18 @@ func ParseBroker(name string) (model.BrokerID, *Refusal) {
 // checkChanges looks at what the changes lead to.
 func checkChanges(in Inputs, set settings, t target, changes []config.Change) *Refusal {
 	next := config.Merged(t.current, changes)
-	if t.scope == config.ScopeTopic {
+	switch t.scope {
+	case config.ScopeTopic:
 		topic, r := checkTopicConfig(set.topic, next)
 		if r != nil {
 			return r
 		}
 		return checkMinISR(next, topic, t.rf)
+	case config.ScopeGroup:
+		if err := set.broker.CheckGroup(next); err != nil {
+			return refuse(InvalidConfig, "%s", err)
+		}
+		return nil
 	}
 	if r := checkClusterMinISR(in, t, changes); r != nil {
 		return r
@@ -310,6 +322,8 @@ func (t target) command(changes []config.Change) *command.Command {
 	switch {
 	case t.scope == config.ScopeTopic:
 		return command.TopicConfig(t.topicID, set, unset)
+	case t.scope == config.ScopeGroup:
+		return command.GroupConfig(t.Name, set, unset)
 	case t.node == model.NoBroker:
 		return command.ClusterConfig(set, unset)
 	}

@@ -64,7 +64,7 @@ func (w *world) commit(cs []*command.Command) string {
 //	create [validate-only] name [partitions=] [rf=] [assign=0:1,2;1:2,3] [config key=value]
 //	delete                 name, or id=n
 //	partitions             name count= [assign=1,2;2,3]
-//	alter, replace         topic|broker name, then op key=value; name "-" is empty
+//	alter, replace         topic|broker|group name, then op key=value; name "-" is empty
 //	describe               topic: partitions and own values
 //	producer-ids           node epoch=
 func TestScripts(t *testing.T) {
@@ -266,11 +266,8 @@ func (w *world) more(d *datadriven.TestData, items []item) string {
 }
 
 func resource(it item) Resource {
-	r := Resource{Type: BrokerResource, Name: it.words[1]}
-	if it.words[0] == "topic" {
-		r.Type = TopicResource
-	}
-	return r
+	types := map[string]ResourceType{"topic": TopicResource, "broker": BrokerResource, "group": GroupResource}
+	return Resource{Type: types[it.words[0]], Name: it.words[1]}
 }
 
 func (w *world) alter(d *datadriven.TestData, items []item) string {
@@ -315,6 +312,8 @@ func (w *world) altered(items []item, cs []*command.Command, errs []error) strin
 		switch id, _ := strconv.Atoi(r.Name); {
 		case r.Type == TopicResource:
 			now = w.image.Topic(r.Name).Configs
+		case r.Type == GroupResource:
+			now = w.image.GroupConfigs(r.Name)
 		case r.Name != "":
 			now = w.image.NodeConfigs(model.BrokerID(id))
 		}

@@ -85,6 +85,8 @@ func (b *builder) setConfig(c *command.SetConfig) error {
 		return b.setTopicConfig(model.TopicID(r.TopicId), c)
 	case *command.SetConfig_NodeId:
 		b.setNodeConfig(model.BrokerID(r.NodeId), c)
+	case *command.SetConfig_GroupId:
+		b.setGroupConfig(r.GroupId, c)
 	default: // all nodes: Decode has refused everything else
 		b.im.clusterConfigs = changed(b.im.clusterConfigs, c)
 		b.delta.ClusterConfig = true
@@ -119,6 +121,18 @@ func (b *builder) setNodeConfig(id model.BrokerID, c *command.SetConfig) {
 	}
 	if !slices.Contains(b.delta.NodeConfigs, id) {
 		b.delta.NodeConfigs = append(b.delta.NodeConfigs, id)
+	}
+}
+
+func (b *builder) setGroupConfig(id string, c *command.SetConfig) {
+	old, _ := b.groups.get(id)
+	if next := changed(old, c); next == nil {
+		b.groups.remove(id)
+	} else {
+		b.groups.set(id, next)
+	}
+	if !slices.Contains(b.delta.GroupConfigs, id) {
+		b.delta.GroupConfigs = append(b.delta.GroupConfigs, id)
 	}
 }
 

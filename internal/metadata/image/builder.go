@@ -14,6 +14,7 @@ type builder struct {
 	topics     edit[model.TopicID, *Topic]
 	names      edit[string, *Topic]
 	collisions edit[string, string]
+	groups     edit[string, map[string]string] // their values
 
 	owned   map[*Topic]bool      // topics that are this builder's own copies
 	changed map[partitionRef]int // where in delta.Partitions a partition is
@@ -27,13 +28,13 @@ type partitionRef struct {
 }
 
 func newBuilder(m *Image, term, index uint64) *builder {
-	b := &builder{old: m, im: *m, topics: m.topics.edit(), names: m.names.edit(), collisions: m.collisions.edit()}
+	b := &builder{old: m, im: *m, topics: m.topics.edit(), names: m.names.edit(), collisions: m.collisions.edit(), groups: m.groupConfigs.edit()}
 	b.im.term, b.im.index = term, index
 	return b
 }
 
 func (b *builder) done() (*Image, *Delta) {
-	b.im.topics, b.im.names, b.im.collisions = b.topics.done(), b.names.done(), b.collisions.done()
+	b.im.topics, b.im.names, b.im.collisions, b.im.groupConfigs = b.topics.done(), b.names.done(), b.collisions.done(), b.groups.done()
 	for i := range b.delta.Partitions { // the topic may have been copied after the change was noted
 		c := &b.delta.Partitions[i]
 		c.Topic, _ = b.im.topics.get(c.Topic.ID)

@@ -13,6 +13,7 @@ type Delta struct {
 
 	NodesChanged  []model.BrokerID // registered, fenced, unfenced or removed
 	NodeConfigs   []model.BrokerID // nodes whose own values changed
+	GroupConfigs  []string         // groups whose own values changed
 	ClusterConfig bool             // the defaults of all nodes changed
 	Features      bool
 	ProducerIDs   bool
@@ -27,6 +28,6 @@ type PartitionChange struct {
 
 // Empty tells whether nothing changed but the index.
 func (d *Delta) Empty() bool {
-	return len(d.TopicsDeleted)+len(d.TopicsCreated)+len(d.Partitions)+len(d.TopicConfigs)+len(d.NodesChanged)+len(d.NodeConfigs) == 0 &&
+	return len(d.TopicsDeleted)+len(d.TopicsCreated)+len(d.Partitions)+len(d.TopicConfigs)+len(d.NodesChanged)+len(d.NodeConfigs)+len(d.GroupConfigs) == 0 &&
 		!d.ClusterConfig && !d.Features && !d.ProducerIDs
 }

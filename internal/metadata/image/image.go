@@ -119,6 +119,7 @@ type Image struct {
 	nodes          []*Node // by ID
 	clusterConfigs map[string]string
 	nodeConfigs    map[model.BrokerID]map[string]string
+	groupConfigs   *pmap[string, map[string]string]
 	features       map[string]int16
 	nextProducerID model.ProducerID
 }
@@ -130,6 +131,8 @@ func New(clusterID string) *Image {
 		topics:     newPmap[model.TopicID, *Topic](hashID),
 		names:      newPmap[string, *Topic](hashString),
 		collisions: newPmap[string, string](hashString),
+
+		groupConfigs: newPmap[string, map[string]string](hashString),
 	}
 }
 
@@ -221,6 +224,22 @@ func (m *Image) NodeConfigs(id model.BrokerID) map[string]string { return m.node
 
 // ConfiguredNodes returns the nodes that have values of their own, in order, whether they are registered or not.
 func (m *Image) ConfiguredNodes() []model.BrokerID { return slices.Sorted(maps.Keys(m.nodeConfigs)) }
+
+// GroupConfigs are a group's own values, as text; nil if it has none. Whether the group exists does not matter.
+func (m *Image) GroupConfigs(id string) map[string]string {
+	c, _ := m.groupConfigs.get(id)
+	return c
+}
+
+// ConfiguredGroups returns the IDs of the groups that have values of their own, in order.
+func (m *Image) ConfiguredGroups() []string {
+	ids := make([]string, 0, m.groupConfigs.len)
+	for id := range m.groupConfigs.all() {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
+}
 
 // Layers puts a node's dynamic values over its static ones.
 func (m *Image) Layers(static map[string]string, id model.BrokerID) config.Layers {

@@ -3,6 +3,8 @@ package image
 import (
 	"bytes"
 	"fmt"
+	"maps"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -18,7 +20,7 @@ func randomCommand(t *rapid.T) *command.Command {
 	epoch := int32(rapid.IntRange(0, 3).Draw(t, "epoch"))
 	isr := rapid.SampledFrom([][]int32{{1}, {2}, {1, 2}}).Draw(t, "isr")
 	as := []*command.Assignment{{Replicas: []int32{1, 2}, Isr: isr, Leader: isr[0]}}
-	switch rapid.IntRange(0, 9).Draw(t, "kind") {
+	switch rapid.IntRange(0, 11).Draw(t, "kind") {
 	case 0, 1:
 		return command.Create(&command.CreateTopic{Name: fmt.Sprintf("t%c%d", rapid.SampledFrom([]byte("._x")).Draw(t, "sep"), n), TopicId: id[:], Assignments: as})
 	case 2:
@@ -35,6 +37,10 @@ func randomCommand(t *rapid.T) *command.Command {
 		return node(int32(rapid.IntRange(1, 3).Draw(t, "node")))
 	case 8:
 		return command.NodeConfig(model.BrokerID(n), command.Values(map[string]string{"k": fmt.Sprint(epoch)}), nil)
+	case 9:
+		return command.GroupConfig(fmt.Sprint("g", n), command.Values(map[string]string{"k": fmt.Sprint(epoch)}), nil)
+	case 10:
+		return command.GroupConfig(fmt.Sprint("g", n), nil, []string{"k"})
 	}
 	return command.ClusterConfig(nil, []string{"k"})
 }
@@ -120,6 +126,11 @@ func checkDelta(t *rapid.T, from, to *Image, d *Delta) {
 	}
 	if count != to.PartitionCount() {
 		t.Fatalf("%d partitions counted, the image says %d", count, to.PartitionCount())
+	}
+	for _, id := range append(from.ConfiguredGroups(), to.ConfiguredGroups()...) {
+		if !maps.Equal(from.GroupConfigs(id), to.GroupConfigs(id)) && !slices.Contains(d.GroupConfigs, id) {
+			t.Fatalf("the values of group %s changed, and the delta says %v", id, d.GroupConfigs)
+		}
 	}
 	if recreated(d) {
 		return // the same ID deleted and created in one batch is more than the two ends show

@@ -76,6 +76,9 @@ func (m *Image) message() *command.Snapshot {
 	for _, id := range m.ConfiguredNodes() {
 		s.NodeConfigs = append(s.NodeConfigs, &command.NodeConfigs{NodeId: int32(id), Configs: command.Values(m.nodeConfigs[id])})
 	}
+	for _, id := range m.ConfiguredGroups() {
+		s.GroupConfigs = append(s.GroupConfigs, &command.GroupConfigs{GroupId: id, Configs: command.Values(m.GroupConfigs(id))})
+	}
 	for _, name := range slices.Sorted(maps.Keys(m.features)) {
 		s.Features = append(s.Features, &command.SetFeature{Name: name, Level: int32(m.features[name])})
 	}
@@ -127,6 +130,9 @@ func fromMessage(s *command.Snapshot) (*Image, error) {
 	}
 	for _, c := range s.NodeConfigs {
 		b.im.nodeConfigs = with(b.im.nodeConfigs, model.BrokerID(c.NodeId), valuesOf(c.Configs))
+	}
+	for _, c := range s.GroupConfigs {
+		b.groups.set(c.GroupId, valuesOf(c.Configs))
 	}
 	for _, f := range s.Features {
 		b.im.features = with(b.im.features, f.Name, int16(f.Level))
