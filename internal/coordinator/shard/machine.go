@@ -74,6 +74,14 @@ type Result struct {
 	// Effects are done once, in their order, when the records are settled, or Sees is: not before (T3), and however long that takes. They
 	// are never done if the log refuses the records, or if the shard ends before: who loads it next decides what is to be done.
 	Effects []Effect
+	// Next are decisions that have waited for this one: they are made right after it, in their order, on what it has left.
+	Next []Decision
+}
+
+// Decision is a request that a machine has kept. One of the two is called, once.
+type Decision struct {
+	Decide func(now time.Time) Result
+	Refuse func(error)
 }
 
 // TimerKind is what a timer is for. Machines have their own.

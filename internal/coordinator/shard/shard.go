@@ -133,8 +133,15 @@ func (s *Shard) Tick(now time.Time, cleared bool) {
 	}
 }
 
-// perform does what was decided.
+// perform does what was decided, and then what has waited for it.
 func (s *Shard) perform(now time.Time, r Result) {
+	s.carryOut(now, &r)
+	for _, n := range r.Next {
+		s.Do(now, n.Decide, n.Refuse)
+	}
+}
+
+func (s *Shard) carryOut(now time.Time, r *Result) {
 	for _, c := range r.Timers {
 		if !c.At.IsZero() && !c.At.After(now) {
 			c.At = now.Add(1) // with the next tick: requests wait meanwhile
@@ -147,7 +154,7 @@ func (s *Shard) perform(now time.Time, r Result) {
 	}
 	first, w := s.end, waiting{reply: r.Reply, effects: r.Effects, vouched: true}
 	size, err := s.encode(now, r.Records)
-	if err := s.apply(now, &r); err != nil {
+	if err := s.apply(now, r); err != nil {
 		s.fail(fmt.Errorf("what was decided cannot be applied: %w", err))
 		w.answer(ErrNotCoordinator)
 		return
@@ -158,7 +165,7 @@ func (s *Shard) perform(now time.Time, r Result) {
 		w.answer(err)
 		return
 	}
-	s.gather(first, size, &r)
+	s.gather(first, size, r)
 	w.needs = s.end - 1
 	s.wait(now, w)
 }

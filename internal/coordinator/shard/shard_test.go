@@ -80,6 +80,39 @@ func TestRefusalTakesBackWhatFollows(t *testing.T) {
 	}
 }
 
+// TestWhatHasWaitedComesNext: it sees what it has waited for, in the same batch; if that ends the shard, it is refused.
+func TestWhatHasWaitedComesNext(t *testing.T) {
+	m := newCells()
+	s := serve(t, m)
+	var told []error
+	var saw model.Offset
+	reply := func(err error) { told = append(told, err) }
+	next := Decision{Decide: func(time.Time) Result {
+		v, _ := m.values.Get(0)
+		saw = v.value
+		return Result{Records: []schema.Record{put(0, v.value+1)}, Reply: reply}
+	}, Refuse: reply}
+	first := func(value model.Offset) {
+		s.Do(start, func(time.Time) Result {
+			return Result{Records: []schema.Record{put(0, value)}, Reply: reply, Next: []Decision{next, next}}
+		}, reply)
+	}
+	first(5)
+	if b, ok := s.Take(); !ok || b.Bytes.RecordCount() != 3 || saw != 6 {
+		t.Fatalf("Take() = %v, %v, the last one saw %d", b.Bytes, ok, saw)
+	}
+	s.Appended(0)
+	s.Settle(3)
+	if !slices.Equal(told, []error{nil, nil, nil}) {
+		t.Fatalf("told %v", told)
+	}
+	told = nil
+	first(poison)
+	if !slices.Equal(told, []error{ErrNotCoordinator, ErrNotCoordinator, ErrNotCoordinator}) {
+		t.Errorf("after what cannot be applied: told %v", told)
+	}
+}
+
 // TestTransactionsAreBatchesOfTheirOwn: a producer's records and markers share no batch, and what one is refused for is not told to who
 // has nothing to do with it (E2).
 func TestTransactionsAreBatchesOfTheirOwn(t *testing.T) {

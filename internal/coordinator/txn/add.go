@@ -14,6 +14,12 @@ import (
 func (m *Machine) AddPartitions(now time.Time, r AddRequest, reply func(error)) shard.Result {
 	d := m.decide(now)
 	err := d.add(&r)
+	if err == ErrConcurrentTransactions && r.Wait > 0 {
+		return d.hold(r.TransactionalID, r.Wait, func(now time.Time, wait time.Duration) shard.Result {
+			r.Wait = wait
+			return m.AddPartitions(now, r, reply)
+		}, reply)
+	}
 	return d.answered(r.TransactionalID, func(failed error) {
 		if failed == nil {
 			failed = err
@@ -69,6 +75,13 @@ func (m *Machine) Verify(now time.Time, r AddRequest, reply func(VerifyReply)) s
 	d := m.decide(now)
 	out := VerifyReply{Partitions: make([]error, len(r.Partitions))}
 	t, err := m.of(r.TransactionalID, r.Producer)
+	refuse := func(err error) { reply(VerifyReply{Err: err, Partitions: make([]error, len(r.Partitions))}) }
+	if err == ErrConcurrentTransactions && r.Wait > 0 {
+		return d.hold(r.TransactionalID, r.Wait, func(now time.Time, wait time.Duration) shard.Result {
+			r.Wait = wait
+			return m.Verify(now, r, reply)
+		}, refuse)
+	}
 	if out.Err = err; err == nil {
 		lacks := t.lacks()
 		for i, tp := range r.Partitions {
@@ -79,7 +92,8 @@ func (m *Machine) Verify(now time.Time, r AddRequest, reply func(VerifyReply)) s
 	}
 	return d.answered(r.TransactionalID, func(failed error) {
 		if failed != nil {
-			out = VerifyReply{Err: failed, Partitions: make([]error, len(r.Partitions))}
+			refuse(failed)
+			return
 		}
 		reply(out)
 	}, nil)

@@ -49,6 +49,7 @@ func (m *Machine) Written(now time.Time, of *Markers, partitions []model.TopicPa
 	if len(s.left) == 0 {
 		d.put(id, completed(&t.Transaction, d.nowMs()))
 		d.complete(id, t, now.Add(retryPause))
+		d.release(id)
 	}
 	return d.done()
 }
@@ -84,6 +85,7 @@ func (m *Machine) completeAll(now time.Time) shard.Result {
 			}
 			m.completing[id] = t
 			d.put(id, completed(&t.Transaction, d.nowMs()))
+			d.release(id)
 		case !m.txns.Unsettled(id):
 			delete(m.completing, id)
 		}

@@ -9,6 +9,7 @@
 //	add.go                 partitions of a transaction, and their verification
 //	end.go                 commit and abort, asked for or at the timeout
 //	complete.go            markers that are written end the transaction
+//	hold.go                requests that wait for that
 //	expire.go, admin.go    IDs that nobody uses; describe and list
 //
 // All that is decided is in the records, one per transactional ID, but for what a new coordinator can do without: which markers are
@@ -23,9 +24,10 @@
 //   - Epochs of a producer ID only grow, but for what the log has refused, which nobody has heard of. Who comes with an older one is
 //     refused, and ends nothing.
 //   - The highest epoch is for fencing only: a producer that would have to work with it gets another ID.
+//   - Who is held while a transaction is being ended is decided with its COMPLETE, or when its time is over, or refused by End: once.
 //
 // Kafka refuses every request with CONCURRENT_TRANSACTIONS while an earlier one about the same ID is being written. Here a decision sees
-// what was decided before, and its answer waits until that is settled.
+// what was decided before, and its answer waits until that is settled. Who meets a transaction whose markers are being written may wait for them, too.
 //
 // Who calls owns the turn: the package has no lock, starts no goroutine, reads no clock and draws no IDs. Requests are the machine's
 // from the call on.

@@ -20,9 +20,16 @@ func (m *Machine) endTxn(now time.Time, fresh model.ProducerID, r EndRequest, re
 	if r.Version < V2 || err != nil {
 		p = noProducer
 	}
+	refuse := func(err error) { reply(EndReply{Err: err, Producer: noProducer}) }
+	if err == ErrConcurrentTransactions && r.Wait > 0 {
+		return d.hold(r.TransactionalID, r.Wait, func(now time.Time, wait time.Duration) shard.Result {
+			r.Wait = wait
+			return m.endTxn(now, model.NoProducer, r, reply)
+		}, refuse)
+	}
 	answer := func(failed error) {
 		if failed != nil {
-			reply(EndReply{Err: failed, Producer: noProducer})
+			refuse(failed)
 			return
 		}
 		reply(EndReply{Err: err, Producer: p})

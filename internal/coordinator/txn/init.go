@@ -19,12 +19,19 @@ func (m *Machine) initProducerID(now time.Time, fresh model.ProducerID, r InitRe
 	d := m.decide(now)
 	d.fresh = fresh
 	p, err := d.init(&r)
+	refuse := func(err error) { reply(InitReply{Err: err, Producer: noProducer}) }
+	if err == ErrConcurrentTransactions && r.Wait > 0 && !d.needs {
+		return d.hold(r.TransactionalID, r.Wait, func(now time.Time, wait time.Duration) shard.Result {
+			r.Wait = wait
+			return m.initProducerID(now, model.NoProducer, r, reply)
+		}, refuse)
+	}
 	answer := func(failed error) {
 		switch {
 		case failed != nil:
-			reply(InitReply{Err: failed, Producer: noProducer})
+			refuse(failed)
 		case err != nil:
-			reply(InitReply{Err: err, Producer: noProducer})
+			refuse(err)
 		default:
 			reply(InitReply{Producer: p})
 		}

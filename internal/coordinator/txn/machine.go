@@ -25,6 +25,7 @@ const (
 	TimeoutTimer  shard.TimerKind = iota // a transaction's
 	CompleteTimer                        // transactions that are to be completed
 	SweepTimer                           // IDs that nobody uses
+	HoldTimer                            // requests that are held
 )
 
 // retryPause is before what the log may have refused is looked at again.
@@ -38,6 +39,7 @@ type Machine struct {
 	end   model.Offset // after the last record that was applied
 	txns  *timeline.Map[string, *txn]
 	soft  map[string]*soft
+	held  map[string][]held // requests that wait until the ID's transaction is complete
 	image *image.Image
 	sweep []string // IDs that the round has not come to
 
@@ -72,7 +74,7 @@ type replaced struct {
 
 // New returns a machine without transactional IDs. Settle what the log holds, Apply it, and call Loaded before the first request.
 func New(c Config) *Machine {
-	m := &Machine{Config: c, soft: make(map[string]*soft), completing: make(map[string]*txn)}
+	m := &Machine{Config: c, soft: make(map[string]*soft), held: make(map[string][]held), completing: make(map[string]*txn)}
 	m.txns = timeline.NewMap[string, *txn](&m.log)
 	return m
 }
@@ -157,9 +159,8 @@ func (m *Machine) OnTimer(now time.Time, k shard.TimerKey) shard.Result {
 		return m.completeAll(now)
 	case SweepTimer:
 		return m.expire(now)
+	case HoldTimer:
+		return m.lapse(now, k.Group)
 	}
 	return m.decide(now).done()
 }
-
-// End does nothing: nobody waits within the machine.
-func (m *Machine) End() {}

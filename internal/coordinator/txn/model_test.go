@@ -278,6 +278,11 @@ func (p *producer) ask() func() bool {
 	}
 }
 
+// wait is how long a request may be held: not at all, or a while.
+func (h *history) wait() time.Duration {
+	return time.Duration(max(h.rand.IntN(2000)-1000, 0)) * time.Millisecond
+}
+
 // older tells whether a producer was fenced by another: IDs are given in order.
 func older(a, b Producer) bool { return a.ID < b.ID || a.ID == b.ID && a.Epoch < b.Epoch }
 
@@ -303,7 +308,7 @@ func (p *producer) lost(err error) {
 
 func (p *producer) init(expected *Producer) {
 	heard, newest := p.ask(), p.h.newest[p.id]
-	r := InitRequest{TransactionalID: p.id, TimeoutMs: modelTimeout, Expected: expected}
+	r := InitRequest{TransactionalID: p.id, TimeoutMs: modelTimeout, Expected: expected, Wait: p.h.wait()}
 	p.h.run(p.h.m.InitProducerID(p.h.now, r, func(o InitReply) {
 		here := heard()
 		if o.Err == nil && expected != nil {
@@ -329,7 +334,7 @@ func (p *producer) add() {
 	if some == nil {
 		some = modelPartitions[:1]
 	}
-	r := AddRequest{TransactionalID: p.id, Producer: is, Version: p.version, Partitions: some}
+	r := AddRequest{TransactionalID: p.id, Producer: is, Version: p.version, Partitions: some, Wait: p.h.wait()}
 	p.h.run(p.h.m.AddPartitions(p.h.now, r, func(err error) {
 		here := heard()
 		if err == nil {
@@ -345,6 +350,7 @@ func (p *producer) add() {
 func (p *producer) end(r EndRequest) {
 	heard, newest := p.ask(), p.h.newest[p.id]
 	p.ending = &r
+	r.Wait = p.h.wait()
 	p.h.run(p.h.m.EndTxn(p.h.now, r, func(o EndReply) {
 		here := heard()
 		if o.Err == nil {

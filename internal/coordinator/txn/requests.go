@@ -32,6 +32,8 @@ type InitRequest struct {
 	TransactionalID string
 	TimeoutMs       int32
 	Expected        *Producer // what the producer believes to have: it goes on after an error (KIP-360)
+	// Wait is how long the request is held while a transaction is being ended, before it is refused with ErrConcurrentTransactions.
+	Wait time.Duration
 }
 
 // InitReply is the producer from now on.
@@ -46,6 +48,7 @@ type AddRequest struct {
 	Producer        Producer
 	Version         Version
 	Partitions      []model.TopicPartition
+	Wait            time.Duration // as InitRequest's
 }
 
 // VerifyReply has an error or nil for each of the request's partitions in their order, or an error for all.
@@ -60,6 +63,7 @@ type EndRequest struct {
 	Producer        Producer
 	Version         Version
 	Commit          bool
+	Wait            time.Duration // as InitRequest's
 }
 
 // EndReply has under V2 the producer for the next transaction, under V1 none.

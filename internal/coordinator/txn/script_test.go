@@ -60,6 +60,9 @@ func (a args) producer(key string, otherwise Producer) Producer {
 	return Producer{ID: model.ProducerID(n), Epoch: int16(e)}
 }
 
+// wait is how long the request may be held.
+func (a args) wait() time.Duration { return time.Duration(a.number("wait", 0)) * time.Millisecond }
+
 // partitions are those of "t-0,t-1".
 func partitions(s string) (out []model.TopicPartition) {
 	for _, p := range strings.Split(s, ",") {
@@ -133,7 +136,7 @@ func (s *script) do(t *testing.T, words []string) {
 }
 
 func (s *script) init(id string, a args) {
-	r := InitRequest{TransactionalID: id, TimeoutMs: int32(a.number("timeout", 10_000))}
+	r := InitRequest{TransactionalID: id, TimeoutMs: int32(a.number("timeout", 10_000)), Wait: a.wait()}
 	if a["expected"] == "mine" {
 		p := s.producers[id]
 		r.Expected = &p
@@ -152,12 +155,12 @@ func (s *script) init(id string, a args) {
 }
 
 func (s *script) add(id string, a args) {
-	r := AddRequest{TransactionalID: id, Producer: a.producer("p", s.producers[id]), Version: Version(a.number("v", 2)), Partitions: partitions(a["partitions"])}
+	r := AddRequest{TransactionalID: id, Producer: a.producer("p", s.producers[id]), Version: Version(a.number("v", 2)), Partitions: partitions(a["partitions"]), Wait: a.wait()}
 	s.run(s.m.AddPartitions(s.now, r, func(err error) { s.say("add %s %s", id, problem(err)) }))
 }
 
 func (s *script) verify(id string, a args) {
-	r := AddRequest{TransactionalID: id, Producer: a.producer("p", s.producers[id]), Partitions: partitions(a["partitions"])}
+	r := AddRequest{TransactionalID: id, Producer: a.producer("p", s.producers[id]), Partitions: partitions(a["partitions"]), Wait: a.wait()}
 	s.run(s.m.Verify(s.now, r, func(o VerifyReply) {
 		out := problem(o.Err)
 		for i, err := range o.Partitions {
@@ -174,7 +177,7 @@ func (s *script) commit(id string, a args) { s.endTxn(id, a, true) }
 func (s *script) abort(id string, a args) { s.endTxn(id, a, false) }
 
 func (s *script) endTxn(id string, a args, commit bool) {
-	r := EndRequest{TransactionalID: id, Producer: a.producer("p", s.producers[id]), Version: Version(a.number("v", 2)), Commit: commit}
+	r := EndRequest{TransactionalID: id, Producer: a.producer("p", s.producers[id]), Version: Version(a.number("v", 2)), Commit: commit, Wait: a.wait()}
 	s.run(s.m.EndTxn(s.now, r, func(o EndReply) {
 		if o.Err == nil && o.Producer != noProducer && a["lost"] == "" {
 			s.producers[id] = o.Producer

@@ -62,10 +62,10 @@ func TestShard(t *testing.T) {
 	}
 	var added, committed error = errRefused, errRefused
 	s.Do(w.now, func(now time.Time) shard.Result {
-		return m.AddPartitions(now, AddRequest{"a", p, V2, partitions("t-0")}, func(err error) { added = err })
+		return m.AddPartitions(now, AddRequest{TransactionalID: "a", Producer: p, Version: V2, Partitions: partitions("t-0")}, func(err error) { added = err })
 	}, refuse)
 	s.Do(w.now, func(now time.Time) shard.Result {
-		return m.EndTxn(now, EndRequest{"a", p, V2, true}, func(o EndReply) { p, committed = o.Producer, o.Err })
+		return m.EndTxn(now, EndRequest{TransactionalID: "a", Producer: p, Version: V2, Commit: true}, func(o EndReply) { p, committed = o.Producer, o.Err })
 	}, refuse)
 	write()
 	if len(effects) != 0 || committed == nil {

@@ -111,6 +111,9 @@ func (w *world) run(r shard.Result) {
 		w.m.Settle(w.watermark)
 	}
 	w.release()
+	for _, n := range r.Next {
+		w.run(n.Decide(w.now))
+	}
 }
 
 func (w *world) apply(m *Machine, off model.Offset) {
