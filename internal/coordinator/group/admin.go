@@ -20,7 +20,7 @@ func (m *Machine) Describe(groups []string, reply func([]Description, error)) sh
 			continue
 		}
 		d.sees(g)
-		if g.modern() != nil {
+		if g.modern() != nil || g.isStreams() {
 			out[i] = Description{Group: id, State: Dead, Err: fmt.Errorf("%w: it is not a classic group", ErrGroupNotFound)}
 			continue
 		}
@@ -72,6 +72,9 @@ func (m *Machine) listed(g *group) Listed {
 	if g.isShare() {
 		return Listed{Group: g.id, ProtocolType: shareType, State: g.share.state(), Type: shareType}
 	}
+	if g.isStreams() {
+		return Listed{Group: g.id, ProtocolType: streamsType, State: g.streams.state(), Type: streamsType}
+	}
 	c := m.view(g)
 	return Listed{Group: g.id, ProtocolType: c.protocolType, State: c.state, Type: classicType}
 }
@@ -80,7 +83,8 @@ func (m *Machine) listed(g *group) Listed {
 const (
 	classicType  = "classic"
 	consumerType = "consumer"
-	shareType    = "share" // also the protocol type of such groups
+	streamsType  = "streams" // also the protocol type of such groups
+	shareType    = "share"   // also the protocol type of such groups
 )
 
 func passes(filter []string, s string) bool {

@@ -26,7 +26,7 @@ func (m *Machine) Apply(off model.Offset, e shard.Entry) error {
 	case *schema.GroupMetadata:
 		m.applyGroup(off, r.Key.Group, r.Value)
 	default:
-		if !m.applyConsumer(off, e.Record) && !m.applyShare(off, e.Record) {
+		if !m.applyConsumer(off, e.Record) && !m.applyShare(off, e.Record) && !m.applyStreams(off, e.Record) {
 			return fmt.Errorf("%w: %T", errNotClassic, e.Record)
 		}
 	}
@@ -43,7 +43,7 @@ func (m *Machine) applyOffset(off model.Offset, producer model.ProducerID, k sch
 		return
 	}
 	g := m.open(k.Group)
-	if _, ok := m.saved.Get(k.Group); !ok && (g.consumer == nil || !g.consumer.exists()) {
+	if _, ok := m.saved.Get(k.Group); !ok && (g.consumer == nil || !g.consumer.exists()) && (g.streams == nil || !g.streams.exists()) {
 		m.applyGroup(off, k.Group, simple)
 	}
 	if producer != model.NoProducer {
@@ -105,6 +105,9 @@ func (m *Machine) Revert(from model.Offset) {
 		if g.share != nil {
 			g.share.revert()
 			g.share.shares.revert(from)
+		}
+		if g.streams != nil {
+			g.streams.revert()
 		}
 	}
 }

@@ -21,9 +21,10 @@ const (
 	Dead        // the group does not exist
 	Assigning   // of the new protocol: what members are to have is to be found out
 	Reconciling // members are on their way to what they are to have
+	NotReady    // of a streams group: topics are missing
 )
 
-var stateNames = [...]string{"Empty", "PreparingRebalance", "CompletingRebalance", "Stable", "Dead", "Assigning", "Reconciling"}
+var stateNames = [...]string{"Empty", "PreparingRebalance", "CompletingRebalance", "Stable", "Dead", "Assigning", "Reconciling", "NotReady"}
 
 // String is the name that clients see.
 func (s State) String() string { return stateNames[s] }

@@ -26,12 +26,15 @@ func (m *Machine) Join(now time.Time, r JoinRequest, reply func(JoinReply)) shar
 		g = m.open(r.Group)
 	}
 	d.mend(g)
-	if g.isShare() {
+	if g.isShare() || g.isStreams() && g.streams.members.Len() > 0 {
 		d.joined(reply, failed("", ErrInconsistentProtocol))
 		return d.done(g)
 	}
 	r.Protocols = distinct(r.Protocols)
 	if g.isConsumer() && d.joinConsumer(g, &r, reply) {
+		return d.done(g)
+	}
+	if g.isStreams() && !d.leaveStreams(g, &r, reply) {
 		return d.done(g)
 	}
 	c := m.inMemory(g)

@@ -133,6 +133,7 @@ func (d *decision) stopSync(g *group) {
 func (d *decision) mend(g *group) {
 	d.mendConsumer(g)
 	d.mendShare(g)
+	d.mendStreams(g)
 	c := g.classic
 	if c == nil || !c.reverted {
 		return

@@ -32,7 +32,9 @@ func (m *Machine) applyConsumer(off model.Offset, r schema.Record) bool {
 	}
 	g := m.open(id)
 	m.asConsumer(g).apply(off, r)
-	m.settleKind(off, g, r)
+	if _, epoch := r.(*schema.ConsumerGroupEpoch); epoch {
+		m.settleKind(off, g, r.Tombstone())
+	}
 	g.wrote = off
 	if off >= m.log.Watermark() {
 		m.writes = append(m.writes, groupWrite{off, g})
@@ -41,15 +43,12 @@ func (m *Machine) applyConsumer(off model.Offset, r schema.Record) bool {
 }
 
 // settleKind keeps a group of one kind: a classic group that exists for its offsets only is none any more, or is one again.
-func (m *Machine) settleKind(off model.Offset, g *group, r schema.Record) {
-	if _, ok := r.(*schema.ConsumerGroupEpoch); !ok {
-		return
-	}
+func (m *Machine) settleKind(off model.Offset, g *group, gone bool) {
 	_, saved := m.saved.Get(g.id)
 	switch {
-	case !r.Tombstone() && saved:
+	case !gone && saved:
 		m.saved.Delete(off, g.id)
-	case r.Tombstone() && !saved && (g.offsets.Len() > 0 || !g.pending.empty()):
+	case gone && !saved && (g.offsets.Len() > 0 || !g.pending.empty()):
 		m.saved.Put(off, g.id, simple)
 	}
 }

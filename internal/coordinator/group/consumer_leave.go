@@ -64,7 +64,7 @@ func (d *decision) begin(g *group, joins bool) (*step, error) {
 		return nil, ErrGroupNotFound
 	case g.isConsumer():
 		return d.step(g, g.consumer), nil
-	case !joins || g.isShare():
+	case !joins || g.isShare() || g.isStreams():
 		return nil, fmt.Errorf("%w: it is of another kind", ErrGroupNotFound)
 	}
 	classic := d.m.view(g)

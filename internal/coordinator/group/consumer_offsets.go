@@ -54,11 +54,14 @@ func wrongEpoch(mem *schema.ConsumerGroupMember) error {
 // checkFetch tells whether a request may fetch offsets of a group: of one of the new protocol, a member at its epoch or who is none. It
 // sees what is settled, as the offsets do; what is not, members have not heard of.
 func (m *Machine) checkFetch(g *group, r *FetchRequest) error {
-	if r.Member == "" || g == nil || g.consumer == nil {
+	if r.Member == "" || g == nil {
 		return nil
 	}
+	if g.consumer == nil {
+		return g.streams.checkFetch(r)
+	}
 	if e, ok := g.consumer.epochs.Settled(struct{}{}); !ok || !e.exists {
-		return nil
+		return g.streams.checkFetch(r)
 	}
 	mem, ok := g.consumer.members.Settled(r.Member)
 	if !ok {

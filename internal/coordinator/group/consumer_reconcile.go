@@ -91,12 +91,17 @@ func (m *Machine) rebalanceOf(ms int32) time.Duration {
 
 // revoke sets or takes away the time by which a member is to have given up partitions.
 func (d *decision) revoke(g *group, c *consumer, id string, within time.Duration, revoking bool) {
-	x := c.sessions[id]
+	d.revokeBy(c.sessions, g.id, id, within, revoking)
+}
+
+// revokeBy is revoke for members of whatever group of the new protocol.
+func (d *decision) revokeBy(sessions map[string]*session, group, id string, within time.Duration, revoking bool) {
+	x := sessions[id]
 	if x == nil {
 		return
 	}
 	if x.revokeBy = (time.Time{}); revoking {
 		x.revokeBy = d.now.Add(within)
-		d.timer(shard.TimerKey{Kind: RebalanceTimer, Group: g.id, Member: id}, x.revokeBy)
+		d.timer(shard.TimerKey{Kind: RebalanceTimer, Group: group, Member: id}, x.revokeBy)
 	}
 }

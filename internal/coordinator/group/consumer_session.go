@@ -8,15 +8,20 @@ import (
 
 // alive begins a member's session anew. Its timer is moved only when it would come too late: most find that there is time left.
 func (d *decision) alive(g *group, c *consumer, id string, t time.Duration) {
-	x := c.sessions[id]
+	d.extend(c.sessions, g.id, id, t)
+}
+
+// extend is alive for members of whatever group of the new protocol.
+func (d *decision) extend(sessions map[string]*session, group, id string, t time.Duration) {
+	x := sessions[id]
 	if x == nil {
 		x = new(session)
-		c.sessions[id] = x
+		sessions[id] = x
 	}
 	x.deadline = d.now.Add(t)
 	if x.timer.IsZero() || x.deadline.Before(x.timer) {
 		x.timer = x.deadline
-		d.timer(shard.TimerKey{Kind: SessionTimer, Group: g.id, Member: id}, x.timer)
+		d.timer(shard.TimerKey{Kind: SessionTimer, Group: group, Member: id}, x.timer)
 	}
 }
 

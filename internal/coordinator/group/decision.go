@@ -16,6 +16,7 @@ const (
 	SweepTimer                            // expired offsets and groups
 	PurgeTimer                            // offsets of topics that are gone
 	RebalanceTimer                        // a member of the new protocol is to give up partitions
+	AssignTimer                           // a new streams group has waited for members
 )
 
 // decision collects what a request or a timer leads to.

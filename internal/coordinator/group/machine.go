@@ -22,6 +22,7 @@ type Config struct {
 	SweepEvery                 time.Duration // offsets.retention.check.interval.ms
 	Consumer                   ConsumerConfig
 	Share                      ShareConfig
+	Streams                    StreamsConfig
 }
 
 // Machine is the groups of one partition of __consumer_offsets, a shard.Machine.
@@ -51,11 +52,12 @@ var _ shard.Machine = (*Machine)(nil)
 type group struct {
 	id       string
 	offsets  *timeline.Map[model.TopicPartition, *committed]
-	pending  *pending     // nil: no transaction had offsets of it
-	wrote    model.Offset // the last record of saved, consumer or share
-	classic  *classic     // nil: no members, and none on their way
-	consumer *consumer    // nil: it never was one
-	share    *consumer    // a share group: members as those of consumers are, and shares; nil: it never was one
+	pending  *pending      // nil: no transaction had offsets of it
+	wrote    model.Offset  // the last record of saved, consumer or share
+	classic  *classic      // nil: no members, and none on their way
+	consumer *consumer     // nil: it never was one
+	streams  *streamsGroup // nil: it never was one
+	share    *consumer     // a share group: members as those of consumers are, and shares; nil: it never was one
 }
 
 // groupWrite is a record that changed saved.
@@ -76,7 +78,7 @@ func New(c Config) *Machine {
 // lookup returns a group, nil if it does not exist.
 func (m *Machine) lookup(id string) *group {
 	g := m.groups[id]
-	if g == nil || g.classic != nil || g.modern() != nil {
+	if g == nil || g.classic != nil || g.modern() != nil || g.isStreams() {
 		return g
 	}
 	if _, ok := m.saved.Get(id); !ok {
@@ -102,7 +104,7 @@ func (m *Machine) tidy(g *group) {
 	if c != nil && c.state == Empty && len(c.pending) == 0 && !c.reverted && (!ok || len(saved.Members) == 0 && saved.Generation == c.generation) {
 		g.classic = nil
 	}
-	if g.classic == nil && !ok && !m.saved.Unsettled(g.id) && g.offsets.Empty() && g.pending.empty() && g.consumer.empty() && g.share.empty() {
+	if g.classic == nil && !ok && !m.saved.Unsettled(g.id) && g.offsets.Empty() && g.pending.empty() && g.consumer.empty() && g.share.empty() && g.streams.empty() {
 		delete(m.groups, g.id)
 	}
 }
@@ -119,6 +121,9 @@ func (m *Machine) Loaded(now time.Time, im *image.Image) shard.Result {
 		g := m.groups[id]
 		if c := g.modern(); c != nil {
 			d.arm(g, c)
+		}
+		if g.isStreams() {
+			d.armStreams(g)
 		}
 		if saved, ok := m.saved.Get(id); ok && len(saved.Members) > 0 {
 			g.classic = restore(saved)
@@ -177,6 +182,10 @@ func (m *Machine) OnTimer(now time.Time, k shard.TimerKey) shard.Result {
 	d.mend(g)
 	if c := g.modern(); c != nil {
 		d.consumerTimer(g, c, k)
+		return d.done(g)
+	}
+	if g.isStreams() {
+		d.streamsTimer(g, k)
 		return d.done(g)
 	}
 	if g.classic == nil {

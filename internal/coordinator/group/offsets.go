@@ -89,6 +89,8 @@ func (d *decision) checkCommit(r *CommitRequest) (*group, error) {
 	switch {
 	case g.isConsumer():
 		return g, d.checkConsumerCommit(g, r)
+	case g.isStreams():
+		return g, d.checkStreamsCommit(g, r, false)
 	case g.isShare():
 		return g, errShareOffsets
 	}
@@ -179,6 +181,8 @@ func (m *Machine) DeleteOffsets(now time.Time, r DeleteOffsetsRequest, reply fun
 		d.mend(g)
 		if c := m.view(g); g.isConsumer() {
 			d.deleteOffsets(g, g.consumer, r.Partitions, out.Offsets)
+		} else if g.isStreams() {
+			d.deleteOffsets(g, g.streams, r.Partitions, out.Offsets)
 		} else if c.state != Empty && c.protocolType != consumerProtocol {
 			out.Err = ErrNonEmptyGroup
 		} else {

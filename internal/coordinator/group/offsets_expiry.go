@@ -66,6 +66,9 @@ func (d *decision) expiring(g *group, nowMs int64) (expires func(*committed) boo
 	if c := g.consumer; g.isConsumer() {
 		return func(o *committed) bool { return o.old(o.commitMs, nowMs, retention) }, c.subscribes, c.members.Len() == 0
 	}
+	if c := g.streams; g.isStreams() {
+		return func(o *committed) bool { return o.old(o.commitMs, nowMs, retention) }, c.subscribes, c.members.Len() == 0
+	}
 	c := d.m.view(g)
 	return func(o *committed) bool { return c.expires(o, nowMs, retention) }, c.subscribes, c.state == Empty && len(c.pending) == 0
 }
@@ -98,6 +101,10 @@ func (o *committed) old(fromMs, nowMs int64, retention time.Duration) bool {
 func (d *decision) deleteGroup(g *group) {
 	if g.isConsumer() {
 		d.record(g.consumer.tombstones(g.id)...)
+		return
+	}
+	if g.isStreams() {
+		d.record(g.streams.tombstones(g.id)...)
 		return
 	}
 	if g.isShare() {

@@ -73,6 +73,11 @@ func (d *decision) checkTxnCommit(g *group, r *CommitRequest) error {
 			return err
 		}
 		return ErrIllegalGeneration
+	case g.isStreams():
+		if err := d.checkStreamsCommit(g, r, true); !errors.Is(err, ErrStaleMemberEpoch) {
+			return err
+		}
+		return ErrIllegalGeneration
 	case g.isShare():
 		return errShareOffsets
 	case r.Generation < 0 && r.Member == "" && r.Instance == nil: // versions before 3 do not say who commits

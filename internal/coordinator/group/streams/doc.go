@@ -2,6 +2,7 @@
 // member runs which task. Membership, epochs and offsets are as in other groups, and are the group machine's.
 //
 //	topology.go      Validate: what no topology may be
+//	reads.go         Reader, Topics: what a topology reads and needs; SameTopology
 //	configure.go     Configure: a topology held against the cluster's topics: how many tasks, which topics are missing
 //	partitions.go    how many partitions internal topics get
 //	assign.go        Assign: tasks to members, sticky, active and standby

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 
 	"chronik/internal/coordinator/schema"
 	"chronik/internal/model"
@@ -55,14 +56,21 @@ func validate(s *schema.Subtopology) error {
 			return invalid("changelog topic %s has %d partitions: leave it out, it has as many as the subtopology has tasks", c.Name, c.Partitions)
 		}
 	}
+	names := slices.Concat(s.SourceTopics, s.RepartitionSinkTopics)
 	for _, topics := range [][]schema.InternalTopic{s.StateChangelogTopics, s.RepartitionSourceTopics} {
 		for _, t := range topics {
-			if err := model.CheckTopicName(t.Name); err != nil {
-				return invalid("%v", err)
-			}
+			names = append(names, t.Name)
 			if t.Partitions < 0 {
 				return invalid("topic %s has %d partitions", t.Name, t.Partitions)
 			}
+		}
+	}
+	for _, name := range names {
+		if err := model.CheckTopicName(name); err != nil {
+			return invalid("%v", err)
+		}
+		if name == schema.Groups.Name || name == schema.Transactions.Name || name == schema.Shares.Name {
+			return invalid("topic %s is the brokers' own", name)
 		}
 	}
 	for _, p := range s.SourceTopicRegex {

@@ -124,7 +124,7 @@ func TestInvalid(t *testing.T) {
 	old := topology("0: a")
 	old.Epoch = -1
 	for _, x := range []*schema.StreamsTopology{
-		old, bad, topology("0: a", "0: b"), topology("0: !s"), topology("0: a !s=3"), topology("0: <r"), topology("0: ~(a"), topology("0: a !b/d"), topology("0: a <r=-1"),
+		old, bad, topology("0: a", "0: b"), topology("0: !s"), topology("0: a !s=3"), topology("0: <r"), topology("0: ~(a"), topology("0: a !b/d"), topology("0: a/b"), topology("0: a >__consumer_offsets"), topology("0: a <r=-1"),
 	} {
 		if err := Validate(x); !errors.Is(err, ErrInvalidTopology) {
 			t.Errorf("%+v: %v", x, err)

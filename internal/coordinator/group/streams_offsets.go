@@ -1,0 +1,58 @@
+package group
+
+import (
+	"chronik/internal/coordinator/group/streams"
+)
+
+// checkStreamsCommit tells whether a request may commit for a streams group: a member at its epoch, or at an older one for what the tasks read that it has had
+// since then (KIP-1251), as it may not have heard of the new one yet; who is no member if there is none. A transaction need not say who commits.
+func (d *decision) checkStreamsCommit(g *group, r *CommitRequest, transactional bool) error {
+	c := g.streams
+	if r.Generation < 0 && (c.members.Len() == 0 || transactional && r.Member == "" && r.Instance == nil) {
+		return nil
+	}
+	if _, ok := c.members.Get(r.Member); !ok {
+		return ErrUnknownMember
+	}
+	cur := c.has(r.Member)
+	if r.Generation == cur.Epoch {
+		return nil
+	}
+	t, ok := c.topology.Get(struct{}{})
+	if r.Generation < 0 || r.Generation > cur.Epoch || !ok {
+		return ErrStaleMemberEpoch
+	}
+	for i := range r.Offsets {
+		o := &r.Offsets[i]
+		id, ok := streams.Reader(t, o.Topic)
+		if !ok {
+			return ErrStaleMemberEpoch
+		}
+		task := streams.TaskID{Subtopology: id, Partition: o.Partition}
+		since, ok := cur.Active[task]
+		if !ok {
+			since, ok = cur.Revoking[task]
+		}
+		if !ok || since > r.Generation {
+			return ErrStaleMemberEpoch
+		}
+	}
+	return nil
+}
+
+// checkStreamsFetch tells whether a member may fetch offsets of a streams group. It sees what is settled, as the offsets do.
+func (c *streamsGroup) checkFetch(r *FetchRequest) error {
+	if c == nil {
+		return nil
+	}
+	if e, ok := c.epochs.Settled(struct{}{}); !ok || !e.exists {
+		return nil
+	}
+	if _, ok := c.members.Settled(r.Member); !ok {
+		return ErrUnknownMember
+	}
+	if cur, ok := c.current.Settled(r.Member); !ok || cur.Epoch != r.Epoch {
+		return ErrStaleMemberEpoch
+	}
+	return nil
+}
