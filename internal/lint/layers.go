@@ -11,10 +11,10 @@ var layers = []string{
 	"wal", "metadata/command", "metadata/image", "metadata/controller",
 	// L3
 	"quorum", "replication", "replication/stream", "replica",
-	"coordinator/schema", "coordinator/timeline", "coordinator/shard", "coordinator/runtime", "coordinator/group", "coordinator/txn", "coordinator/markers", "coordinator/share",
+	"coordinator/schema", "coordinator/timeline", "coordinator/shard", "coordinator/runtime", "coordinator/group", "coordinator/txn", "coordinator/markers", "coordinator/share", "coordinator/sharestate",
 	"security", "quota", "tier",
 	// L4
-	"peer", "broker/server", "broker/fetchsession", "broker/sharepartition", "broker/sharesession", "broker/api", "admin",
+	"peer", "broker/server", "broker/fetchsession", "broker/sharepartition", "broker/sharesession", "broker/sharing", "broker/api", "admin",
 	// L5
 	"node", "bench", "verify", "operate", "cli",
 }

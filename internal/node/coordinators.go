@@ -43,13 +43,16 @@ func (n *Node) openCoordinators() {
 		},
 	})
 	n.markers = markers.New(markers.Options{Leader: n.leaderOf, Write: n.writeMarkers, Log: n.env.Log})
-	n.follower.coordinators = []coordinator{n.groups, n.txns}
+	n.openShares()
+	n.follower.coordinators = []coordinator{n.groups, n.txns, n.shares}
 }
 
 // stopCoordinators answers everybody who waits for a coordinator.
 func (n *Node) stopCoordinators() {
+	n.shareStates.Stop()
 	n.groups.Stop()
 	n.txns.Stop()
+	n.shares.Stop()
 	n.markers.Stop()
 	n.asking.Wait()
 }
@@ -69,7 +72,7 @@ func groupConfig(b *config.Broker) group.Config {
 		MinSessionMs: g.MinSessionMs, MaxSessionMs: g.MaxSessionMs, InitialDelay: time.Duration(g.InitialDelayMs) * time.Millisecond,
 		MaxSize: int(g.MaxSize), MaxMetadataBytes: int(g.MaxMetadataBytes),
 		Retention: time.Duration(g.RetentionMinutes) * time.Minute, SweepEvery: time.Duration(g.RetentionCheckMs) * time.Millisecond,
-		Consumer: consumerConfig(&g.Consumer),
+		Consumer: consumerConfig(&g.Consumer), Share: shareGroupConfig(&g.Share),
 	}
 }
 
@@ -83,5 +86,14 @@ func consumerConfig(c *config.ConsumerGroups) group.ConsumerConfig {
 		Session: ms(c.SessionMs), MinSession: ms(c.MinSessionMs), MaxSession: ms(c.MaxSessionMs),
 		Heartbeat: ms(c.HeartbeatMs), MinHeartbeat: ms(c.MinHeartbeatMs), MaxHeartbeat: ms(c.MaxHeartbeatMs),
 		MaxSize: int(c.MaxSize), Assignors: c.Assignors, Migration: migration, AssignmentInterval: ms(c.AssignmentIntervalMs),
+	}
+}
+
+func shareGroupConfig(c *config.ShareGroups) group.ShareConfig {
+	ms := func(n int32) time.Duration { return time.Duration(n) * time.Millisecond }
+	return group.ShareConfig{
+		Session: ms(c.SessionMs), MinSession: ms(c.MinSessionMs), MaxSession: ms(c.MaxSessionMs),
+		Heartbeat: ms(c.HeartbeatMs), MinHeartbeat: ms(c.MinHeartbeatMs), MaxHeartbeat: ms(c.MaxHeartbeatMs),
+		MaxSize: int(c.MaxSize), AssignmentInterval: ms(c.AssignmentIntervalMs),
 	}
 }

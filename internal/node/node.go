@@ -19,6 +19,8 @@ import (
 	"chronik/internal/coordinator/group"
 	"chronik/internal/coordinator/markers"
 	"chronik/internal/coordinator/runtime"
+	"chronik/internal/coordinator/share"
+	"chronik/internal/coordinator/sharestate"
 	"chronik/internal/coordinator/txn"
 	"chronik/internal/mem"
 	"chronik/internal/quorum"
@@ -52,30 +54,32 @@ type Node struct {
 	settings *config.Server
 	env      Env
 
-	locks    []io.Closer
-	identity quorum.Identity
-	disks    []replica.Disk  // of the partitions
-	known    map[string]bool // IDs of the data directories beside the first
-	diskGone bool            // there was one more
-	meta     *wal.Committer  // of the metadata log: its own I/O lane (R8)
-	quorum   metadataLog
-	local    *quorum.Local // the same, of a node alone; else nil
-	cluster  *cluster      // nil: the node is alone
-	follower *follower
-	replicas *replica.Set
-	groups   *runtime.Coordinator[*group.Machine]
-	txns     *runtime.Coordinator[*txn.Machine]
-	markers  *markers.Sender
-	broker   *api.Broker
-	opened   chan struct{} // closed when broker is set
-	server   *server.Server
-	kafka    net.Listener
-	http     *admin.Server
+	locks       []io.Closer
+	identity    quorum.Identity
+	disks       []replica.Disk  // of the partitions
+	known       map[string]bool // IDs of the data directories beside the first
+	diskGone    bool            // there was one more
+	meta        *wal.Committer  // of the metadata log: its own I/O lane (R8)
+	quorum      metadataLog
+	local       *quorum.Local // the same, of a node alone; else nil
+	cluster     *cluster      // nil: the node is alone
+	follower    *follower
+	replicas    *replica.Set
+	groups      *runtime.Coordinator[*group.Machine]
+	txns        *runtime.Coordinator[*txn.Machine]
+	shares      *runtime.Coordinator[*share.Machine]
+	markers     *markers.Sender
+	broker      *api.Broker
+	shareStates *sharestate.Client
+	opened      chan struct{} // closed when broker is set
+	server      *server.Server
+	kafka       net.Listener
+	http        *admin.Server
 
 	stop       context.CancelFunc // ends the background work
 	background context.Context
 	running    sync.WaitGroup
-	asking     sync.WaitGroup // for producer IDs
+	asking     sync.WaitGroup // for producer IDs, and that share partitions begin
 	failed     chan struct{}  // closed at the first failure that the node cannot live with
 	once       sync.Once
 	err        error // written before failed is closed
@@ -260,5 +264,6 @@ func (n *Node) serve(background context.Context) error {
 	n.running.Go(func() { n.replicas.OpenAll(background) })
 	n.running.Go(func() { n.retention(background) })
 	n.running.Go(func() { n.clean(background) })
+	n.running.Go(func() { n.pruneShares(background) })
 	return nil
 }

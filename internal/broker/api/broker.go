@@ -3,6 +3,7 @@ package api
 import (
 	"chronik/internal/broker/fetchsession"
 	"chronik/internal/config"
+	"chronik/internal/coordinator/sharestate"
 	"chronik/internal/metadata/image"
 	"chronik/internal/model"
 	"chronik/internal/quorum"
@@ -27,6 +28,8 @@ type Deps struct {
 	Groups Groups
 	// Transactions are those that this broker coordinates; nil: none.
 	Transactions Transactions
+	// Shares are the share partitions whose state this broker keeps; nil: none.
+	Shares sharestate.Coordinator
 }
 
 // Broker answers requests. Make one with New.
@@ -53,6 +56,9 @@ func New(d Deps) (*Broker, error) {
 	}
 	if d.Transactions == nil {
 		d.Transactions = noTransactions{}
+	}
+	if d.Shares == nil {
+		d.Shares = noShares{}
 	}
 	b := &Broker{
 		Deps: d, table: table, creating: make(chan struct{}, 1), sessions: fetchsession.NewCache(int(d.Config().FetchSessionSlots)),

@@ -15,7 +15,7 @@ type Cluster struct {
 	Forwarder Forwarder
 	// ProducerIDs gets a block of producer IDs for this broker from the active controller.
 	ProducerIDs func(context.Context) (controller.ProducerIDBlock, error)
-	// Transact has another broker answer what this one asks about transactions, and returns the body of the response; there Broker.Transact answers.
+	// Transact has another broker answer what this one asks about transactions or share partitions, and returns the body of the response; there Broker.Transact answers.
 	Transact func(context.Context, model.BrokerID, Forwarded) ([]byte, error)
 	// Controller is who this broker believes to be the active controller; model.NoBroker: nobody.
 	Controller func() model.BrokerID

@@ -83,9 +83,11 @@ func (b *Broker) passOn(ctx context.Context, r *server.Request, in kmsg.Request)
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	body, err := b.Cluster.Forwarder.Forward(ctx, Forwarded{
-		Key: in.Key(), Version: in.GetVersion(), ClientID: r.ClientID, Origin: originOf(r), Body: in.AppendTo(nil),
-	})
+	q := Forwarded{Key: in.Key(), Version: in.GetVersion(), Origin: originOf(r), Body: in.AppendTo(nil)}
+	if r != nil {
+		q.ClientID = r.ClientID
+	}
+	body, err := b.Cluster.Forwarder.Forward(ctx, q)
 	if err != nil {
 		return nil, err
 	}

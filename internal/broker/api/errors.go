@@ -11,6 +11,8 @@ import (
 	"chronik/internal/coordinator/group"
 	"chronik/internal/coordinator/runtime"
 	"chronik/internal/coordinator/shard"
+	"chronik/internal/coordinator/share"
+	"chronik/internal/coordinator/sharestate"
 	"chronik/internal/coordinator/txn"
 	"chronik/internal/metadata/command"
 	"chronik/internal/metadata/controller"
@@ -170,6 +172,16 @@ var kafkaCodes = []struct {
 	{group.ErrUnreleasedInstance, kerr.UnreleasedInstanceID},
 	{group.ErrUnsupportedAssignor, kerr.UnsupportedAssignor},
 	{group.ErrInvalidRegex, kerr.InvalidRegularExpression},
+
+	{group.ErrUnknownPartition, kerr.UnknownTopicOrPartition},
+	{group.ErrNoShareOffsets, kerr.UnknownTopicOrPartition},
+	{group.ErrShareBusy, kerr.CoordinatorLoadInProgress},
+	{share.ErrInvalid, kerr.InvalidRequest},
+	{share.ErrUninitialized, kerr.InvalidRequest},
+	{share.ErrFencedLeaderEpoch, kerr.FencedLeaderEpoch},
+	{share.ErrFencedStateEpoch, kerr.FencedStateEpoch},
+	{share.ErrUnknownPartition, kerr.UnknownTopicOrPartition},
+	{sharestate.ErrUnavailable, kerr.CoordinatorNotAvailable},
 
 	{txn.ErrInvalidRequest, kerr.InvalidRequest},
 	{txn.ErrInvalidTimeout, kerr.InvalidTransactionTimeout},

@@ -28,7 +28,7 @@ func isInternal(name string) bool {
 const creationTime = 5 * time.Second
 
 // withTopic returns an image that has one of the coordinators' topics. If there is none it has the controller create it; the image that is
-// returned lacks the topic if that takes long.
+// returned lacks the topic if that takes long. Without a request it is this broker that needs it.
 func (b *Broker) withTopic(ctx context.Context, r *server.Request, name string) *image.Image {
 	im := b.image()
 	if im.Topic(name) != nil {
@@ -58,7 +58,7 @@ func coordinatorTopic(c *config.Broker, name string, configs []controller.NewCon
 		of = c.Transactions.Topic
 		own = append(own, "cleanup.policy", "compact", "compression.type", "uncompressed", "unclean.leader.election.enable", "false")
 	case schema.Shares.Name:
-		of = shareTopic
+		of = c.Shares.Topic
 		own = append(own, "cleanup.policy", "delete", "retention.ms", "-1", "compression.type", "producer")
 	}
 	own = append(own, "segment.bytes", strconv.Itoa(int(of.SegmentBytes)))
@@ -74,5 +74,10 @@ func coordinatorTopic(c *config.Broker, name string, configs []controller.NewCon
 	return t
 }
 
-// shareTopic is what Kafka's defaults make of the share coordinators' topic.
-var shareTopic = config.CoordinatorTopic{Partitions: 50, ReplicationFactor: 3, SegmentBytes: 100 << 20, MinISR: 2}
+// CreateShareStates has __share_group_state created if it does not exist: it is sharestate.Options.Create.
+func (b *Broker) CreateShareStates(ctx context.Context) error {
+	if b.withTopic(ctx, nil, schema.Shares.Name).Topic(schema.Shares.Name) == nil {
+		return errNoCoordinator
+	}
+	return nil
+}

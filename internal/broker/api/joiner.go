@@ -16,11 +16,11 @@ import (
 	"chronik/internal/model"
 )
 
-// A coordinator that is still ending the producer's transaction before, or is not there yet, is asked again for a while: most of the time it needs a few
-// milliseconds, and producers that are told so wait for longer.
+// A coordinator that is not there yet, or does not get done with the producer's transaction before, is asked again for a while: producers that are told so
+// wait for longer.
 const (
 	joinPause = 5 * time.Millisecond
-	joinTime  = 100 * time.Millisecond
+	joinTime  = endingTime
 	joinCall  = 5 * time.Second // one call
 )
 
@@ -53,14 +53,30 @@ type partitionJoining struct {
 
 // ask asks. It does not wait.
 func (j *joiner) ask(r *partitionJoining) {
+	im := j.b.image()
 	to := model.NoBroker
-	if t := j.b.image().Topic(schema.Transactions.Name); t != nil {
-		to = t.Partitions[schema.Partition(r.id, int32(len(t.Partitions)))].Leader
+	if tp, ok := coordinatedBy(im, schema.Transactions, r.id); ok {
+		to = im.Topic(tp.Topic).Partitions[tp.Partition].Leader
 	}
-	if to == model.NoBroker {
+	switch to {
+	case model.NoBroker:
 		go j.answer(r, kerr.CoordinatorNotAvailable.Code)
-		return
+	case j.b.NodeID:
+		q := r.joining()
+		q.Partitions, q.Wait = []model.TopicPartition{r.partition}, endingTime
+		askTxn(j.b, r.id, q.decide, func(got txn.VerifyReply, err error) { go j.answer(r, q.codes(got, err, addPartitionsRaise)[0]) })
+	default:
+		j.queue(to, r)
 	}
+}
+
+// joining is the question without the partition.
+func (r *partitionJoining) joining() joining {
+	return joining{add: r.add, AddRequest: txn.AddRequest{TransactionalID: r.id, Producer: r.producer, Version: txn.V2}}
+}
+
+// queue has another broker asked, with all that waits for it.
+func (j *joiner) queue(to model.BrokerID, r *partitionJoining) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	q := j.queues[to]
@@ -104,8 +120,7 @@ func (j *joiner) call(to model.BrokerID, all []*partitionJoining) {
 		i := slices.IndexFunc(entries, func(e joining) bool { return e.TransactionalID == r.id && e.Producer == r.producer && e.add == r.add })
 		if i < 0 {
 			i = len(entries)
-			entries = append(entries, joining{add: r.add, AddRequest: txn.AddRequest{TransactionalID: r.id, Producer: r.producer, Version: txn.V2}})
-			of = append(of, nil)
+			entries, of = append(entries, r.joining()), append(of, nil)
 		}
 		entries[i].Partitions, of[i] = append(entries[i].Partitions, r.partition), append(of[i], r)
 	}
@@ -140,11 +155,8 @@ var (
 	errNoCluster   = errors.New("this broker is alone")
 )
 
-// joinAt has a coordinator decide, this broker or another: codes are as those of join.
+// joinAt has a coordinator on another broker decide: codes are as those of join.
 func (b *Broker) joinAt(ctx context.Context, to model.BrokerID, entries []joining) ([][]int16, error) {
-	if to == b.NodeID {
-		return b.join(ctx, entries, addPartitionsRaise), nil
-	}
 	req := kmsg.NewPtrAddPartitionsToTxnRequest()
 	for i := range entries {
 		e := &entries[i]
@@ -199,7 +211,7 @@ func (b *Broker) callBroker(ctx context.Context, to model.BrokerID, req kmsg.Req
 	return out, nil
 }
 
-// Transact answers what another broker asks about transactions.
+// Transact answers what another broker asks about transactions, and about the state of share partitions.
 func (b *Broker) Transact(ctx context.Context, q Forwarded) ([]byte, error) {
 	in, err := b.decodeForwarded(q)
 	if err != nil {
@@ -210,6 +222,16 @@ func (b *Broker) Transact(ctx context.Context, q Forwarded) ([]byte, error) {
 		return versioned(b.writeTxnMarkers(ctx, nil, in), in).AppendTo(nil), nil
 	case *kmsg.AddPartitionsToTxnRequest:
 		return versioned(b.addPartitionsToTxn(ctx, nil, in), in).AppendTo(nil), nil
+	case *kmsg.InitializeShareGroupStateRequest:
+		return versioned(b.initializeShareGroupState(ctx, nil, in), in).AppendTo(nil), nil
+	case *kmsg.ReadShareGroupStateRequest:
+		return versioned(b.readShareGroupState(ctx, nil, in), in).AppendTo(nil), nil
+	case *kmsg.WriteShareGroupStateRequest:
+		return versioned(b.writeShareGroupState(ctx, nil, in), in).AppendTo(nil), nil
+	case *kmsg.DeleteShareGroupStateRequest:
+		return versioned(b.deleteShareGroupState(ctx, nil, in), in).AppendTo(nil), nil
+	case *kmsg.ReadShareGroupStateSummaryRequest:
+		return versioned(b.readShareGroupStateSummary(ctx, nil, in), in).AppendTo(nil), nil
 	}
-	return nil, fmt.Errorf("%w: %s (key %d) is not of transactions", errInvalidRequest, kmsg.NameForKey(q.Key), q.Key)
+	return nil, fmt.Errorf("%w: %s (key %d) is not for brokers", errInvalidRequest, kmsg.NameForKey(q.Key), q.Key)
 }

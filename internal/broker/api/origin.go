@@ -23,8 +23,11 @@ type Principal struct {
 // principalKey is where a connection keeps the Principal that it was authenticated as.
 type principalKey struct{}
 
-// originOf is who has made a request of this broker.
+// originOf is who has made a request of this broker; nil: the broker itself.
 func originOf(r *server.Request) Origin {
+	if r == nil {
+		return Origin{}
+	}
 	who, _ := r.Conn.Value(principalKey{}).(Principal)
 	return Origin{Principal: who, Address: r.Conn.RemoteAddr(), Listener: r.Conn.Listener()}
 }
