@@ -15,6 +15,7 @@ type Request struct {
 	RecordLimit bool
 	MaxRecords  int
 	BatchSize   int // about how many records one Range is to have, split at record batches
+	Had         int // how many records the same answer has of this partition, from what was read before
 
 	From    model.Offset // from where the log was read: what NextFetch had said
 	Batches []LogBatch   // what was read, without anything left out
@@ -33,6 +34,8 @@ type Acquisition struct {
 	Count  int
 	// Passed tells that offsets were passed over for good: if there are no Ranges, read again at once.
 	Passed bool
+	// Full: there is no more for this answer, whatever else is read.
+	Full bool
 }
 
 // Acquire gives a member records that were read. Records that somebody has, or that are done with, are left out.
@@ -65,6 +68,7 @@ func (p *Partition) Acquire(now time.Time, r Request) Acquisition {
 	if a.out.Count > 0 {
 		p.expireBy(a.deadline)
 	}
+	a.out.Full = a.full
 	p.tidy()
 	a.out.Passed = a.out.Passed || p.start > before
 	return a.out
@@ -101,7 +105,7 @@ func (a *acquirer) batch(b LogBatch, first model.Offset) {
 func (a *acquirer) again(b LogBatch, first, last model.Offset) {
 	r := &a.p.runs[a.p.find(first)]
 	if most, alone := throttled(r.len(), r.deliveries, a.p.Config.MaxDeliveries); alone {
-		if a.full = true; a.out.Count > 0 {
+		if a.full = true; a.Had+a.out.Count > 0 {
 			return
 		}
 		last = min(last, first+model.Offset(min(most, int64(a.MaxRecords)))-1)
