@@ -43,7 +43,7 @@ func (b *Broker) producerFor(ctx context.Context, req *kmsg.InitProducerIDReques
 		id, err := b.NewProducerID(ctx)
 		return txn.Producer{ID: id}, err
 	}
-	in := txn.InitRequest{TransactionalID: *req.TransactionalID, TimeoutMs: req.TransactionTimeoutMillis, Expected: was}
+	in := txn.InitRequest{TransactionalID: *req.TransactionalID, TimeoutMs: req.TransactionTimeoutMillis, Expected: was, Wait: endingTime}
 	got, err := beginTxn(b, in.TransactionalID, func(m *txn.Machine, now time.Time, reply func(txn.InitReply)) shard.Result {
 		return m.InitProducerID(now, in, reply)
 	}).wait(ctx)

@@ -18,7 +18,7 @@ import (
 // producer writes to it (KIP-890).
 func (b *Broker) addPartitionsToTxn(ctx context.Context, _ *server.Request, req *kmsg.AddPartitionsToTxnRequest) *kmsg.AddPartitionsToTxnResponse {
 	if req.Version < addPartitionsRaise {
-		one := joining{add: true, AddRequest: txn.AddRequest{TransactionalID: req.TransactionalID, Producer: producerOf(req.ProducerID, req.ProducerEpoch)}}
+		one := joining{add: true, AddRequest: txn.AddRequest{TransactionalID: req.TransactionalID, Producer: producerOf(req.ProducerID, req.ProducerEpoch), Wait: endingTime}}
 		for _, t := range req.Topics {
 			one.with(t.Topic, t.Partitions)
 		}
@@ -28,7 +28,7 @@ func (b *Broker) addPartitionsToTxn(ctx context.Context, _ *server.Request, req 
 	for i := range req.Transactions {
 		q := &req.Transactions[i]
 		all[i] = joining{add: !q.VerifyOnly, AddRequest: txn.AddRequest{
-			TransactionalID: q.TransactionalID, Producer: producerOf(q.ProducerID, q.ProducerEpoch), Version: txn.V2,
+			TransactionalID: q.TransactionalID, Producer: producerOf(q.ProducerID, q.ProducerEpoch), Version: txn.V2, Wait: endingBrokerTime,
 		}}
 		for _, t := range q.Topics {
 			all[i].with(t.Topic, t.Partitions)
@@ -85,6 +85,28 @@ func (j *joining) with(topic string, partitions []int32) {
 	}
 }
 
+// decide asks the machine.
+func (j *joining) decide(m *txn.Machine, now time.Time, reply func(txn.VerifyReply)) shard.Result {
+	if j.add {
+		return m.AddPartitions(now, j.AddRequest, func(err error) { reply(txn.VerifyReply{Err: err}) })
+	}
+	return m.Verify(now, j.AddRequest, reply)
+}
+
+// codes are the error codes of an answer, for each of the partitions.
+func (j *joining) codes(got txn.VerifyReply, err error, version int16) []int16 {
+	err = firstOf(err, got.Err)
+	codes := make([]int16, len(j.Partitions))
+	for i := range codes {
+		each := err
+		if each == nil && got.Partitions != nil {
+			each = got.Partitions[i]
+		}
+		codes[i] = fencedCode(each, version, 2)
+	}
+	return codes
+}
+
 // join has the transactions decided that this broker coordinates, and returns an error code for each partition of each.
 func (b *Broker) join(ctx context.Context, all []joining, version int16) [][]int16 {
 	im := b.image()
@@ -107,25 +129,12 @@ func (b *Broker) join(ctx context.Context, all []joining, version int16) [][]int
 			}
 			continue
 		}
-		asked[i] = beginTxn(b, q.TransactionalID, func(m *txn.Machine, now time.Time, reply func(txn.VerifyReply)) shard.Result {
-			if q.add {
-				return m.AddPartitions(now, q.AddRequest, func(err error) { reply(txn.VerifyReply{Err: err}) })
-			}
-			return m.Verify(now, q.AddRequest, reply)
-		})
+		asked[i] = beginTxn(b, q.TransactionalID, q.decide)
 	}
 	for i, p := range asked {
-		if p.answer == nil {
-			continue
-		}
-		got, err := p.wait(ctx)
-		err = firstOf(err, got.Err)
-		for j := range codes[i] {
-			each := err
-			if each == nil && got.Partitions != nil {
-				each = got.Partitions[j]
-			}
-			codes[i][j] = fencedCode(each, version, 2)
+		if p.answer != nil {
+			got, err := p.wait(ctx)
+			codes[i] = all[i].codes(got, err, version)
 		}
 	}
 	return codes

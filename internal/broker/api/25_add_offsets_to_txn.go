@@ -10,7 +10,6 @@ import (
 	"chronik/internal/coordinator/schema"
 	"chronik/internal/coordinator/shard"
 	"chronik/internal/coordinator/txn"
-	"chronik/internal/metadata/image"
 	"chronik/internal/model"
 )
 
@@ -18,26 +17,18 @@ import (
 // will be (KIP-98). Version 2 knows PRODUCER_FENCED. Producers that raise their epochs do not ask: see TxnOffsetCommit.
 func (b *Broker) addOffsetsToTxn(ctx context.Context, _ *server.Request, req *kmsg.AddOffsetsToTxnRequest) *kmsg.AddOffsetsToTxnResponse {
 	resp := kmsg.NewPtrAddOffsetsToTxnResponse()
-	tp, ok := offsetsOf(b.image(), req.Group)
+	tp, ok := coordinatedBy(b.image(), schema.Groups, req.Group)
 	if !ok {
 		resp.ErrorCode = Code(errNoCoordinator)
 		return resp
 	}
 	in := txn.AddRequest{
 		TransactionalID: req.TransactionalID, Producer: producerOf(req.ProducerID, req.ProducerEpoch), Version: txn.V1, Partitions: []model.TopicPartition{tp},
+		Wait: endingTime,
 	}
 	got, err := beginTxn(b, in.TransactionalID, func(m *txn.Machine, now time.Time, reply func(error)) shard.Result {
 		return m.AddPartitions(now, in, reply)
 	}).wait(ctx)
 	resp.ErrorCode = fencedCode(firstOf(err, got), req.Version, 2)
 	return resp
-}
-
-// offsetsOf is the partition that a group's offsets are in; false: there is none yet.
-func offsetsOf(im *image.Image, group string) (model.TopicPartition, bool) {
-	t := im.Topic(schema.Groups.Name)
-	if t == nil {
-		return model.TopicPartition{}, false
-	}
-	return model.TopicPartition{Topic: t.Name, Partition: schema.Partition(group, int32(len(t.Partitions)))}, true
 }

@@ -18,6 +18,7 @@ import (
 func (b *Broker) endTxn(ctx context.Context, _ *server.Request, req *kmsg.EndTxnRequest) *kmsg.EndTxnResponse {
 	in := txn.EndRequest{
 		TransactionalID: req.TransactionalID, Producer: producerOf(req.ProducerID, req.ProducerEpoch), Version: versionOf(req.Version, endRaises), Commit: req.Commit,
+		Wait: endingTime,
 	}
 	got, err := beginTxn(b, in.TransactionalID, func(m *txn.Machine, now time.Time, reply func(txn.EndReply)) shard.Result {
 		return m.EndTxn(now, in, reply)

@@ -11,6 +11,7 @@ import (
 
 	"chronik/internal/broker/server"
 	"chronik/internal/coordinator/group"
+	"chronik/internal/coordinator/schema"
 	"chronik/internal/coordinator/shard"
 	"chronik/internal/metadata/image"
 	"chronik/internal/model"
@@ -73,7 +74,7 @@ func (b *Broker) txnOffsetCommit(ctx context.Context, _ *server.Request, req *km
 // commitInTransaction asks the transaction's coordinator, and then the group's. If a marker is decided between the two, the transaction has ended, and is asked for
 // once more: the offsets would wait for ever.
 func (b *Broker) commitInTransaction(ctx context.Context, im *image.Image, req *kmsg.TxnOffsetCommitRequest, in group.TxnCommitRequest) (group.CommitReply, error) {
-	tp, ok := offsetsOf(im, in.Group)
+	tp, ok := coordinatedBy(im, schema.Groups, in.Group)
 	switch {
 	case in.Group == "":
 		return group.CommitReply{}, group.ErrInvalidGroupID

@@ -5,8 +5,10 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"chronik/internal/coordinator/schema"
 	"chronik/internal/coordinator/shard"
 	"chronik/internal/coordinator/txn"
+	"chronik/internal/metadata/image"
 	"chronik/internal/model"
 	"chronik/internal/record"
 )
@@ -26,18 +28,29 @@ func (noTransactions) Ask(_ string, _ func(*txn.Machine, time.Time) shard.Result
 
 func (noTransactions) Each(func(*txn.Machine, time.Time) shard.Result, func(error)) int { return 0 }
 
-// beginTxn asks for a decision about a transactional ID. It does not wait.
-func beginTxn[Reply any](b *Broker, id string, d func(m *txn.Machine, now time.Time, reply func(Reply)) shard.Result) pending[Reply] {
-	p := pending[Reply]{make(chan decided[Reply], 1)}
+// Requests that meet a transaction which is being ended are held until it is, for this long at most. Clients that are told CONCURRENT_TRANSACTIONS wait for 20
+// to 100 ms before they ask again; writing markers takes some milliseconds. Questions of brokers are held for less: one answer is for several transactions.
+const (
+	endingTime       = 100 * time.Millisecond
+	endingBrokerTime = 10 * time.Millisecond
+)
+
+// askTxn asks for a decision about a transactional ID. It does not wait: done is called once, perhaps before askTxn returns, and must not block.
+func askTxn[Reply any](b *Broker, id string, d func(m *txn.Machine, now time.Time, reply func(Reply)) shard.Result, done func(Reply, error)) {
+	var none Reply
 	if id == "" { // nobody coordinates that
-		p.answer <- decided[Reply]{err: txn.ErrInvalidRequest}
-		return p
+		done(none, txn.ErrInvalidRequest)
+		return
 	}
 	b.Transactions.Ask(id,
-		func(m *txn.Machine, now time.Time) shard.Result {
-			return d(m, now, func(r Reply) { p.answer <- decided[Reply]{reply: r} })
-		},
-		func(err error) { p.answer <- decided[Reply]{err: err} })
+		func(m *txn.Machine, now time.Time) shard.Result { return d(m, now, func(r Reply) { done(r, nil) }) },
+		func(err error) { done(none, err) })
+}
+
+// beginTxn is askTxn for who waits for the answer.
+func beginTxn[Reply any](b *Broker, id string, d func(m *txn.Machine, now time.Time, reply func(Reply)) shard.Result) pending[Reply] {
+	p := pending[Reply]{make(chan decided[Reply], 1)}
+	askTxn(b, id, d, func(r Reply, err error) { p.answer <- decided[Reply]{r, err} })
 	return p
 }
 
@@ -90,4 +103,13 @@ func expected(id int64, epoch int16) (*txn.Producer, error) {
 		return nil, nil
 	}
 	return &p, nil
+}
+
+// coordinatedBy is the partition of a coordinator's topic that a key belongs to; false: the topic does not exist yet.
+func coordinatedBy(im *image.Image, topic *schema.Topic, key string) (model.TopicPartition, bool) {
+	t := im.Topic(topic.Name)
+	if t == nil {
+		return model.TopicPartition{}, false
+	}
+	return model.TopicPartition{Topic: t.Name, Partition: schema.Partition(key, int32(len(t.Partitions)))}, true
 }
