@@ -66,6 +66,12 @@ func (c *cluster) Registration() controller.Registration {
 // Applied implements peer.SessionOwner.
 func (c *cluster) Applied() uint64 { return c.quorum().Images().Load().Index() }
 
+// Follow implements peer.SessionOwner. Replicas and coordinators have followed when the image is there.
+func (c *cluster) Follow(ctx context.Context, index uint64) error {
+	_, err := c.quorum().Images().Wait(ctx, index)
+	return err
+}
+
 // Registered implements peer.SessionOwner. What the registration grants begins when this node has applied it; see follower.nodesChanged.
 func (c *cluster) Registered(epoch model.BrokerEpoch) {
 	c.epoch.Store(int64(epoch))

@@ -27,7 +27,7 @@ func (c *Client) Heartbeat(ctx context.Context, h controller.Heartbeat) (control
 	if err != nil {
 		return controller.HeartbeatReply{}, err
 	}
-	return controller.HeartbeatReply{CaughtUp: a.CaughtUp, Fenced: a.Fenced, Stopping: a.Stopping, MayStop: a.MayStop, Waiting: int(a.Waiting)}, nil
+	return controller.HeartbeatReply{CaughtUp: a.CaughtUp, Fenced: a.Fenced, Stopping: a.Stopping, MayStop: a.MayStop, Waiting: int(a.Waiting), AsOf: a.AsOf}, nil
 }
 
 // AlterPartitions proposes ISR changes of partitions that this broker leads, as it is registered with that epoch. There is one answer for each

@@ -36,7 +36,7 @@ func TestEveryCallArrives(t *testing.T) {
 				Endpoints: []image.Endpoint{{Listener: "PLAINTEXT", Host: "h", Port: 9092, SecurityProtocol: "PLAINTEXT"}},
 				Features:  []image.FeatureRange{{Name: "metadata.version", Min: 1, Max: 2}}, Cuts: []controller.Cut{{Topic: model.TopicID{3}, Partition: 4, End: 5}}}
 			beat := controller.Heartbeat{ID: 1, Epoch: 9, Applied: 10, WantStop: true, Stopped: true}
-			pulse := controller.HeartbeatReply{CaughtUp: true, Fenced: true, Stopping: true, MayStop: true, Waiting: 3}
+			pulse := controller.HeartbeatReply{CaughtUp: true, Fenced: true, Stopping: true, MayStop: true, Waiting: 3, AsOf: 12}
 			change := []controller.ISRChange{{Topic: model.TopicID{1}, Partition: 2, LeaderEpoch: 3, PartitionEpoch: 4,
 				ISR: []controller.Member{{ID: 1, Epoch: -1}, {ID: 2, Epoch: 9}}}, {Topic: model.TopicID{2}}}
 			state := image.Partition{Replicas: []model.BrokerID{1, 2, 3}, ISR: []model.BrokerID{2}, ELR: []model.BrokerID{1}, Leader: model.NoBroker, LeaderEpoch: 6,

@@ -104,7 +104,7 @@ func control(ctx context.Context, c Controller, from Caller, m Method, body []by
 			return controller.Heartbeat{ID: from.Node, Epoch: q.BrokerEpoch, Applied: q.Applied, WantStop: q.WantStop, Stopped: q.Stopped}, nil
 		}, func(h controller.Heartbeat) (proto.Message, error) {
 			a, err := c.Heartbeat(ctx, from, h)
-			return &peerpb.HeartbeatReply{CaughtUp: a.CaughtUp, Fenced: a.Fenced, Stopping: a.Stopping, MayStop: a.MayStop, Waiting: int64(a.Waiting)}, err
+			return &peerpb.HeartbeatReply{CaughtUp: a.CaughtUp, Fenced: a.Fenced, Stopping: a.Stopping, MayStop: a.MayStop, Waiting: int64(a.Waiting), AsOf: a.AsOf}, err
 		})
 	case AlterPartitions:
 		var q peerpb.AlterPartitionsRequest

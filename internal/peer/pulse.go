@@ -18,7 +18,7 @@ type pulse struct {
 	calling bool
 	began   time.Time // the call under way
 
-	contact time.Time // when the newest heartbeat left that was answered in this registration
+	contact time.Time // when the newest heartbeat left that counts, of this registration
 	alive   bool      // the owner was told that the session holds
 	state   controller.HeartbeatReply
 	wish    wish
@@ -39,6 +39,9 @@ type order struct {
 	register bool
 	epoch    model.BrokerEpoch
 	wish     wish
+	// anew: there is no session. An answer begins one only if the broker knows the metadata that it speaks of: it may have been fenced, and others lead.
+	// As long as one answer comes within the session that the one before gave, no controller can have taken this broker for gone.
+	anew bool
 }
 
 // event is something that the owner is told.
@@ -83,7 +86,7 @@ func (p *pulse) next(now time.Time) (order, bool) {
 	}
 	p.calling, p.began = true, now
 	p.due = now.Add(p.interval)
-	return order{register: p.epoch == model.NoBrokerEpoch, epoch: p.epoch, wish: p.wish}, true
+	return order{register: p.epoch == model.NoBrokerEpoch, epoch: p.epoch, wish: p.wish, anew: !p.alive}, true
 }
 
 // wake is when to look again; the zero time: not before something else has happened.
@@ -104,10 +107,15 @@ func (p *pulse) want(w wish) {
 	}
 }
 
-// answered takes a heartbeat's answer. What counts is when the heartbeat left: the controller's clock for this broker began no earlier.
+// answered takes a heartbeat's answer; if it was to begin a session, the metadata of reply.AsOf are known here. What counts is when the heartbeat left: the
+// controller's clock for this broker began no earlier.
 func (p *pulse) answered(now time.Time, o order, reply controller.HeartbeatReply) (out []event) {
 	p.calling = false
-	if p.began.After(p.contact) {
+	reply.AsOf = 0 // no news
+	switch goesOn := p.alive && now.Before(p.until()); {
+	case !goesOn && !o.anew:
+		p.due = time.Time{}
+	case p.began.After(p.contact):
 		p.contact = p.began
 	}
 	if holds := now.Before(p.until()); holds != p.alive {

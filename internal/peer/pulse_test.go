@@ -68,7 +68,9 @@ func TestPulse(t *testing.T) {
 			case o.register:
 				hear(p.enrolled(model.BrokerEpoch(calls)))
 			default:
-				contact = left
+				if o.anew || alive && now.Before(contact.Add(lasts)) {
+					contact = left
+				}
 				hear(p.answered(now, o, controller.HeartbeatReply{Fenced: rng.IntN(2) == 0}))
 			}
 			if at := p.wake(); at.IsZero() && p.due.After(now) {

@@ -21,13 +21,15 @@ type Registrar interface {
 	Heartbeat(context.Context, controller.Heartbeat) (controller.HeartbeatReply, error)
 }
 
-// SessionOwner is the broker that a Session keeps alive. All methods but Registration and Applied are called one after the other, and must not
+// SessionOwner is the broker that a Session keeps alive. All methods but Registration, Applied and Follow are called one after the other, and must not
 // block for long: heartbeats wait meanwhile.
 type SessionOwner interface {
 	// Registration is what to register with.
 	Registration() controller.Registration
 	// Applied is the index of the newest metadata entry that this broker has applied.
 	Applied() uint64
+	// Follow waits until this broker has applied the metadata up to an index.
+	Follow(ctx context.Context, index uint64) error
 	// Registered: this is the broker's epoch now.
 	Registered(model.BrokerEpoch)
 	// Back: the session holds. It is told after each registration too.
@@ -197,6 +199,9 @@ func (s *Session) make(ctx context.Context, o order) result {
 	r.reply, r.err = s.opts.Controller.Heartbeat(ctx, controller.Heartbeat{
 		Epoch: int64(o.epoch), Applied: s.opts.Owner.Applied(), WantStop: o.wish >= toHandOver, Stopped: o.wish == toLeave,
 	})
+	if r.err == nil && o.anew && o.wish != toLeave {
+		r.err = s.opts.Owner.Follow(ctx, r.reply.AsOf)
+	}
 	return r
 }
 

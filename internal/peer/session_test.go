@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"chronik/internal/metadata/controller"
+	"chronik/internal/metadata/image"
 	"chronik/internal/model"
 )
 
@@ -25,6 +27,8 @@ type owner struct {
 	mu    sync.Mutex
 	heard []string
 	at    []time.Duration
+
+	images *image.Store // nil: it knows all
 }
 
 func (o *owner) note(format string, args ...any) {
@@ -36,9 +40,15 @@ func (o *owner) note(format string, args ...any) {
 
 func (o *owner) Registration() controller.Registration { return controller.Registration{} }
 func (o *owner) Applied() uint64                       { return 5 }
-func (o *owner) Registered(e model.BrokerEpoch)        { o.note("registered %d", e) }
-func (o *owner) Back()                                 { o.note("back") }
-func (o *owner) Lost(error)                            { o.note("lost") }
+func (o *owner) Follow(ctx context.Context, index uint64) (err error) {
+	if o.images != nil {
+		_, err = o.images.Wait(ctx, index)
+	}
+	return err
+}
+func (o *owner) Registered(e model.BrokerEpoch) { o.note("registered %d", e) }
+func (o *owner) Back()                          { o.note("back") }
+func (o *owner) Lost(error)                     { o.note("lost") }
 func (o *owner) Changed(r controller.HeartbeatReply) {
 	o.note("changed: fenced %v, stopping %v", r.Fenced, r.Stopping)
 }
@@ -142,6 +152,46 @@ func TestSessionCountsFromTheHeartbeat(t *testing.T) {
 		}
 		synctest.Wait()
 		o.want(t, "lost")
+	})
+}
+
+// TestSessionWaitsForTheMetadata: after a time without a session others may lead what this broker led. It has no session before it knows; what it does not
+// know while its session goes on was not decided behind its back (R6, G1).
+func TestSessionWaitsForTheMetadata(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 3)
+		var asOf atomic.Uint64
+		w.brokers[2].set(fake{heartbeat: func(context.Context, Caller, controller.Heartbeat) (controller.HeartbeatReply, error) {
+			return controller.HeartbeatReply{CaughtUp: true, AsOf: asOf.Load()}, nil
+		}})
+		w.lead(2)
+		s, o, _ := keep(t, w.brokers[1].client)
+		time.Sleep(time.Second)
+		o.take()
+		o.images = image.NewStore(image.New("cluster")) // which has index 0
+		asOf.Store(1)
+		time.Sleep(time.Second)
+		o.want(t)
+		w.lead(model.NoBroker)
+		time.Sleep(time.Second)
+		o.want(t, "lost")
+		w.lead(2)
+		time.Sleep(time.Second)
+		o.want(t)
+		if s.Holds() {
+			t.Error("the session holds, and the broker does not know what was decided without it")
+		}
+		im, _, err := image.Apply(o.images.Load(), nil, 1, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.images.Publish(im)
+		synctest.Wait()
+		time.Sleep(beatEach)
+		o.want(t, "back")
+		if !s.Holds() {
+			t.Error("the broker knows all, and the session does not hold")
+		}
 	})
 }
 

@@ -198,7 +198,8 @@ func (a *authority) heard(h controller.Heartbeat, reply func(controlAnswer)) {
 		}
 		return commands, err
 	}, func(err error) {
-		if h.Applied < a.image().Index() {
+		out.beat.AsOf = a.image().Index()
+		if h.Applied < out.beat.AsOf {
 			out.image = a.image()
 		}
 		a.reply(&out, err, reply)

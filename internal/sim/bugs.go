@@ -3,8 +3,12 @@ package sim
 import (
 	"math"
 	"path"
+	"slices"
 	"strings"
+	"time"
 
+	"chronik/internal/coordinator/shard"
+	"chronik/internal/coordinator/txn"
 	"chronik/internal/metadata/command"
 	"chronik/internal/metadata/controller"
 	"chronik/internal/metadata/image"
@@ -32,7 +36,14 @@ type bugs struct {
 	forgetsJournal   bool // L1: the journal is not replayed
 	earlyAnswer      bool // G1: a coordinator answers before its records are committed
 	noSeatEpoch      bool // G3: a coordinator goes on in whatever epoch its replica leads
+	blindSession     bool // R6: a session that has ended begins anew before the node knows what was decided without it
 	loadsEarly       bool // G3: a coordinator loads what is committed, not all that may yet be
+	earlyMarkers     bool // T3: markers are sent before it is safe that the transaction ends
+	fencedProduce    bool // T3: a leader appends what a fenced producer sends
+	unverified       bool // T3: nobody asks whether a partition is of a transaction
+	openIsStable     bool // T2: open transactions do not hold the last stable offset
+	hastyComplete    bool // T3: a transaction is complete when one of its markers is written
+	forgetsTimers    bool // T4: a coordinator that has loaded does not know when open transactions end
 	quorum           quorum.Broken
 }
 
@@ -127,6 +138,26 @@ func (b *bugs) commands(list []*command.Command) []*command.Command {
 		}
 	}
 	return list
+}
+
+// machine is what a coordinator's shard drives.
+func (b *bugs) machine(m shard.Machine) shard.Machine {
+	if b.forgetsTimers {
+		return forgetful{m}
+	}
+	return m
+}
+
+// forgetful sets no timers of open transactions when it is loaded.
+type forgetful struct{ shard.Machine }
+
+// Loaded implements shard.Machine.
+func (m forgetful) Loaded(now time.Time, im *image.Image) shard.Result {
+	r := m.Machine.Loaded(now, im)
+	if _, ok := m.Machine.(*txn.Machine); ok {
+		r.Timers = slices.DeleteFunc(r.Timers, func(c shard.TimerChange) bool { return c.Key.Kind == txn.TimeoutTimer })
+	}
+	return r
 }
 
 // disk is what a node sees of its disk.

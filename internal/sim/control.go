@@ -44,7 +44,7 @@ type controlAnswer struct {
 	epoch    model.BrokerEpoch // of a registration
 	beat     controller.HeartbeatReply
 	altered  controller.AlteredPartition
-	image    *image.Image // the newest, for who has fallen behind
+	image    *image.Image // the newest, for who has fallen behind and has no other way to it
 }
 
 // control keeps a node in touch with the active controller.
@@ -140,9 +140,11 @@ func (n *node) heartbeat() {
 			n.refused(a.err, model.BrokerEpoch(h.Epoch))
 			return
 		}
-		n.heard = max(n.heard, sent)
-		if a.image != nil {
+		if a.image != nil && !n.w.quorate {
 			n.adopt(a.image)
+		}
+		if n.sessionNow(); n.session || n.image != nil && n.image.Index() >= a.beat.AsOf || n.w.bugs.blindSession {
+			n.heard = max(n.heard, sent) // else others may lead by now, for all this node knows (R6)
 		}
 		if a.beat.MayStop && n.stopping {
 			n.close()

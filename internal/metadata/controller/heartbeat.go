@@ -23,6 +23,9 @@ type HeartbeatReply struct {
 	MayStop bool
 	// Waiting is how many such partitions are left.
 	Waiting int
+	// AsOf is the metadata entry as of which this is so. A node whose session has ended may have been fenced before it, and others lead: the session
+	// holds again when the node has applied that (R6). The controller's shell fills it in.
+	AsOf uint64
 }
 
 // HandleHeartbeat decides what a heartbeat changes: a node that has caught up with the metadata goes into service; one that

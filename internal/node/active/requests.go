@@ -55,16 +55,18 @@ func (c *Controller) Heartbeat(ctx context.Context, _ peer.Caller, h controller.
 		c.touch(term, h)
 	}
 	if len(commands) == 0 {
+		reply.AsOf = im.Index()
 		return reply, nil
 	}
 	var decided controller.HeartbeatReply
-	_, err = c.propose(ctx, func(in controller.Inputs) (commands []*command.Command, err error) {
+	im, err = c.propose(ctx, func(in controller.Inputs) (commands []*command.Command, err error) {
 		commands, decided, err = controller.HandleHeartbeat(in, h)
 		return commands, err
 	})
 	if err != nil { // the decision may be yet to come, for nobody
 		return none, err
 	}
+	decided.AsOf = im.Index()
 	return decided, nil
 }
 

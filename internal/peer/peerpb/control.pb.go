@@ -954,6 +954,7 @@ type HeartbeatReply struct {
 	Stopping      bool                   `protobuf:"varint,3,opt,name=stopping,proto3" json:"stopping,omitempty"`
 	MayStop       bool                   `protobuf:"varint,4,opt,name=may_stop,json=mayStop,proto3" json:"may_stop,omitempty"`
 	Waiting       int64                  `protobuf:"varint,5,opt,name=waiting,proto3" json:"waiting,omitempty"`
+	AsOf          uint64                 `protobuf:"varint,6,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"` // index of the metadata entry as of which this is so; a session that has ended begins anew when the receiver has applied it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1019,6 +1020,13 @@ func (x *HeartbeatReply) GetMayStop() bool {
 func (x *HeartbeatReply) GetWaiting() int64 {
 	if x != nil {
 		return x.Waiting
+	}
+	return 0
+}
+
+func (x *HeartbeatReply) GetAsOf() uint64 {
+	if x != nil {
+		return x.AsOf
 	}
 	return 0
 }
@@ -2002,13 +2010,14 @@ const file_internal_peer_peerpb_control_proto_rawDesc = "" +
 	"\fbroker_epoch\x18\x01 \x01(\x03R\vbrokerEpoch\x12\x18\n" +
 	"\aapplied\x18\x02 \x01(\x04R\aapplied\x12\x1b\n" +
 	"\twant_stop\x18\x03 \x01(\bR\bwantStop\x12\x18\n" +
-	"\astopped\x18\x04 \x01(\bR\astopped\"\x96\x01\n" +
+	"\astopped\x18\x04 \x01(\bR\astopped\"\xab\x01\n" +
 	"\x0eHeartbeatReply\x12\x1b\n" +
 	"\tcaught_up\x18\x01 \x01(\bR\bcaughtUp\x12\x16\n" +
 	"\x06fenced\x18\x02 \x01(\bR\x06fenced\x12\x1a\n" +
 	"\bstopping\x18\x03 \x01(\bR\bstopping\x12\x19\n" +
 	"\bmay_stop\x18\x04 \x01(\bR\amayStop\x12\x18\n" +
-	"\awaiting\x18\x05 \x01(\x03R\awaiting\"n\n" +
+	"\awaiting\x18\x05 \x01(\x03R\awaiting\x12\x13\n" +
+	"\x05as_of\x18\x06 \x01(\x04R\x04asOf\"n\n" +
 	"\x16AlterPartitionsRequest\x12!\n" +
 	"\fbroker_epoch\x18\x01 \x01(\x03R\vbrokerEpoch\x121\n" +
 	"\achanges\x18\x02 \x03(\v2\x17.chronik.peer.IsrChangeR\achanges\"\xbb\x01\n" +
