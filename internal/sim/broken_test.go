@@ -29,6 +29,7 @@ var broken = []struct {
 	{"M1 a leader speaks in a term that its disk does not know", 184, func(b *bugs) { b.quorum = quorum.Broken{SendBeforeTerm: true} }, nil},
 	{"D2 a node that lost its page cache claims a clean stop", 1, func(b *bugs) { b.claimsClean = true }, func(w *world) { w.loose = true }},
 	{"L1 the journal is not replayed", 2, func(b *bugs) { b.forgetsJournal = true }, func(w *world) { w.share = true }},
+	{"R6 a session begins anew before the node knows what was decided without it", 316, func(b *bugs) { b.blindSession = true }, func(w *world) { w.grouped = true }},
 	{"G1 a coordinator answers before its records are committed", 2, func(b *bugs) { b.earlyAnswer = true }, func(w *world) { w.grouped = true }},
 	{"G3 a coordinator goes on in whatever epoch its replica leads", 64, func(b *bugs) { b.noSeatEpoch = true }, func(w *world) { w.grouped = true }},
 	{"G3 a coordinator loads before all of its log is safe", 1, func(b *bugs) { b.loadsEarly = true }, func(w *world) { w.grouped = true }},
