@@ -264,23 +264,6 @@ func TestStateOutOfOrderIsRefused(t *testing.T) {
 	}
 }
 
-func TestParseReset(t *testing.T) {
-	for text, want := range map[string]Reset{
-		"earliest": {}, "latest": {Latest: true}, "LATEST": {Latest: true}, "by_duration:PT0S": {Latest: true},
-		"by_duration:PT1H": {Ago: time.Hour}, "by_duration:P2DT3M1.5S": {Ago: 48*time.Hour + 3*time.Minute + 1500*time.Millisecond},
-	} {
-		if got, err := ParseReset(text); err != nil || got != want {
-			t.Errorf("%s is %+v, %v", text, got, err)
-		}
-	}
-	for _, text := range []string{"", "none", "earliest:PT1H", "by_duration", "by_duration:", "by_duration:1H", "by_duration:PT", "by_duration:P", "by_duration:PT1D",
-		"by_duration:PT1M1H", "by_duration:P1", "by_duration:PT-1S", "by_duration:PT1.5H", "by_duration:PTS", "by_duration:P999999999D", "by_duration:PT1e3S"} {
-		if got, err := ParseReset(text); err == nil {
-			t.Errorf("%q is %+v", text, got)
-		}
-	}
-}
-
 func TestResolve(t *testing.T) {
 	w := newWorld(t, plain)
 	w.append(3, 4, LogBatch{})

@@ -35,14 +35,14 @@ type Connection uint64
 
 // Cache is the sessions of all members.
 type Cache struct {
-	most     int
+	most     func() int
 	sessions map[Key]*session
 	by       map[Connection]map[Key]bool
 	members  map[string]int // sessions by group
 }
 
-// NewCache returns a cache for so many sessions (group.share.max.share.sessions).
-func NewCache(most int) *Cache {
+// NewCache returns a cache for as many sessions as most says at the time (group.share.max.share.sessions).
+func NewCache(most func() int) *Cache {
 	return &Cache{most: most, sessions: make(map[Key]*session), by: make(map[Connection]map[Key]bool), members: make(map[string]int)}
 }
 
@@ -88,7 +88,7 @@ func (c *Cache) begin(r Request) (*Fetch, error) {
 		return nil, ErrInvalidRequest
 	}
 	c.remove(r.Key)
-	if len(c.sessions) >= c.most {
+	if len(c.sessions) >= c.most() {
 		return nil, ErrLimit
 	}
 	s := &session{key: r.Key, connection: r.Connection, epoch: 1, order: list.New(), parts: make(map[Partition]*list.Element)}

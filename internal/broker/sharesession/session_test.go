@@ -32,7 +32,7 @@ func begin(t *testing.T, c *Cache, r Request) *Fetch {
 }
 
 func TestAnAnswerNamesWhatIsNew(t *testing.T) {
-	c := NewCache(1)
+	c := NewCache(func() int { return 1 })
 	f := begin(t, c, Request{Key: me, Add: parts(0, 1, 2)})
 	for _, p := range f.Partitions {
 		if !f.Include(p, false, false) {
@@ -63,7 +63,7 @@ func TestAnAnswerNamesWhatIsNew(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
-	c := NewCache(1)
+	c := NewCache(func() int { return 1 })
 	begin(t, c, Request{Key: me, Add: parts(0)})
 	for _, x := range []struct {
 		r    Request
@@ -91,7 +91,7 @@ func TestRefusals(t *testing.T) {
 }
 
 func TestTheLastRequest(t *testing.T) {
-	c := NewCache(2)
+	c := NewCache(func() int { return 2 })
 	begin(t, c, Request{Key: me, Add: parts(0, 1)})
 	begin(t, c, Request{Key: Key{"g", "n"}})
 	if last, err := c.Acknowledge(me, 1); last || err != nil {
@@ -116,7 +116,7 @@ func TestTheLastRequest(t *testing.T) {
 }
 
 func TestConnections(t *testing.T) {
-	c := NewCache(10)
+	c := NewCache(func() int { return 10 })
 	begin(t, c, Request{Key: Key{"g", "b"}, Connection: 1, Add: parts(1)})
 	begin(t, c, Request{Key: Key{"g", "a"}, Connection: 1})
 	begin(t, c, Request{Key: me, Connection: 1})
@@ -138,7 +138,7 @@ func TestConnections(t *testing.T) {
 }
 
 func TestEpochsWrap(t *testing.T) {
-	c := NewCache(1)
+	c := NewCache(func() int { return 1 })
 	begin(t, c, Request{Key: me})
 	c.sessions[me].epoch = math.MaxInt32
 	begin(t, c, Request{Key: me, Epoch: math.MaxInt32})
@@ -148,7 +148,8 @@ func TestEpochsWrap(t *testing.T) {
 // TestModel: sessions, by member, by connection and by group, say the same; an epoch is used once.
 func TestModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		c := NewCache(rapid.IntRange(1, 4).Draw(t, "most"))
+		most := rapid.IntRange(1, 4).Draw(t, "most")
+		c := NewCache(func() int { return most })
 		epochs, conns := make(map[Key]int32), make(map[Key]Connection)
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
 			k := Key{rapid.SampledFrom([]string{"g", "h"}).Draw(t, "group"), rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "member")}
@@ -178,7 +179,7 @@ func TestModel(t *testing.T) {
 				}
 			default:
 				_, err := c.Fetch(Request{Key: k, Epoch: epoch, Connection: conn})
-				room := ok || len(epochs) < c.most
+				room := ok || len(epochs) < most
 				if (err == nil) != (epoch == 0 && room || ok && (epoch == -1 || epoch == want)) {
 					t.Fatalf("%v fetches in epoch %d of %d: %v", k, epoch, want, err)
 				}
@@ -191,7 +192,7 @@ func TestModel(t *testing.T) {
 					}
 				}
 			}
-			if c.Len() != len(epochs) || c.Len() > c.most {
+			if c.Len() != len(epochs) || c.Len() > most {
 				t.Fatalf("%d sessions, want %d", c.Len(), len(epochs))
 			}
 		}

@@ -60,6 +60,8 @@ func (s *Shares) begin(k sharesession.Key, acks []Acknowledgement) acknowledging
 		switch {
 		case a.Err != nil:
 			reply(a.Err)
+		case len(a.Batches) == 0:
+			reply(nil)
 		case l == nil:
 			reply(share.ErrUnknownPartition)
 		default:

@@ -78,7 +78,7 @@ func inRigWith(t *testing.T, memory int64, test func(g *rig)) {
 
 // start makes the Shares, as a broker does that starts.
 func (g *rig) start() {
-	g.Shares = New(Options{Node: 1, State: g.state, Config: func(string) Config { return g.config }, Sessions: 10, Memory: g.memory, Log: slog.New(slog.DiscardHandler)})
+	g.Shares = New(Options{Node: 1, State: g.state, Config: func(string) Config { return g.config }, Sessions: func() int { return 10 }, Memory: g.memory, Log: slog.New(slog.DiscardHandler)})
 }
 
 // lead has the broker lead in an epoch.

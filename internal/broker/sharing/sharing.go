@@ -41,7 +41,7 @@ type Options struct {
 	Node     model.BrokerID
 	State    State
 	Config   func(group string) Config // as it is now; cheap
-	Sessions int                       // group.share.max.share.sessions
+	Sessions func() int                // group.share.max.share.sessions, as it is now
 	Memory   int64                     // for records on their way to members, in bytes
 	Log      *slog.Logger
 	Now      func() time.Time // optional; monotonic
