@@ -3,13 +3,11 @@ package node
 import (
 	"time"
 
-	"chronik/internal/config"
 	"chronik/internal/coordinator/group"
 	"chronik/internal/coordinator/markers"
 	"chronik/internal/coordinator/runtime"
 	"chronik/internal/coordinator/schema"
 	"chronik/internal/coordinator/txn"
-	"chronik/internal/invariant"
 	"chronik/internal/metadata/image"
 	"chronik/internal/model"
 )
@@ -63,37 +61,4 @@ func (n *Node) coordinated(tp model.TopicPartition) runtime.Partition {
 		return r
 	}
 	return nil
-}
-
-// groupConfig is what the broker's keys mean for groups.
-func groupConfig(b *config.Broker) group.Config {
-	g := &b.Groups
-	return group.Config{
-		MinSessionMs: g.MinSessionMs, MaxSessionMs: g.MaxSessionMs, InitialDelay: time.Duration(g.InitialDelayMs) * time.Millisecond,
-		MaxSize: int(g.MaxSize), MaxMetadataBytes: int(g.MaxMetadataBytes),
-		Retention: time.Duration(g.RetentionMinutes) * time.Minute, SweepEvery: time.Duration(g.RetentionCheckMs) * time.Millisecond,
-		Consumer: consumerConfig(&g.Consumer), Share: shareGroupConfig(&g.Share),
-	}
-}
-
-func consumerConfig(c *config.ConsumerGroups) group.ConsumerConfig {
-	ms := func(n int32) time.Duration { return time.Duration(n) * time.Millisecond }
-	migration, err := group.ParseMigration(c.Migration)
-	if err != nil { // the table of keys has let it pass
-		invariant.Failf("group.consumer.migration.policy: %v", err)
-	}
-	return group.ConsumerConfig{
-		Session: ms(c.SessionMs), MinSession: ms(c.MinSessionMs), MaxSession: ms(c.MaxSessionMs),
-		Heartbeat: ms(c.HeartbeatMs), MinHeartbeat: ms(c.MinHeartbeatMs), MaxHeartbeat: ms(c.MaxHeartbeatMs),
-		MaxSize: int(c.MaxSize), Assignors: c.Assignors, Migration: migration, AssignmentInterval: ms(c.AssignmentIntervalMs),
-	}
-}
-
-func shareGroupConfig(c *config.ShareGroups) group.ShareConfig {
-	ms := func(n int32) time.Duration { return time.Duration(n) * time.Millisecond }
-	return group.ShareConfig{
-		Session: ms(c.SessionMs), MinSession: ms(c.MinSessionMs), MaxSession: ms(c.MaxSessionMs),
-		Heartbeat: ms(c.HeartbeatMs), MinHeartbeat: ms(c.MinHeartbeatMs), MaxHeartbeat: ms(c.MaxHeartbeatMs),
-		MaxSize: int(c.MaxSize), AssignmentInterval: ms(c.AssignmentIntervalMs),
-	}
 }

@@ -46,6 +46,7 @@ func (f *follower) start(im *image.Image) error {
 	for t := range im.Topics() {
 		f.ensure(t, f.current.Load())
 	}
+	f.judgeGroups(im, im.ConfiguredGroups())
 	f.replicas.Started()
 	for _, c := range f.coordinators {
 		c.Start(im)
@@ -100,6 +101,7 @@ func (f *follower) change(im *image.Image, d *image.Delta) {
 		f.nodes(im, d)
 		f.granted(im)
 	}
+	f.judgeGroups(im, d.GroupConfigs)
 	f.abandon(d)
 	if d.ClusterConfig || len(d.NodeConfigs) > 0 {
 		f.reconfigure(im)
@@ -184,6 +186,15 @@ func (f *follower) settings(t *image.Topic, eff *effective) *replica.Settings {
 	s := replica.SettingsOf(eff.topic, int64(eff.broker.ProducerIDExpireMs))
 	s.Log.RetentionBytes, s.Log.RetentionMs = -1, -1
 	return s
+}
+
+// judgeGroups says which groups' stored values cannot be used: they have the broker's.
+func (f *follower) judgeGroups(im *image.Image, groups []string) {
+	for _, id := range groups {
+		if _, err := f.broker().Group(im.GroupConfigs(id)); err != nil {
+			f.log.Error("a group's stored configuration cannot be used: it has the broker's values; correct it with kafka-configs", "group", id, "error", err)
+		}
+	}
 }
 
 func (f *follower) ensureOne(t *image.Topic, n int32, settings *replica.Settings) {

@@ -160,7 +160,7 @@ func (d *decision) syncConsumer(g *group, r *SyncRequest) SyncReply {
 	case differs(r.ProtocolType, optional(consumerProtocol)) || differs(r.Protocol, &protocol):
 		return SyncReply{Err: ErrInconsistentProtocol}
 	}
-	d.alive(g, c, r.Member, d.m.sessionOf(c, r.Member))
+	d.alive(g, c, r.Member, d.m.sessionOf(g, c, r.Member))
 	if c.at().group > cur.epoch && cur.state != memberUnrevoked {
 		d.joinAgainBy(g, r.Member, mem)
 		return SyncReply{Err: ErrRebalance}
@@ -181,7 +181,7 @@ func (d *decision) heartbeatConsumer(g *group, r *HeartbeatRequest) error {
 	if cur.epoch != r.Generation {
 		return ErrIllegalGeneration
 	}
-	d.alive(g, c, r.Member, d.m.sessionOf(c, r.Member))
+	d.alive(g, c, r.Member, d.m.sessionOf(g, c, r.Member))
 	if cur.epoch < c.at().group || cur.state == memberUnrevoked || cur.state == memberUnreleased && !c.waits(r.Member, cur) {
 		d.joinAgainBy(g, r.Member, mem)
 		return ErrRebalance
@@ -204,10 +204,10 @@ func (c *consumer) waits(id string, cur *current) bool {
 func (d *decision) joinAgainBy(g *group, id string, mem *schema.ConsumerGroupMember) {
 	c := g.consumer
 	if c.sessions[id] == nil {
-		d.alive(g, c, id, d.m.sessionOf(c, id))
+		d.alive(g, c, id, d.m.sessionOf(g, c, id))
 	}
 	if x := c.sessions[id]; x.joinBy.IsZero() {
-		x.joinBy = d.now.Add(d.m.rebalanceOf(mem.RebalanceTimeoutMs))
+		x.joinBy = d.now.Add(d.m.rebalanceOf(g, mem.RebalanceTimeoutMs))
 		d.timer(shard.TimerKey{Kind: JoinTimer, Group: g.id, Member: id}, x.joinBy)
 	}
 }

@@ -25,7 +25,7 @@ func (m *Machine) ConsumerHeartbeat(now time.Time, r ConsumerHeartbeatRequest, r
 	case r.Epoch < JoinEpoch:
 		out, err = d.consumerLeave(g, &r)
 	case d.unchanged(g, &r):
-		out = ConsumerHeartbeatReply{Member: r.Member, Epoch: r.Epoch, HeartbeatMs: int32(m.Config.Consumer.heartbeat().Milliseconds())}
+		out = ConsumerHeartbeatReply{Member: r.Member, Epoch: r.Epoch, HeartbeatMs: int32(m.consumers(r.Group).heartbeat().Milliseconds())}
 	default:
 		if g == nil && r.Epoch == JoinEpoch {
 			g = m.open(r.Group)
@@ -93,7 +93,7 @@ func (d *decision) unchanged(g *group, r *ConsumerHeartbeatRequest) bool {
 		differs(r.Regex, mem.SubscribedTopicRegex) || differs(r.Assignor, mem.ServerAssignor) {
 		return false
 	}
-	d.alive(g, c, r.Member, d.m.Config.Consumer.session())
+	d.alive(g, c, r.Member, d.m.consumers(g.id).session())
 	return true
 }
 
@@ -121,11 +121,11 @@ func (d *decision) beat(g *group, r *ConsumerHeartbeatRequest) (ConsumerHeartbea
 		p := assign.Of(r.Owned)
 		owned = &p
 	}
-	s.later(func() { d.alive(s.g, s.c, s.id, d.m.Config.Consumer.session()) })
+	s.later(func() { d.alive(s.g, s.c, s.id, d.m.consumers(g.id).session()) })
 	if err := s.run(owned); err != nil {
 		return ConsumerHeartbeatReply{}, err
 	}
-	out := ConsumerHeartbeatReply{Member: s.id, Epoch: s.is.epoch, HeartbeatMs: int32(d.m.Config.Consumer.heartbeat().Milliseconds())}
+	out := ConsumerHeartbeatReply{Member: s.id, Epoch: s.is.epoch, HeartbeatMs: int32(d.m.consumers(g.id).heartbeat().Milliseconds())}
 	if r.full() || !s.is.assigned.Equal(s.was.assigned.Partitions) {
 		out.Assigned, out.Assignment = true, s.is.assigned.Partitions
 	}

@@ -80,11 +80,11 @@ func (s *step) free(topic model.TopicID, n int32) bool {
 }
 
 // rebalance is how long the member has to give up partitions, or to join again.
-func (s *step) rebalance() time.Duration { return s.d.m.rebalanceOf(s.member.RebalanceTimeoutMs) }
+func (s *step) rebalance() time.Duration { return s.d.m.rebalanceOf(s.g, s.member.RebalanceTimeoutMs) }
 
-func (m *Machine) rebalanceOf(ms int32) time.Duration {
+func (m *Machine) rebalanceOf(g *group, ms int32) time.Duration {
 	if ms < 0 {
-		return m.Config.Consumer.session()
+		return m.consumers(g.id).session()
 	}
 	return time.Duration(ms) * time.Millisecond
 }

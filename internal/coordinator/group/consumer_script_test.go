@@ -12,7 +12,7 @@ import (
 
 func (s *script) consumerRequests() map[string]func(string, args) {
 	return map[string]func(string, args){
-		"beat": s.beat, "describe-consumer": s.describeConsumer, "fetch-as": s.fetchAs, "topic": s.topic, "config": s.configure,
+		"beat": s.beat, "describe-consumer": s.describeConsumer, "fetch-as": s.fetchAs, "topic": s.topic, "config": s.configure, "own": s.own,
 	}
 }
 

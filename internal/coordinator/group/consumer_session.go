@@ -30,10 +30,10 @@ func (d *decision) arm(g *group, c *consumer) {
 	for _, id := range c.roster().ids {
 		mem, _ := c.members.Get(id)
 		if c.sessions[id] == nil {
-			d.alive(g, c, id, d.m.sessionOf(c, id))
+			d.alive(g, c, id, d.m.sessionOf(g, c, id))
 		}
 		if x := c.sessions[id]; mem.ClassicMemberMetadata == nil && c.has(id).state == memberUnrevoked && x.revokeBy.IsZero() {
-			d.revoke(g, c, id, d.m.rebalanceOf(mem.RebalanceTimeoutMs), true)
+			d.revoke(g, c, id, d.m.rebalanceOf(g, mem.RebalanceTimeoutMs), true)
 		}
 	}
 	for id := range c.sessions {
@@ -43,15 +43,15 @@ func (d *decision) arm(g *group, c *consumer) {
 	}
 }
 
-// sessionOf is how long a member may not be heard of: what a classic one said, the broker's time for the others.
-func (m *Machine) sessionOf(c *consumer, id string) time.Duration {
+// sessionOf is how long a member may not be heard of: what a classic one said, the group's or the broker's time for the others.
+func (m *Machine) sessionOf(g *group, c *consumer, id string) time.Duration {
 	if mem, ok := c.members.Get(id); ok && mem.ClassicMemberMetadata != nil {
 		return time.Duration(mem.ClassicMemberMetadata.SessionTimeoutMs) * time.Millisecond
 	}
 	if c.shares != nil {
-		return m.Config.Share.session()
+		return m.shares(g.id).session()
 	}
-	return m.Config.Consumer.session()
+	return m.consumers(g.id).session()
 }
 
 // consumerTimer removes a member that has not done in time what it is to do.

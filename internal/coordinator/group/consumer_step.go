@@ -127,10 +127,7 @@ func (s *step) advance() {
 
 // retarget makes the target of a new epoch. Not more often than the broker says: then members go on towards the last one.
 func (s *step) retarget() {
-	interval := s.d.m.Config.Consumer.AssignmentInterval
-	if s.c.shares != nil {
-		interval = s.d.m.Config.Share.AssignmentInterval
-	}
+	interval := s.d.m.intervalOf(s.g, s.c)
 	waited := s.d.now.Sub(time.UnixMilli(s.epochs.targetMs))
 	if s.epochs.group == s.epochs.target || s.epochs.targetMs != 0 && waited >= 0 && waited < interval {
 		s.target = s.targetOf(s.id)

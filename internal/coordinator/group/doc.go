@@ -16,6 +16,7 @@
 //	consumer_apply.go      records to state, _record: state to records, _roster: what follows from it
 //	share.go               a share group: it is a group of the new protocol, and reads partitions, which begin and are forgotten elsewhere
 //	share_heartbeat.go     its members; _call: what is asked for elsewhere; _offsets: what admins ask for; _record: records
+//	own.go                 what groups have values of their own for (resource type GROUP)
 //	admin.go, _describe    describe, list and delete groups
 //	assign/                who is to have which partitions
 //

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"chronik/internal/config"
 	"chronik/internal/coordinator/schema"
 	"chronik/internal/coordinator/shard"
 	"chronik/internal/coordinator/timeline"
@@ -23,6 +24,9 @@ type Config struct {
 	Consumer                   ConsumerConfig
 	Share                      ShareConfig
 	Streams                    StreamsConfig
+
+	// Own is what is in effect for a group that has these values of its own, nil if they cannot be used; nil: groups have none.
+	Own func(values map[string]string) *config.Group
 }
 
 // Machine is the groups of one partition of __consumer_offsets, a shard.Machine.

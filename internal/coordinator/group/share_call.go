@@ -35,7 +35,7 @@ func (d *decision) begun(g *group, c *ShareCall, errs []error) (failed assign.Pa
 	s := g.share.shares
 	done, failed := d.m.split(c, errs)
 	if len(failed) > 0 {
-		s.left, s.retryAt = true, d.now.Add(d.m.Config.Share.heartbeat())
+		s.left, s.retryAt = true, d.now.Add(d.m.shares(g.id).heartbeat())
 	}
 	next := *s.at()
 	next.initialized = next.initialized.Or(done.And(next.initializing))

@@ -30,7 +30,7 @@ func (m *Machine) ShareHeartbeat(now time.Time, r ShareHeartbeatRequest, reply f
 	case r.Epoch == LeaveEpoch:
 		out, err = d.shareLeave(g, &r)
 	case g != nil && d.shareUnchanged(g, &r):
-		out = ShareHeartbeatReply{Member: r.Member, Epoch: r.Epoch, HeartbeatMs: int32(m.Config.Share.heartbeat().Milliseconds())}
+		out = ShareHeartbeatReply{Member: r.Member, Epoch: r.Epoch, HeartbeatMs: int32(m.shares(r.Group).heartbeat().Milliseconds())}
 	default:
 		if g == nil {
 			g = m.open(r.Group)
@@ -90,7 +90,7 @@ func (d *decision) shareUnchanged(g *group, r *ShareHeartbeatRequest) bool {
 	if cur.epoch != r.Epoch || !cur.reached(e.target) || mem.ClientID != r.ClientID || mem.ClientHost != r.ClientHost || differs(r.Rack, mem.RackID) {
 		return false
 	}
-	d.alive(g, c, r.Member, d.m.Config.Share.session())
+	d.alive(g, c, r.Member, d.m.shares(g.id).session())
 	return true
 }
 
@@ -112,9 +112,9 @@ func (d *decision) shareBeat(g *group, r *ShareHeartbeatRequest) (ShareHeartbeat
 		return ShareHeartbeatReply{}, fmt.Errorf("%w (it says %d, the coordinator has %d)", ErrFencedMemberEpoch, r.Epoch, s.was.epoch)
 	}
 	s.member = r.member(before)
-	s.later(func() { d.alive(s.g, s.c, s.id, d.m.Config.Share.session()) })
+	s.later(func() { d.alive(s.g, s.c, s.id, d.m.shares(g.id).session()) })
 	s.share()
-	out := ShareHeartbeatReply{Member: s.id, Epoch: s.is.epoch, HeartbeatMs: int32(d.m.Config.Share.heartbeat().Milliseconds())}
+	out := ShareHeartbeatReply{Member: s.id, Epoch: s.is.epoch, HeartbeatMs: int32(d.m.shares(g.id).heartbeat().Milliseconds())}
 	if r.Epoch == JoinEpoch || r.Topics != nil || !s.is.assigned.Equal(s.was.assigned.Partitions) {
 		out.Assigned, out.Assignment = true, s.is.assigned.Partitions
 	}

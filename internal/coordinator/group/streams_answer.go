@@ -11,7 +11,7 @@ import (
 // at the epoch that it was told, or has something else than it is to have. (Apache Kafka leaves the last two out: there a member may wait for
 // its rebalance timeout, to be fenced.)
 func (s *streamsStep) answer() StreamsHeartbeatReply {
-	out := StreamsHeartbeatReply{Member: s.id, Epoch: s.is.Epoch, HeartbeatMs: int32(s.d.m.Config.Streams.heartbeat().Milliseconds())}
+	out := StreamsHeartbeatReply{Member: s.id, Epoch: s.is.Epoch, HeartbeatMs: int32(s.d.m.streams(s.g.id).heartbeat().Milliseconds())}
 	owned := s.r.owned()
 	if s.r.Epoch == JoinEpoch || s.r.Epoch != s.was.Epoch || !s.is.sameTasks(s.was) || owned != nil && !s.is.exactly(owned) {
 		out.Assigned, out.Tasks = true, s.is.tasks()

@@ -28,7 +28,7 @@ func (m *Machine) StreamsHeartbeat(now time.Time, r StreamsHeartbeatRequest, rep
 		out, err = d.streamsLeave(g, &r)
 	case d.streamsUnchanged(g, &r):
 		out = StreamsHeartbeatReply{
-			Member: r.Member, Epoch: r.Epoch, HeartbeatMs: int32(m.Config.Streams.heartbeat().Milliseconds()), EndpointEpoch: r.EndpointEpoch,
+			Member: r.Member, Epoch: r.Epoch, HeartbeatMs: int32(m.streams(r.Group).heartbeat().Milliseconds()), EndpointEpoch: r.EndpointEpoch,
 		}
 	default:
 		if g == nil && r.Epoch == JoinEpoch {
@@ -111,13 +111,13 @@ func (d *decision) streamsUnchanged(g *group, r *StreamsHeartbeatRequest) bool {
 	c, e := g.streams, g.streams.at()
 	mem, ok := c.members.Get(r.Member)
 	if !ok || e.group != e.assigned() || c.configured == nil || c.seen != d.m.seen || c.configured.Problem != streams.NoProblem ||
-		mem.TopologyEpoch < c.configured.Epoch || e.standbys != d.m.standbys() || c.shutdownBy != "" || c.endpointEpoch != r.EndpointEpoch {
+		mem.TopologyEpoch < c.configured.Epoch || e.standbys != d.m.standbys(g.id) || c.shutdownBy != "" || c.endpointEpoch != r.EndpointEpoch {
 		return false
 	}
 	if cur := c.has(r.Member); cur.Epoch != r.Epoch || !cur.reached(e.assigned()) || !sameStreamsMember(mem, r.member(mem)) {
 		return false
 	}
-	d.extend(c.sessions, g.id, r.Member, d.m.Config.Streams.session())
+	d.extend(c.sessions, g.id, r.Member, d.m.streams(g.id).session())
 	return true
 }
 
@@ -177,7 +177,7 @@ func (d *decision) streamsBeat(g *group, r *StreamsHeartbeatRequest) (StreamsHea
 	if err := s.reconcile(); err != nil {
 		return StreamsHeartbeatReply{}, err
 	}
-	s.later(func() { d.extend(s.c.sessions, g.id, s.id, d.m.Config.Streams.session()) })
+	s.later(func() { d.extend(s.c.sessions, g.id, s.id, d.m.streams(g.id).session()) })
 	if r.Shutdown {
 		s.later(func() { s.c.shutdownBy = cmp.Or(s.c.shutdownBy, s.id) })
 	}

@@ -95,7 +95,7 @@ func (d *decision) armStreams(g *group) {
 	for _, id := range c.roster().ids {
 		mem, _ := c.members.Get(id)
 		if c.sessions[id] == nil {
-			d.extend(c.sessions, g.id, id, d.m.Config.Streams.session())
+			d.extend(c.sessions, g.id, id, d.m.streams(g.id).session())
 		}
 		if x := c.sessions[id]; c.has(id).State == streams.Unrevoked && x.revokeBy.IsZero() {
 			d.revokeBy(c.sessions, g.id, id, time.Duration(mem.RebalanceTimeoutMs)*time.Millisecond, true)

@@ -134,14 +134,14 @@ func (s *streamsStep) configure() error {
 	if s.configured.Problem == streams.NoProblem {
 		validated = s.topology.Epoch
 	}
-	standbys := m.standbys()
+	standbys := m.standbys(s.g.id)
 	s.bump = s.bump || validated != s.epochs.validated || standbys != s.epochs.standbys
 	s.epochs.validated, s.epochs.standbys = validated, standbys
 	return nil
 }
 
 // standbys is num.standby.replicas as records have it.
-func (m *Machine) standbys() string { return strconv.Itoa(m.Config.Streams.standbys()) }
+func (m *Machine) standbys(group string) string { return strconv.Itoa(m.streams(group).standbys()) }
 
 // needs are the topics that the topology needs and that exist.
 func (s *streamsStep) needs() subscribed {
@@ -184,7 +184,7 @@ func (s *streamsStep) advance() {
 // retarget makes the target of a new epoch: not while a new group waits for more members, and not more often than the broker says. Until then members
 // go on towards the last one.
 func (s *streamsStep) retarget() {
-	config := &s.d.m.Config.Streams
+	config := s.d.m.streams(s.g.id)
 	delayed := s.c.delayed
 	if s.c.members.Len() == 0 && config.InitialDelay > 0 && !s.d.now.Before(delayed) {
 		delayed = s.d.now.Add(config.InitialDelay)
@@ -225,7 +225,7 @@ func (s *streamsStep) assign() {
 	}
 	got := make(map[string]streams.Tasks)
 	if s.configured.Problem == streams.NoProblem {
-		got = streams.Assign(s.configured.Subtopologies, members, s.d.m.Config.Streams.standbys())
+		got = streams.Assign(s.configured.Subtopologies, members, s.d.m.streams(s.g.id).standbys())
 	}
 	for _, id := range ids {
 		if had, ok := s.c.target.Get(id); !ok || !sameTasks(had, got[id]) {
