@@ -42,11 +42,13 @@ func (n *Node) openCoordinators() {
 	})
 	n.markers = markers.New(markers.Options{Leader: n.leaderOf, Write: n.writeMarkers, Log: n.env.Log})
 	n.openShares()
-	n.follower.coordinators = []coordinator{n.groups, n.txns, n.shares}
+	n.openSharing()
+	n.follower.coordinators = []coordinator{n.groups, n.txns, n.shares, n.sharing}
 }
 
 // stopCoordinators answers everybody who waits for a coordinator.
 func (n *Node) stopCoordinators() {
+	n.sharing.Stop()
 	n.shareStates.Stop()
 	n.groups.Stop()
 	n.txns.Stop()

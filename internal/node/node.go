@@ -15,6 +15,7 @@ import (
 	"chronik/internal/admin"
 	"chronik/internal/broker/api"
 	"chronik/internal/broker/server"
+	"chronik/internal/broker/sharing"
 	"chronik/internal/config"
 	"chronik/internal/coordinator/group"
 	"chronik/internal/coordinator/markers"
@@ -71,6 +72,7 @@ type Node struct {
 	markers     *markers.Sender
 	broker      *api.Broker
 	shareStates *sharestate.Client
+	sharing     *sharing.Shares
 	opened      chan struct{} // closed when broker is set
 	server      *server.Server
 	kafka       net.Listener

@@ -22,7 +22,7 @@ func on[In kmsg.Request, Out kmsg.Response](handle func(*Broker, context.Context
 	}
 }
 
-// served is everything that this broker answers by itself, besides Produce and Fetch, which have paths of their own; see also controlled.
+// served is everything that this broker answers by itself, besides Produce, Fetch and ShareFetch, which have paths of their own; see also controlled.
 var served = map[kmsg.Key]serveFunc{
 	kmsg.ListOffsets:                on((*Broker).listOffsets),
 	kmsg.Metadata:                   on((*Broker).metadata),
@@ -61,12 +61,13 @@ var served = map[kmsg.Key]serveFunc{
 	kmsg.WriteShareGroupState:       on((*Broker).writeShareGroupState),
 	kmsg.DeleteShareGroupState:      on((*Broker).deleteShareGroupState),
 	kmsg.ReadShareGroupStateSummary: on((*Broker).readShareGroupStateSummary),
+	kmsg.ShareAcknowledge:           on((*Broker).shareAcknowledge),
 	kmsg.DescribeTopicPartitions:    on((*Broker).describeTopicPartitions),
 }
 
 // Table is what this package answers, each API in all versions that Kafka and the message library know.
 func Table() (*wire.Table, error) {
-	apis := []wire.API{wire.MustFull(wire.KeyProduce), wire.MustFull(wire.KeyFetch)}
+	apis := []wire.API{wire.MustFull(wire.KeyProduce), wire.MustFull(wire.KeyFetch), wire.MustFull(kmsg.ShareFetch.Int16())}
 	for _, key := range slices.Concat(slices.Collect(maps.Keys(served)), slices.Collect(maps.Keys(controlled))) {
 		a, err := wire.Full(key.Int16())
 		if err != nil {
@@ -90,6 +91,10 @@ func (b *Broker) Handle(ctx context.Context, r *server.Request, slot *server.Slo
 	in, err := b.decode(r)
 	if err != nil {
 		slot.Close(err)
+		return
+	}
+	if in, ok := in.(*kmsg.ShareFetchRequest); ok {
+		b.shareFetch(ctx, r, slot, in)
 		return
 	}
 	if serve, ok := served[kmsg.Key(r.Key)]; ok {

@@ -30,6 +30,8 @@ type Deps struct {
 	Transactions Transactions
 	// Shares are the share partitions whose state this broker keeps; nil: none.
 	Shares sharestate.Coordinator
+	// Sharing serves share groups from the partitions that this broker leads; nil: none.
+	Sharing Sharing
 }
 
 // Broker answers requests. Make one with New.
@@ -59,6 +61,9 @@ func New(d Deps) (*Broker, error) {
 	}
 	if d.Shares == nil {
 		d.Shares = noShares{}
+	}
+	if d.Sharing == nil {
+		d.Sharing = noSharing{}
 	}
 	b := &Broker{
 		Deps: d, table: table, creating: make(chan struct{}, 1), sessions: fetchsession.NewCache(int(d.Config().FetchSessionSlots)),

@@ -8,6 +8,8 @@ import (
 
 	"chronik/internal/broker/fetchsession"
 	"chronik/internal/broker/server"
+	"chronik/internal/broker/sharepartition"
+	"chronik/internal/broker/sharesession"
 	"chronik/internal/coordinator/group"
 	"chronik/internal/coordinator/runtime"
 	"chronik/internal/coordinator/shard"
@@ -182,6 +184,12 @@ var kafkaCodes = []struct {
 	{share.ErrFencedStateEpoch, kerr.FencedStateEpoch},
 	{share.ErrUnknownPartition, kerr.UnknownTopicOrPartition},
 	{sharestate.ErrUnavailable, kerr.CoordinatorNotAvailable},
+	{sharepartition.ErrInvalidRequest, kerr.InvalidRequest},
+	{sharepartition.ErrInvalidRecordState, kerr.InvalidRecordState},
+	{sharesession.ErrInvalidRequest, kerr.InvalidRequest},
+	{sharesession.ErrNotFound, kerr.ShareSessionNotFound},
+	{sharesession.ErrEpoch, kerr.InvalidShareSessionEpoch},
+	{sharesession.ErrLimit, kerr.ShareSessionLimitReached},
 
 	{txn.ErrInvalidRequest, kerr.InvalidRequest},
 	{txn.ErrInvalidTimeout, kerr.InvalidTransactionTimeout},
