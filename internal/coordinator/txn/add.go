@@ -10,7 +10,7 @@ import (
 )
 
 // AddPartitions makes partitions part of the producer's transaction: from their producer (V1), or from the brokers that lead them (V2).
-// AddOffsetsToTxn is one partition of __consumer_offsets.
+// AddOffsetsToTxn is one partition of __consumer_offsets. Whoever asks may know more of the metadata than was told here: ErrBehind.
 func (m *Machine) AddPartitions(now time.Time, r AddRequest, reply func(error)) shard.Result {
 	d := m.decide(now)
 	err := d.add(&r)
@@ -35,6 +35,8 @@ func (d *decision) add(r *AddRequest) error {
 		return err
 	case t.Status == schema.TxnOngoing && !slices.ContainsFunc(r.Partitions, t.lacks()):
 		return nil
+	case slices.ContainsFunc(r.Partitions, func(tp model.TopicPartition) bool { return !d.m.exists(tp) }):
+		return ErrBehind // else it would be taken for gone when the transaction ends, and get no marker (T3)
 	}
 	d.put(r.TransactionalID, added(&t.Transaction, r.Partitions, r.Version, d.nowMs()))
 	if t.Status != schema.TxnOngoing {

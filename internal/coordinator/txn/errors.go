@@ -2,6 +2,7 @@ package txn
 
 import (
 	"errors"
+	"fmt"
 
 	"chronik/internal/coordinator/shard"
 )
@@ -18,6 +19,7 @@ var (
 	ErrTransactionAbortable     = errors.New("the partition is not of this transaction: abort it")
 	ErrTransactionalIDNotFound  = errors.New("the transactional ID does not exist")
 	ErrNotCoordinator           = shard.ErrNotCoordinator
+	ErrBehind                   = fmt.Errorf("%w: it has not heard of a partition that the transaction is to write to", shard.ErrLoading)
 )
 
 // What Apply refuses.

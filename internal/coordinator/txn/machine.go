@@ -98,8 +98,8 @@ func (m *Machine) open(id string) *soft {
 	return s
 }
 
-// exists tells whether a partition does. Partitions that a transaction has were known when they were added, to who led this log then;
-// the metadata by which somebody else leads it are newer. So a partition that is not there is gone.
+// exists tells whether a partition does. Partitions that a transaction has were known when they were added, to the machine that added them;
+// the metadata by which somebody else leads the log are newer. So a partition that is not there is gone.
 func (m *Machine) exists(tp model.TopicPartition) bool {
 	t := m.image.Topic(tp.Topic)
 	return t != nil && int(tp.Partition) < len(t.Partitions)
