@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"chronik/internal/coordinator/group"
-	"chronik/internal/coordinator/markers"
 	"chronik/internal/coordinator/runtime"
 	"chronik/internal/coordinator/schema"
 	"chronik/internal/coordinator/txn"
@@ -40,7 +39,7 @@ func (n *Node) openCoordinators() {
 			return runtime.Limits{Patience: transactionPatience, LoadBytes: int(n.follower.broker().Transactions.LoadBytes)}
 		},
 	})
-	n.markers = markers.New(markers.Options{Leader: n.leaderOf, Write: n.writeMarkers, Log: n.env.Log})
+	n.markers = n.newMarkers()
 	n.openShares()
 	n.openSharing()
 	n.follower.coordinators = []coordinator{n.groups, n.txns, n.shares, n.sharing}

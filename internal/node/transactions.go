@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"chronik/internal/config"
@@ -25,6 +26,9 @@ func txnConfig(b *config.Broker) txn.Config {
 		SweepEvery: time.Duration(t.ExpiryCheckMs) * time.Millisecond, Version: txn.V2,
 	}
 }
+
+// errNotOpen refuses markers.
+var errNotOpen = errors.New("the node is still starting")
 
 // transactionEffect does what a coordinator of transactions wants done elsewhere. It is called within the coordinator's turn.
 func (n *Node) transactionEffect(from runtime.Source[*txn.Machine], e shard.Effect) {
@@ -71,7 +75,22 @@ func (n *Node) leaderOf(tp model.TopicPartition) (leader model.BrokerID, exists 
 	return t.Partitions[tp.Partition].Leader, true
 }
 
-// writeMarkers has a broker write markers.
+// newMarkers is who has the markers of transactions written.
+func (n *Node) newMarkers() *markers.Sender {
+	return markers.New(markers.Options{Leader: n.leaderOf, Node: n.settings.NodeID, Append: n.appendMarker, Write: n.writeMarkers, Log: n.env.Log})
+}
+
+// appendMarker has one of this broker's partitions take a marker. A coordinator that has loaded before the node is so far asks again.
+func (n *Node) appendMarker(tp model.TopicPartition, e markers.Entry, done func(error)) {
+	select {
+	case <-n.opened:
+		n.broker.AppendMarker(tp, e, done)
+	default:
+		done(errNotOpen)
+	}
+}
+
+// writeMarkers has another broker write markers.
 func (n *Node) writeMarkers(ctx context.Context, to model.BrokerID, entries []markers.Entry) ([][]error, error) {
 	if err := n.awaitBroker(ctx); err != nil {
 		return nil, err

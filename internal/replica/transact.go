@@ -33,7 +33,7 @@ type transactions struct {
 type beginning struct {
 	parked []Transaction
 	lead   *leadership // in which it was asked
-	void   bool        // a marker was written since: what the coordinator says may be of the transaction before
+	void   bool        // a marker was written since: what the coordinator says may be of the transaction that it ended
 }
 
 // Transact appends a transactional batch. One that begins a transaction on the partition is verified first; the others go straight.
@@ -110,12 +110,13 @@ func (r *Replica) verified(id model.ProducerID, b *beginning, refusal error) {
 
 // AppendMarker ends a producer's transaction on the partition, as its coordinator says, and tells the waiter when that is below the watermark (acks=-1).
 // With an error nothing was appended; producer.ErrCoordinatorFenced says that a later coordinator has written before (T3). tv2 tells that the epoch was raised for
-// the marker.
+// the marker. Such a marker does not touch a question about that epoch: it ends a transaction of the epoch before, and the coordinator includes nothing in one of
+// this epoch before all its markers are written.
 func (r *Replica) AppendMarker(m record.Marker, tv2 bool, w wal.Waiter) error {
 	ts := &r.transactions
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
-	if b := ts.begin[m.Producer]; b != nil {
+	if b := ts.begin[m.Producer]; b != nil && !(tv2 && m.ProducerEpoch == b.parked[0].Batch.ProducerEpoch()) {
 		b.void = true
 	}
 	_, err := r.Append(Append{Batch: record.EndTxn(m), Acks: -1, Waiter: w, TV2: tv2})

@@ -111,6 +111,29 @@ func TestT3MarkerWhileAsked(t *testing.T) {
 	x.is(0)
 }
 
+// TestMarkerOfTheEpochBefore: where each end raises the epoch, a marker with the epoch that is asked about ends the transaction before, and nothing is asked again.
+// One that raises it further does.
+func TestMarkerOfTheEpochBefore(t *testing.T) {
+	x, _ := transacting(t)
+	raised := func(epoch int16) {
+		t.Helper()
+		if err := x.r.AppendMarker(record.Marker{Type: record.Commit, Producer: 7, ProducerEpoch: epoch, TimestampMs: now}, true, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	x.write(0, 0)
+	x.answer(nil)
+	x.write(1, 0)
+	raised(1) // at 1
+	x.answer(nil)
+	x.is(0, 0, 2)
+	raised(2) // at 3
+	x.write(2, 0)
+	raised(3) // at 4
+	x.answer(nil)
+	x.is(1, 0, 2)
+}
+
 // TestTransactionOfTheNextEpoch: under the second version of the protocol another epoch is another transaction, also while the first one is open.
 func TestTransactionOfTheNextEpoch(t *testing.T) {
 	x, _ := transacting(t)

@@ -70,28 +70,39 @@ func markerCode(err error) int16 {
 }
 
 // written is told by the log, or a coordinator, what became of one marker.
-type written chan error
+type written func(error)
 
 // Done implements wal.Waiter.
-func (w written) Done(err error) { w <- err }
+func (w written) Done(err error) { w(err) }
+
+// markerOf is the marker that an entry has for its partitions.
+func markerOf(e *markers.Entry, nowMs int64) record.Marker {
+	m := record.Marker{
+		Type: record.Abort, CoordinatorEpoch: e.CoordinatorEpoch, Producer: e.Producer.ID, ProducerEpoch: e.Producer.Epoch, TimestampMs: nowMs,
+	}
+	if e.Commit {
+		m.Type = record.Commit
+	}
+	return m
+}
+
+// AppendMarker has one of this broker's partitions take a marker: it is markers.Options.Append.
+func (b *Broker) AppendMarker(tp model.TopicPartition, e markers.Entry, done func(error)) {
+	b.writeMarker(tp, markerOf(&e, time.Now().UnixMilli()), e.Version >= txn.V2, done)
+}
 
 // writeMarkers writes markers and waits until they are safe. There is an error, or nil, for each partition of each entry, in order.
 func (b *Broker) writeMarkers(ctx context.Context, entries []markers.Entry) [][]error {
 	ctx, cancel := context.WithTimeout(ctx, markerTime)
 	defer cancel()
 	nowMs := time.Now().UnixMilli()
-	waits := make([][]written, len(entries))
+	waits := make([][]chan error, len(entries))
 	for i := range entries {
 		e := &entries[i]
-		m := record.Marker{
-			Type: record.Abort, CoordinatorEpoch: e.CoordinatorEpoch, Producer: e.Producer.ID, ProducerEpoch: e.Producer.Epoch, TimestampMs: nowMs,
-		}
-		if e.Commit {
-			m.Type = record.Commit
-		}
+		m := markerOf(e, nowMs)
 		for _, tp := range e.Partitions {
-			w := make(written, 1)
-			b.writeMarker(tp, m, e.Version >= txn.V2, w)
+			w := make(chan error, 1)
+			b.writeMarker(tp, m, e.Version >= txn.V2, func(err error) { w <- err })
 			waits[i] = append(waits[i], w)
 		}
 	}
@@ -132,11 +143,8 @@ func (b *Broker) writeMarker(tp model.TopicPartition, m record.Marker, raised bo
 	}
 }
 
-// SendMarkers has a broker write markers, this one included: it is markers.Options.Write.
+// SendMarkers has another broker write markers: it is markers.Options.Write.
 func (b *Broker) SendMarkers(ctx context.Context, to model.BrokerID, entries []markers.Entry) ([][]error, error) {
-	if to == b.NodeID {
-		return b.writeMarkers(ctx, entries), nil
-	}
 	req := kmsg.NewPtrWriteTxnMarkersRequest()
 	for i := range entries {
 		e := &entries[i]

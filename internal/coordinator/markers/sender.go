@@ -3,6 +3,7 @@ package markers
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -42,7 +43,11 @@ type Entry struct {
 type Options struct {
 	// Leader is who leads a partition; model.NoBroker: nobody at the moment. exists is false if there is no such partition.
 	Leader func(model.TopicPartition) (leader model.BrokerID, exists bool)
-	// Write has a broker write markers, this one included. There is an error, or nil, for each partition of each entry, in order.
+	// Node is this broker. Its own partitions need no call: Append has the log of one take a marker, and done called when that is durable, or will not be. It
+	// must not block; done is called once, perhaps before Append returns.
+	Node   model.BrokerID
+	Append func(tp model.TopicPartition, e Entry, done func(error))
+	// Write has another broker write markers. There is an error, or nil, for each partition of each entry, in order.
 	Write func(ctx context.Context, to model.BrokerID, entries []Entry) ([][]error, error)
 	Log   *slog.Logger
 }
@@ -57,6 +62,14 @@ type Sender struct {
 	mu      sync.Mutex
 	stopped bool
 	queues  map[model.BrokerID][]*item // of brokers to which a call is under way
+	here    []outcome                  // of this broker's log, that nobody has been told of
+	telling bool                       // a goroutine is at it
+}
+
+// outcome is what has become of a marker.
+type outcome struct {
+	*item
+	err error
 }
 
 // item is one marker.
@@ -94,11 +107,18 @@ func (s *Sender) Send(from Source, of *txn.Markers) {
 
 // route gives markers to the brokers that lead their partitions. A partition that is gone needs none, as its coordinator knows.
 func (s *Sender) route(items []*item) {
+	for _, it := range s.queue(items) {
+		s.o.Append(it.partition, it.entry(), func(err error) { s.appended(outcome{it, err}) })
+	}
+}
+
+// queue queues markers for other brokers, and returns those for this one.
+func (s *Sender) queue(items []*item) (here []*item) {
 	var later []*item
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopped {
-		return
+		return nil
 	}
 	for _, it := range items {
 		switch leader, exists := s.o.Leader(it.partition); {
@@ -106,6 +126,8 @@ func (s *Sender) route(items []*item) {
 		case leader == model.NoBroker:
 			it.failures++
 			later = append(later, it)
+		case leader == s.o.Node:
+			here = append(here, it)
 		default:
 			q, busy := s.queues[leader]
 			s.queues[leader] = append(q, it)
@@ -115,6 +137,39 @@ func (s *Sender) route(items []*item) {
 		}
 	}
 	s.retryLocked(later)
+	return here
+}
+
+// entry is the marker alone.
+func (it *item) entry() Entry {
+	return Entry{Markers: it.of, CoordinatorEpoch: int32(it.source.Epoch()), Partitions: []model.TopicPartition{it.partition}}
+}
+
+// appended has the coordinator told of a marker in this broker's log, by a goroutine: it may be the log that calls.
+func (s *Sender) appended(o outcome) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.here = append(s.here, o)
+	if !s.telling && !s.stopped {
+		s.telling = true
+		s.running.Go(s.tell)
+	}
+}
+
+// tell tells coordinators until nothing is left to be told.
+func (s *Sender) tell() {
+	for {
+		s.mu.Lock()
+		all := s.here
+		s.here = nil
+		if len(all) == 0 || s.stopped {
+			s.telling = false
+			s.mu.Unlock()
+			return
+		}
+		s.mu.Unlock()
+		s.conclude(s.o.Node, all)
+	}
 }
 
 func over(c Source) bool {
@@ -176,38 +231,46 @@ func (s *Sender) take(to model.BrokerID) []*item {
 // call makes one call with markers. Those of one transaction follow each other, as they were queued.
 func (s *Sender) call(to model.BrokerID, items []*item) {
 	var entries []Entry
-	var of [][]*item
 	for _, it := range items {
-		if n := len(entries); n == 0 || entries[n-1].Markers != it.of {
-			entries, of = append(entries, Entry{Markers: it.of, CoordinatorEpoch: int32(it.source.Epoch())}), append(of, nil)
+		if n := len(entries); n > 0 && entries[n-1].Markers == it.of {
+			entries[n-1].Partitions = append(entries[n-1].Partitions, it.partition)
+		} else {
+			entries = append(entries, it.entry())
 		}
-		last := len(entries) - 1
-		entries[last].Partitions = append(entries[last].Partitions, it.partition)
-		of[last] = append(of[last], it)
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, callTime)
 	defer cancel()
-	outcome, err := s.o.Write(ctx, to, entries)
+	errs, err := s.o.Write(ctx, to, entries)
+	all := make([]outcome, len(items))
+	flat := slices.Concat(errs...)
+	for i, it := range items {
+		if all[i] = (outcome{it, err}); err == nil {
+			all[i].err = flat[i]
+		}
+	}
+	s.conclude(to, all)
+}
+
+// conclude tells coordinators of the markers that a broker has written, and has the others written again.
+func (s *Sender) conclude(to model.BrokerID, all []outcome) {
 	var failed []*item
-	for i, e := range entries {
+	for len(all) > 0 {
+		of := all[0]
 		var written []model.TopicPartition
-		for j, it := range of[i] {
-			why := err
-			if why == nil {
-				why = outcome[i][j]
-			}
-			if why == nil {
-				written = append(written, it.partition)
+		for len(all) > 0 && all[0].of == of.of {
+			o := all[0]
+			if all = all[1:]; o.err == nil {
+				written = append(written, o.partition)
 				continue
 			}
-			if it.failures++; it.failures%loud == 0 && s.ctx.Err() == nil {
-				s.o.Log.Warn("the end of a transaction cannot be written; it is tried again", "transaction", e.TransactionalID, "partition", it.partition.String(),
-					"node", int32(to), "attempts", it.failures, "error", why)
+			if o.failures++; o.failures%loud == 0 && s.ctx.Err() == nil {
+				s.o.Log.Warn("the end of a transaction cannot be written; it is tried again", "transaction", o.of.TransactionalID, "partition", o.partition.String(),
+					"node", int32(to), "attempts", o.failures, "error", o.err)
 			}
-			failed = append(failed, it)
+			failed = append(failed, o.item)
 		}
 		if len(written) > 0 {
-			of[i][0].source.Written(e.Markers, written)
+			of.source.Written(of.of, written)
 		}
 	}
 	s.mu.Lock()

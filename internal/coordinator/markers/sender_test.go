@@ -25,6 +25,7 @@ type world struct {
 	told    map[model.TopicPartition]int
 	over    chan struct{}
 	block   chan struct{} // not nil: calls wait for it
+	here    []func(error) // of markers in this broker's log, which has not answered
 	log     strings.Builder
 }
 
@@ -62,6 +63,16 @@ func (w *world) write(_ context.Context, to model.BrokerID, entries []Entry) ([]
 	return out, w.down[to]
 }
 
+// node is the broker that the Sender is of.
+const node = 9
+
+func (w *world) append(p model.TopicPartition, e Entry, done func(error)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.calls = append(w.calls, "here: "+p.String())
+	w.here = append(w.here, done)
+}
+
 func (w *world) Epoch() model.LeaderEpoch { return 4 }
 func (w *world) Over() <-chan struct{}    { return w.over }
 func (w *world) Written(_ *txn.Markers, ps []model.TopicPartition) {
@@ -79,7 +90,7 @@ func in(t *testing.T, test func(t *testing.T, w *world, s *Sender)) {
 			leaders: map[model.TopicPartition]model.BrokerID{tp("a", 0): 1, tp("a", 1): 2, tp("b", 0): 1}, down: map[model.BrokerID]error{},
 			refuse: map[model.TopicPartition]error{}, told: map[model.TopicPartition]int{}, over: make(chan struct{}),
 		}
-		s := New(Options{Leader: w.leader, Write: w.write, Log: slog.New(slog.NewTextHandler(&w.log, nil))})
+		s := New(Options{Leader: w.leader, Node: node, Append: w.append, Write: w.write, Log: slog.New(slog.NewTextHandler(&w.log, nil))})
 		defer s.Stop()
 		test(t, w, s)
 	})
@@ -126,6 +137,31 @@ func TestOneCall(t *testing.T) {
 		synctest.Wait()
 		if want := []string{"1: a-0", "1: a-0 a-0"}; !slices.Equal(w.calls, want) {
 			t.Errorf("calls are %q, want %q", w.calls, want)
+		}
+	})
+}
+
+// TestHere: this broker's partitions take their markers at once, and nobody waits for others; what is refused is routed again.
+func TestHere(t *testing.T) {
+	in(t, func(t *testing.T, w *world, s *Sender) {
+		w.leaders[tp("a", 0)], w.leaders[tp("b", 0)], w.block = node, node, make(chan struct{})
+		s.Send(w, all)
+		s.Send(w, &txn.Markers{Partitions: []model.TopicPartition{tp("b", 0)}})
+		if want := []string{"here: a-0", "here: b-0", "here: b-0"}; !slices.Equal(w.calls, want) {
+			t.Fatalf("calls are %q, want %q", w.calls, want)
+		}
+		w.here[2](nil)
+		w.here[0](nil)
+		synctest.Wait()
+		if w.told[tp("a", 0)] != 1 || w.told[tp("b", 0)] != 1 {
+			t.Errorf("told are %v", w.told)
+		}
+		w.leaders[tp("b", 0)] = 3
+		w.here[1](errors.New("not the leader"))
+		close(w.block)
+		pass(time.Second)
+		if w.told[tp("a", 0)] != 1 || w.told[tp("a", 1)] != 1 || w.told[tp("b", 0)] != 2 || !slices.Contains(w.calls, "3: b-0") {
+			t.Errorf("told are %v after %q", w.told, w.calls)
 		}
 	})
 }
