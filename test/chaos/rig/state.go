@@ -21,13 +21,8 @@ type Partition struct {
 	ISR      []int
 }
 
-// Partitions asks some node for the partitions of a topic, by their numbers.
-func Partitions(ctx context.Context, cl *kgo.Client, topic string) ([]Partition, error) {
-	return partitions(ctx, cl, topic)
-}
-
-// partitions asks a client's next broker, or a certain one.
-func partitions(ctx context.Context, at kmsg.Requestor, topic string) ([]Partition, error) {
+// Partitions asks some node, that of a client's next request, or a certain one, for the partitions of a topic, by their numbers.
+func Partitions(ctx context.Context, at kmsg.Requestor, topic string) ([]Partition, error) {
 	req := kmsg.NewPtrMetadataRequest()
 	t := kmsg.NewMetadataRequestTopic()
 	t.Topic = kmsg.StringPtr(topic)
@@ -61,7 +56,7 @@ func (c *Cluster) AwaitWhole(ctx context.Context, cl *kgo.Client, topic string) 
 func (c *Cluster) whole(ctx context.Context, cl *kgo.Client, topic string) error {
 	var first []Partition
 	for _, n := range c.Nodes {
-		parts, err := partitions(ctx, cl.Broker(n.ID), topic)
+		parts, err := Partitions(ctx, cl.Broker(n.ID), topic)
 		if err != nil {
 			return fmt.Errorf("node %d: %w", n.ID, err)
 		}
