@@ -103,6 +103,9 @@ func (g *rig) replica(n int32) *replica.Replica {
 	return g.replicas.Get(model.TopicPartition{Topic: "t", Partition: n})
 }
 
+// pass lets virtual time pass.
+func pass(ms int) { time.Sleep(time.Duration(ms) * time.Millisecond) }
+
 // waiter is an append's.
 type waiter chan error
 

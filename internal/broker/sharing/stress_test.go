@@ -141,7 +141,7 @@ func (x *stress) consume(name string, until func() bool) {
 			}
 		}
 		got.Release()
-		time.Sleep(time.Duration(x.rand(50)) * time.Millisecond)
+		pass(x.rand(50))
 	}
 	x.free(name)
 	x.Disconnect(m.conn)
@@ -195,9 +195,9 @@ func TestStress(t *testing.T) {
 					members.Go(func() { x.consume(name, over) })
 				}
 				for epoch := model.LeaderEpoch(2); epoch < 6; epoch++ {
-					time.Sleep(time.Duration(x.rand(1500)) * time.Millisecond)
+					pass(x.rand(1500))
 					g.state.fail(errTest)
-					time.Sleep(time.Duration(x.rand(1000)) * time.Millisecond)
+					pass(x.rand(1000))
 					g.state.fail(nil)
 					x.next(epoch)
 				}
