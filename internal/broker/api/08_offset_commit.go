@@ -18,6 +18,7 @@ import (
 // Versions of OffsetCommit that say more.
 const (
 	commitNamesMissingGroup = 9 // GROUP_ID_NOT_FOUND, not ILLEGAL_GENERATION
+	commitEpochs            = 9 // of members of the new protocols
 	commitTopicIDs          = 10
 )
 
@@ -28,6 +29,7 @@ const (
 func (b *Broker) offsetCommit(ctx context.Context, _ *server.Request, req *kmsg.OffsetCommitRequest) *kmsg.OffsetCommitResponse {
 	in := group.CommitRequest{
 		Group: req.Group, Generation: req.Generation, Member: req.MemberID, Instance: req.InstanceID, RetentionMs: req.RetentionTimeMillis,
+		Epochless: req.Version < commitEpochs,
 	}
 	resp := kmsg.NewPtrOffsetCommitResponse()
 	im := b.image()

@@ -68,10 +68,14 @@ func (w *groupWorld) describedAs(c *groupClient, v int16, id, member string) {
 	}
 }
 
-// commits: members commit and fetch with their epoch.
+// commits: members commit and fetch with their epoch, which versions before 9 do not know.
 func (w *groupWorld) commits(c *groupClient, id, member string) {
 	w.t.Helper()
 	commit := commitRequest(id, "t", 0, 5)
+	commit.MemberID, commit.Generation = member, 1
+	for v := int16(2); v < 9; v++ {
+		wantError(w.t, "committing without epochs", say[*kmsg.OffsetCommitResponse](c, v, commit).Topics[0].Partitions[0].ErrorCode, kerr.UnsupportedVersion)
+	}
 	for epoch, want := range map[int32]*kerr.Error{1: nil, 2: kerr.StaleMemberEpoch} {
 		commit.MemberID, commit.Generation = member, epoch
 		wantError(w.t, "committing", say[*kmsg.OffsetCommitResponse](c, 9, commit).Topics[0].Partitions[0].ErrorCode, want)

@@ -171,6 +171,7 @@ var kafkaCodes = []struct {
 	{group.ErrInvalidRequest, kerr.InvalidRequest},
 	{group.ErrFencedMemberEpoch, kerr.FencedMemberEpoch},
 	{group.ErrStaleMemberEpoch, kerr.StaleMemberEpoch},
+	{group.ErrEpochless, kerr.UnsupportedVersion},
 	{group.ErrUnreleasedInstance, kerr.UnreleasedInstanceID},
 	{group.ErrUnsupportedAssignor, kerr.UnsupportedAssignor},
 	{group.ErrInvalidRegex, kerr.InvalidRegularExpression},

@@ -19,6 +19,9 @@ func (d *decision) checkConsumerCommit(g *group, r *CommitRequest) error {
 	if !ok {
 		return ErrUnknownMember
 	}
+	if r.Epochless && mem.ClassicMemberMetadata == nil {
+		return ErrEpochless
+	}
 	cur := c.has(r.Member)
 	if r.Generation == cur.epoch {
 		return nil

@@ -20,6 +20,7 @@ var (
 	ErrGroupNotFound         = errors.New("the group does not exist")
 	ErrNonEmptyGroup         = errors.New("the group has members")
 	ErrSubscribed            = errors.New("the group is subscribed to the topic")
+	ErrEpochless             = errors.New("members of this group's protocol commit offsets with version 9 of OffsetCommit or later")
 	ErrMetadataTooLarge      = errors.New("the offset's metadata is longer than offset.metadata.max.bytes")
 	ErrUnstableOffset        = errors.New("the offset is about to change: ask again")
 	ErrNotCoordinator        = shard.ErrNotCoordinator

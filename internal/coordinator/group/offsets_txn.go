@@ -63,10 +63,13 @@ func (m *Machine) TxnCommit(now time.Time, r TxnCommitRequest, reply func(Commit
 // checkTxnCommit is checkCommit for a transaction. It mends nothing: that would be of the transaction. Nobody has heard of what the log has
 // refused, so who comes with that is nobody.
 func (d *decision) checkTxnCommit(g *group, r *CommitRequest) error {
+	nobody := r.Generation < 0 && r.Member == "" && r.Instance == nil // a transaction need not say who commits; versions before 3 cannot
 	switch {
 	case g == nil && r.Generation >= 0:
 		return ErrIllegalGeneration
 	case g == nil:
+		return nil
+	case g.isConsumer() && nobody:
 		return nil
 	case g.isConsumer():
 		if err := d.checkConsumerCommit(g, r); !errors.Is(err, ErrStaleMemberEpoch) {
@@ -80,7 +83,7 @@ func (d *decision) checkTxnCommit(g *group, r *CommitRequest) error {
 		return ErrIllegalGeneration
 	case g.isShare():
 		return errShareOffsets
-	case r.Generation < 0 && r.Member == "" && r.Instance == nil: // versions before 3 do not say who commits
+	case nobody:
 		return nil
 	}
 	c := d.m.view(g)

@@ -106,6 +106,7 @@ type CommitRequest struct {
 	Member      string
 	Instance    *string
 	RetentionMs int64 // -1: as the broker is configured; versions 2 to 4 may say
+	Epochless   bool  // its version is of before members had epochs (KIP-848): members of the new protocols must use a later one
 	Offsets     []CommitOffset
 }
 

@@ -226,7 +226,7 @@ func (r *CommitRequest) partitions() (all []model.TopicPartition) {
 func (s *script) commitRequest(name string, a args) CommitRequest {
 	r := CommitRequest{
 		Group: a.text("group", "g"), Generation: int32(a.number("generation", -1)), Member: a.text("id", ""), Instance: a.pointer("instance"),
-		RetentionMs: int64(a.number("retention", -1)),
+		RetentionMs: int64(a.number("retention", -1)), Epochless: a.number("v", 9) < 9,
 	}
 	if name != "" {
 		r.Member, r.Generation = a.text("id", s.ids[name]), int32(a.number("generation", int(s.generations[name])))

@@ -14,6 +14,9 @@ func (d *decision) checkStreamsCommit(g *group, r *CommitRequest, transactional 
 	if _, ok := c.members.Get(r.Member); !ok {
 		return ErrUnknownMember
 	}
+	if r.Epochless {
+		return ErrEpochless
+	}
 	cur := c.has(r.Member)
 	if r.Generation == cur.Epoch {
 		return nil
