@@ -18,6 +18,7 @@
 //	share_heartbeat.go     its members; _call: what is asked for elsewhere; _offsets: what admins ask for; _record: records
 //	own.go                 what groups have values of their own for (resource type GROUP)
 //	admin.go, _describe    describe, list and delete groups
+//	census.go              how many there are, for metrics
 //	assign/                who is to have which partitions
 //
 // What is replicated: offsets, and of each classic group its last generation with an assignment, or that it is empty. What is not:

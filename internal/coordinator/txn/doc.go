@@ -11,6 +11,7 @@
 //	complete.go            markers that are written end the transaction
 //	hold.go                requests that wait for that
 //	expire.go, admin.go    IDs that nobody uses; describe and list
+//	census.go              how many IDs there are, for metrics
 //
 // All that is decided is in the records, one per transactional ID, but for what a new coordinator can do without: which markers are
 // written already (all are sent again), the monotonic deadline (it is set anew from the start time), and under the first version of the
