@@ -12,6 +12,7 @@ import (
 	"chronik/internal/verify"
 	"chronik/internal/wait"
 	"chronik/test/chaos/rig"
+	"chronik/test/exactlyonce/loop"
 )
 
 var seed = flag.Uint64("chaos.seed", 0, "of TestRandom's choice of faults; 0: any. Clocks and processes make each run another one all the same")
@@ -63,7 +64,7 @@ func troubles(c *rig.Cluster) []trouble {
 }
 
 // TestRandom lets one to three of five nodes get into random trouble at the same time, for up to four seconds, again and again, often before the cluster has
-// recovered. Which it was is in the test's log and, beside what followed, in the nodes'.
+// recovered. Which it was is in the test's log and, beside what followed, in the nodes'. A crew is at work as well; the seed says of which protocol its copiers are.
 func TestRandom(t *testing.T) {
 	begin(t)
 	if *seed == 0 {
@@ -71,8 +72,9 @@ func TestRandom(t *testing.T) {
 	}
 	t.Logf("-chaos.seed=%d", *seed)
 	rng := rand.New(rand.NewPCG(*seed, 1))
-	c := rig.Start(t, rig.Options{Nodes: 5, Kafka: twoOfThree, DiskMiB: 192})
+	c := rig.Start(t, rig.Options{Nodes: 5, Kafka: coordinated(), DiskMiB: 192})
 	l := start(t, c, verify.Options{Producers: []verify.Producer{verify.Idempotent, verify.Idempotent, verify.OneByOne, verify.LeaderOnly}})
+	k := employ(t.Context(), t, l, []string{loop.Classic, loop.Consumer}[*seed%2])
 	all := troubles(c)
 	for range 5 * *rounds {
 		ctx, cancel := context.WithTimeout(t.Context(), 4*patience)
@@ -100,5 +102,7 @@ func TestRandom(t *testing.T) {
 		}
 		cancel()
 	}
+	k.settle(t.Context(), t)
+	k.finish(t.Context(), t)
 	l.finish(t)
 }
