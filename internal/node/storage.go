@@ -224,7 +224,7 @@ func (n *Node) openBroker(others *api.Cluster) (err error) {
 	n.broker, err = api.New(api.Deps{
 		NodeID: n.settings.NodeID, Metadata: n.quorum, Replicas: n.replicas,
 		Static: n.follower.static, Config: n.follower.broker, Cluster: others,
-		Space: n.env.FS.Space, Groups: n.groups, Transactions: n.txns, Shares: n.shares, Sharing: n.sharing,
+		Space: n.env.FS.Space, Groups: n.groups, Transactions: n.txns, Shares: n.shares, ShareStates: n.shareStates, Sharing: n.sharing,
 	})
 	if err == nil {
 		close(n.opened)

@@ -30,6 +30,8 @@ type Deps struct {
 	Transactions Transactions
 	// Shares are the share partitions whose state this broker keeps; nil: none.
 	Shares sharestate.Coordinator
+	// ShareStates asks whoever keeps the state of share partitions; nil: there is nobody to ask.
+	ShareStates ShareStates
 	// Sharing serves share groups from the partitions that this broker leads; nil: none.
 	Sharing Sharing
 }
@@ -61,6 +63,9 @@ func New(d Deps) (*Broker, error) {
 	}
 	if d.Shares == nil {
 		d.Shares = noShares{}
+	}
+	if d.ShareStates == nil {
+		d.ShareStates = noShares{}
 	}
 	if d.Sharing == nil {
 		d.Sharing = noSharing{}

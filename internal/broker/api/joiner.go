@@ -211,7 +211,7 @@ func (b *Broker) callBroker(ctx context.Context, to model.BrokerID, req kmsg.Req
 	return out, nil
 }
 
-// Transact answers what another broker asks about transactions, and about the state of share partitions.
+// Transact answers what another broker asks about transactions, the state of share partitions, and where partitions end.
 func (b *Broker) Transact(ctx context.Context, q Forwarded) ([]byte, error) {
 	in, err := b.decodeForwarded(q)
 	if err != nil {
@@ -222,6 +222,8 @@ func (b *Broker) Transact(ctx context.Context, q Forwarded) ([]byte, error) {
 		return versioned(b.writeTxnMarkers(ctx, nil, in), in).AppendTo(nil), nil
 	case *kmsg.AddPartitionsToTxnRequest:
 		return versioned(b.addPartitionsToTxn(ctx, nil, in), in).AppendTo(nil), nil
+	case *kmsg.ListOffsetsRequest:
+		return versioned(b.listOffsets(ctx, nil, in), in).AppendTo(nil), nil
 	case *kmsg.InitializeShareGroupStateRequest:
 		return versioned(b.initializeShareGroupState(ctx, nil, in), in).AppendTo(nil), nil
 	case *kmsg.ReadShareGroupStateRequest:

@@ -17,11 +17,21 @@ import (
 	"chronik/internal/model"
 )
 
+// ShareStates asks whoever keeps the state of a share partition, on whichever broker that is. *sharestate.Client implements it.
+type ShareStates interface {
+	// Summarize returns what is known of a share partition but for its batches. It does not wait; answer is called once, on any goroutine.
+	Summarize(k share.Key, answer func(share.State, error))
+}
+
 // noShares keeps the state of nothing.
 type noShares struct{}
 
 func (noShares) Ask(_ string, _ func(*share.Machine, time.Time) shard.Result, refuse func(error)) {
 	refuse(shard.ErrNotCoordinator)
+}
+
+func (noShares) Summarize(_ share.Key, answer func(share.State, error)) {
+	answer(share.State{}, sharestate.ErrUnavailable)
 }
 
 // shareAsking is what one of the requests 83 to 87 asks, partition by partition. Kafka answers nothing at all if the request lacks a group, topics, or partitions

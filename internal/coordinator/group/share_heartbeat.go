@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"time"
+	"unicode/utf16"
 
 	"chronik/internal/coordinator/group/assign"
 	"chronik/internal/coordinator/schema"
@@ -20,7 +21,7 @@ func (m *Machine) ShareHeartbeat(now time.Time, r ShareHeartbeatRequest, reply f
 		d.mend(g)
 	}
 	var out ShareHeartbeatReply
-	err := r.check()
+	err := r.Check()
 	switch {
 	case err != nil:
 	case g != nil && !g.isShare():
@@ -50,14 +51,19 @@ func (m *Machine) ShareHeartbeat(now time.Time, r ShareHeartbeatRequest, reply f
 	return d.done(g)
 }
 
-// check refuses what no member may say.
-func (r *ShareHeartbeatRequest) check() error {
+// longestID is how long a member's ID may be, in UTF-16 code units: that of a UUID.
+const longestID = 36
+
+// Check refuses with ErrInvalidRequest what no member may say to any coordinator.
+func (r *ShareHeartbeatRequest) Check() error {
 	wrong := ""
 	switch {
-	case r.Group == "":
-		return ErrInvalidGroupID
 	case r.Member == "":
 		wrong = "the member ID is empty"
+	case len(utf16.Encode([]rune(r.Member))) > longestID:
+		wrong = "the member ID has more than 36 characters"
+	case r.Group == "":
+		wrong = "the group ID is empty"
 	case r.Rack != nil && *r.Rack == "":
 		wrong = "the rack ID is empty"
 	case r.Epoch < LeaveEpoch:
