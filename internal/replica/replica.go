@@ -178,9 +178,9 @@ func (r *Replica) Append(a Append) (wal.Appended, error) {
 		Verified: a.Verified, TV2: a.TV2})
 }
 
-// Producers lists the idempotent producers that the partition knows.
+// Producers lists the idempotent producers that this replica knows, also where another one leads: operators ask each (KIP-664).
 func (r *Replica) Producers() ([]producer.Info, error) {
-	l, _, err := r.leader(model.NoEpoch)
+	l, err := r.Log()
 	if err != nil {
 		return nil, err
 	}

@@ -9,7 +9,7 @@ import (
 	"chronik/internal/model"
 )
 
-// DescribeProducers (61), version 0: the producers whose state a partition's leader holds (KIP-664).
+// DescribeProducers (61), version 0: the producers whose state this broker's replica of a partition holds, leader or not (KIP-664).
 func (b *Broker) describeProducers(_ context.Context, _ *server.Request, req *kmsg.DescribeProducersRequest) *kmsg.DescribeProducersResponse {
 	resp := kmsg.NewPtrDescribeProducersResponse()
 	for _, t := range req.Topics {
