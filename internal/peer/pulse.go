@@ -2,6 +2,7 @@ package peer
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"chronik/internal/metadata/controller"
@@ -10,6 +11,10 @@ import (
 
 // pulse decides when to register and when to send heartbeats, and knows whether the session holds (R6). It is pure: time is an argument. One call is
 // under way at a time.
+//
+// A session holds while an active controller was heard of within its time, and what was decided longer ago than that is known here. So whoever has one
+// knows of all elections but the newest: those that took its own leadership away because it was gone, because the session ended before; and
+// those that were for other reasons at the latest when the session's time is over, which is sooner than anybody is taken out of an ISR for lagging.
 type pulse struct {
 	interval, timeout time.Duration
 
@@ -19,10 +24,17 @@ type pulse struct {
 	began   time.Time // the call under way
 
 	contact time.Time // when the newest heartbeat left that counts, of this registration
+	told    []told    // of what was decided and is not known here, oldest first
 	alive   bool      // the owner was told that the session holds
 	state   controller.HeartbeatReply
 	wish    wish
 	over    bool
+}
+
+// told is a controller's word of what is decided: metadata up to an index, when the heartbeat left that it answers.
+type told struct {
+	at    time.Time
+	index uint64
 }
 
 // wish is how far this broker wants to be out of service.
@@ -62,22 +74,32 @@ func newPulse(interval, timeout time.Duration) pulse {
 	return pulse{interval: interval, timeout: timeout, epoch: model.NoBrokerEpoch}
 }
 
-// until is when the session ends, unless there is another contact before. The zero time: it has ended.
+// until is when the session ends, unless more is heard or known before. The zero time: it has ended.
 func (p *pulse) until() time.Time {
-	if p.contact.IsZero() {
+	switch {
+	case p.contact.IsZero():
 		return time.Time{}
+	case len(p.told) > 0 && p.told[0].at.Before(p.contact):
+		return p.told[0].at.Add(p.timeout)
 	}
 	return p.contact.Add(p.timeout)
 }
 
-// check notices that the session has ended.
-func (p *pulse) check(now time.Time) []event {
-	if !p.alive || now.Before(p.until()) {
+// check takes how far the metadata are applied, and notices that the session has ended.
+func (p *pulse) check(now time.Time, applied uint64) []event {
+	if !p.alive {
 		return nil
 	}
-	p.alive = false
-	return []event{lost}
+	if !now.Before(p.until()) {
+		p.end()
+		return []event{lost}
+	}
+	p.told = slices.DeleteFunc(p.told, func(t told) bool { return t.index <= applied })
+	return nil
 }
+
+// end ends the session.
+func (p *pulse) end() { p.alive, p.contact, p.told = false, time.Time{}, nil }
 
 // next is the call to make now, if there is one.
 func (p *pulse) next(now time.Time) (order, bool) {
@@ -111,15 +133,22 @@ func (p *pulse) want(w wish) {
 // controller's clock for this broker began no earlier.
 func (p *pulse) answered(now time.Time, o order, reply controller.HeartbeatReply) (out []event) {
 	p.calling = false
-	reply.AsOf = 0 // no news
-	switch goesOn := p.alive && now.Before(p.until()); {
-	case !goesOn && !o.anew:
-		p.due = time.Time{}
-	case p.began.After(p.contact):
+	switch {
+	case o.anew:
 		p.contact = p.began
+	case p.alive && now.Before(p.until()):
+		p.contact = p.began
+		if n := len(p.told); n == 0 || reply.AsOf > p.told[n-1].index {
+			p.told = append(p.told, told{p.began, reply.AsOf})
+		}
+	default:
+		p.due = time.Time{}
 	}
+	reply.AsOf = 0 // no news for the owner
 	if holds := now.Before(p.until()); holds != p.alive {
-		p.alive = holds
+		if p.alive = holds; !holds {
+			p.end()
+		}
 		out = append(out, map[bool]event{true: back, false: lost}[holds])
 	}
 	if reply != p.state {
@@ -139,7 +168,8 @@ func (p *pulse) answered(now time.Time, o order, reply controller.HeartbeatReply
 // enrolled takes a registration's answer. The first heartbeat follows at once.
 func (p *pulse) enrolled(epoch model.BrokerEpoch) []event {
 	p.calling, p.epoch, p.due = false, epoch, time.Time{}
-	p.contact, p.state = time.Time{}, controller.HeartbeatReply{}
+	p.end()
+	p.state = controller.HeartbeatReply{}
 	return []event{registered}
 }
 
@@ -157,7 +187,8 @@ func (p *pulse) failed(o order, err error) (out []event) {
 		if p.alive {
 			out = append(out, lost) // another registration is in force, or none: this one is over
 		}
-		p.alive, p.contact, p.epoch = false, time.Time{}, model.NoBrokerEpoch
+		p.end()
+		p.epoch = model.NoBrokerEpoch
 	default:
 		return []event{refused}
 	}

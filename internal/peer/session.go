@@ -155,7 +155,7 @@ func (s *Session) run(ctx context.Context) error {
 		}
 	}()
 	for {
-		s.tell(s.pulse.check(time.Now()), last)
+		s.tell(s.pulse.check(time.Now(), s.opts.Owner.Applied()), last)
 		if s.pulse.over {
 			return nil
 		}
