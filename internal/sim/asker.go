@@ -5,11 +5,10 @@ import (
 	"time"
 
 	"chronik/internal/coordinator/group"
-	"chronik/internal/coordinator/schema"
 	"chronik/internal/coordinator/shard"
 )
 
-// asker asks the groups' coordinator, one thing at a time, over a connection: what it asks on one is decided in that order, and nothing that it
+// asker asks who leads a partition, as a coordinator mostly, one thing at a time, over a connection: what it asks on one is decided in that order, and nothing that it
 // has given up on comes later than what it asks next.
 type asker struct {
 	client
@@ -44,7 +43,6 @@ func (a *asker) ask(make func() any, patience time.Duration, done func(sent time
 		a.do()
 		return
 	}
-	a.topic = schema.Groups.Name
 	a.refresh(a.connect)
 }
 

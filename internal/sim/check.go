@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"slices"
 
+	"chronik/internal/coordinator/schema"
 	"chronik/internal/metadata/image"
 	"chronik/internal/model"
+	"chronik/internal/record"
 )
 
 // ledger is what is known of one partition of one topic by who sees everything: what was committed, and by whom.
@@ -18,10 +20,12 @@ type ledger struct {
 	start     model.Offset
 	writers   map[model.LeaderEpoch]writer
 	producers map[model.ProducerID]sequence
-	relaxed   bool              // its topic has relaxed its flushing
-	lossy     bool              // and records were lost, as that allows (D2)
-	lostIn    model.LeaderEpoch // the first epoch that does not have them
-	forgets   bool              // records were deleted: a replica that began behind them knows nothing of their producers
+	transactions
+	relaxed bool              // its topic has relaxed its flushing
+	lossy   bool              // and records were lost, as that allows (D2)
+	lostIn  model.LeaderEpoch // the first epoch that does not have them
+	newest  model.LeaderEpoch // in which a coordinator has committed something
+	forgets bool              // records were deleted: a replica that began behind them knows nothing of their producers
 }
 
 // writer is the one that appends in an epoch (R1).
@@ -116,10 +120,24 @@ func (l *ledger) passed(who nodeID, s *shadow, hw model.Offset, epoch model.Lead
 // commit adds a batch to what is committed, and looks whether a producer's batches stand there once and in order (T1).
 func (l *ledger) commit(b stored) {
 	l.committed = append(l.committed, b)
+	switch {
+	case l.topic == schema.Transactions.Name:
+		l.w.trades.recorded(l, b)
+	case b.producer >= 0 && l.w.transacted:
+		l.transacts(b)
+	}
 	if b.producer < 0 || l.forgets {
 		return
 	}
 	seq, ok := l.producers[b.producer]
+	if b.first == record.NoSequence { // a marker, or a coordinator's
+		if b.producerEpoch < seq.epoch {
+			l.w.fail("T3", "%s: %v is of a fenced producer, whose epoch is %d", l.name, b, seq.epoch)
+		} else if !ok || b.producerEpoch > seq.epoch {
+			l.producers[b.producer] = sequence{b.producerEpoch, 0}
+		}
+		return
+	}
 	switch {
 	case !ok || b.producerEpoch > seq.epoch:
 		if b.first != 0 && ok {

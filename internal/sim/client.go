@@ -21,16 +21,22 @@ const (
 	outOfRange
 	notAvailable
 	diskFull
+	fencedEpoch
+	abortable
+	comeAgain
 	numCodes
 )
 
 var codeNames = [numCodes]string{"ok", "not leader", "unknown topic", "not enough replicas", "not enough replicas after append",
-	"timed out", "out of sequence", "storage error", "out of range", "not available", "disk full"}
+	"timed out", "out of sequence", "storage error", "out of range", "not available", "disk full", "fenced", "not of the transaction", "come again"}
 
 func (c code) String() string { return codeNames[c] }
 
 // whereRequest asks any broker who leads a partition.
-type whereRequest struct{ topic string }
+type whereRequest struct {
+	topic string
+	num   int32
+}
 
 type whereAnswer struct {
 	code   code
@@ -44,6 +50,7 @@ type client struct {
 	w      *world
 	id     nodeID
 	topic  string
+	num    int32         // of the partition
 	known  model.TopicID // zero: the topic is gone, somebody said
 	last   model.TopicID // that was known
 	leader nodeID
@@ -59,7 +66,7 @@ func (c *client) refresh(then func()) {
 	}
 	c.asking = true
 	c.leader = 0
-	c.w.call(c.id, c.w.someNode(), whereRequest{c.topic}, 300*time.Millisecond, func(answer any) {
+	c.w.call(c.id, c.w.someNode(), whereRequest{c.topic, c.num}, 300*time.Millisecond, func(answer any) {
 		c.asking = false
 		a, ok := answer.(whereAnswer)
 		if ok && a.code == okay && a.leader != 0 && (a.id != c.last || a.epoch >= c.epoch) {

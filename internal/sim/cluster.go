@@ -34,6 +34,7 @@ func (w *world) cluster(size int) {
 	w.share = w.share || !w.plain && w.one(2)
 	w.lagging = w.lagging || !w.plain && w.one(8)
 	w.grouped = w.grouped || !w.plain && !w.one(3)
+	w.transacted = w.transacted || !w.plain && w.trades.drawn(w.seed)
 	w.net.calm = weather{delay: 200 * time.Microsecond, jitter: time.Duration(1+w.rng.IntN(5)) * time.Millisecond / 2}
 	if w.one(2) {
 		w.net.calm.duplicate, w.net.echo = 0.03, 0.3
@@ -47,7 +48,7 @@ func (w *world) cluster(size int) {
 	}
 	w.logConfig.RetentionMs, w.logConfig.ProducerExpiryMs = -1, 0
 	minISR := 1 + w.rng.IntN(2)
-	if w.grouped && !w.plain && !w.one(3) {
+	if w.coordinated() && !w.plain && !w.one(3) {
 		minISR = 2 // so that coordinators are refused now and then
 	}
 	w.replication = replication.Config{MinISR: minISR, LagTime: lagTime, Retry: retryEvery}
@@ -218,8 +219,15 @@ func (w *world) workload() {
 		w.consumers = append(w.consumers, c)
 		c.start()
 	}
+	w.groups.offsets = make(map[offsetKey]*account)
+	for _, name := range w.inner() {
+		w.createTopic(name)
+	}
 	if w.grouped {
-		w.groupWorkload(id)
+		id = w.groupWorkload(id)
+	}
+	if w.transacted {
+		w.trade(id)
 	}
 	if w.quorate {
 		w.audit()

@@ -4,15 +4,18 @@ import (
 	"time"
 
 	"chronik/internal/model"
+	"chronik/internal/wal"
 )
 
 // fetchRequest reads a partition from an offset on.
 type fetchRequest struct {
-	topic string
-	id    model.TopicID
-	epoch model.LeaderEpoch
-	from  model.Offset
-	near  bool // the replica need not lead
+	topic     string
+	id        model.TopicID
+	num       int32
+	epoch     model.LeaderEpoch
+	from      model.Offset
+	near      bool // the replica need not lead
+	committed bool // nothing of open and aborted transactions is wanted
 }
 
 type fetchReply struct {
@@ -21,6 +24,9 @@ type fetchReply struct {
 	start   model.Offset
 	settled bool // the watermark has reached the start of the epoch
 	batches []stored
+	// What readers of committed records are told besides.
+	stable  model.Offset
+	aborted []wal.AbortedTxn
 }
 
 // latestRequest is ListOffsets for the latest offset.
@@ -29,12 +35,14 @@ type latestRequest fetchRequest
 // consumer reads one partition from its start, and looks whether what it is told fits together.
 type consumer struct {
 	client
-	near    bool // it reads from any replica (KIP-392)
-	at      model.Offset
-	hw      model.Offset // the highest watermark it was told of this topic
-	reading model.TopicID
-	pause   time.Duration
-	stopped bool
+	near      bool // it reads from any replica (KIP-392)
+	committed bool
+	servedAt  time.Duration
+	at        model.Offset
+	hw        model.Offset // the highest watermark it was told of this topic
+	reading   model.TopicID
+	pause     time.Duration
+	stopped   bool
 }
 
 func (c *consumer) start() { c.refresh(c.fetch) }
@@ -47,14 +55,14 @@ func (c *consumer) fetch() {
 		c.reading, c.at, c.hw = c.known, 0, 0
 	}
 	id, epoch, at := c.known, c.epoch, c.at
-	var req any = fetchRequest{topic: c.topic, id: id, epoch: epoch, from: at}
+	var req any = fetchRequest{topic: c.topic, id: id, num: c.num, epoch: epoch, from: at, committed: c.committed}
 	from := c.leader
 	switch {
 	case c.w.one(6):
-		req = latestRequest{topic: c.topic, id: id, epoch: epoch, from: at}
+		req = latestRequest{topic: c.topic, id: id, num: c.num, epoch: epoch, from: at}
 	case c.near && c.w.one(2):
 		from = c.w.someNode()
-		req = fetchRequest{topic: c.topic, id: id, epoch: epoch, from: at, near: true}
+		req = fetchRequest{topic: c.topic, id: id, num: c.num, epoch: epoch, from: at, near: true, committed: c.committed}
 	}
 	c.w.call(c.id, from, req, 500*time.Millisecond, func(answer any) {
 		r, ok := answer.(fetchReply)
@@ -68,6 +76,7 @@ func (c *consumer) fetch() {
 			c.w.after(c.w.between(0, c.pause), func() { c.refresh(c.fetch) })
 			return
 		}
+		c.servedAt = c.w.now
 		c.took(id, epoch, r)
 		c.w.after(c.w.between(0, c.pause), c.fetch)
 	})
@@ -79,7 +88,7 @@ func (c *consumer) outOfRange(id model.TopicID, at model.Offset, r fetchReply) {
 		c.at = r.start
 		return
 	}
-	if l := c.w.ledger(id, 0, c.topic); l.lossy {
+	if l := c.w.ledger(id, c.num, c.topic); l.lossy {
 		c.at, c.hw = r.start, 0
 		return
 	}
@@ -87,7 +96,7 @@ func (c *consumer) outOfRange(id model.TopicID, at model.Offset, r fetchReply) {
 }
 
 func (c *consumer) took(id model.TopicID, epoch model.LeaderEpoch, r fetchReply) {
-	l := c.w.ledger(id, 0, c.topic)
+	l := c.w.ledger(id, c.num, c.topic)
 	if l.lossy { // what the reader had seen may be gone, and other records stand there
 		for _, b := range r.batches {
 			c.at = max(c.at, b.last+1)

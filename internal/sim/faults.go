@@ -62,7 +62,7 @@ func (w *world) schedule(events int) {
 			weights[i] = 1 + w.rng.IntN(2*f.weight)
 		}
 		switch {
-		case f.name == coordinator && !w.grouped:
+		case f.name == coordinator && !w.coordinated():
 			weights[i] = 0
 		case len(w.flush) > 0 && f.name == allLosePower:
 			weights[i] = darkness // relaxed topics lose something only if all who have it do

@@ -44,9 +44,11 @@ func (w *world) missing(since time.Duration) string {
 		}
 	}
 	if w.grouped {
-		return w.groups.missing(since)
+		if lacks := w.groups.missing(since); lacks != "" {
+			return lacks
+		}
 	}
-	return ""
+	return w.trades.missing(w, since)
 }
 
 // compare reads every replica to its watermark: all must hold what is committed (D2, R2).
@@ -55,6 +57,7 @@ func (w *world) compare() {
 		p.stopped = true
 	}
 	w.groups.stop()
+	w.trades.conclude(w)
 	settled := func() bool {
 		for _, r := range w.assigned() {
 			if r == nil || r.log == nil || r.log.DurableEnd() != r.book.end() || r.log.End() != r.book.end() {
@@ -76,6 +79,9 @@ func (w *world) compare() {
 			return
 		}
 		w.compareTo(r, content)
+		if w.transacted {
+			r.book.sameAborted(r)
+		}
 	}
 	w.compareSeats()
 }

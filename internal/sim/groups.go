@@ -7,7 +7,9 @@ import (
 	"chronik/internal/coordinator/group"
 	"chronik/internal/coordinator/schema"
 	"chronik/internal/coordinator/shard"
+	"chronik/internal/coordinator/txn"
 	"chronik/internal/model"
+	"chronik/internal/record"
 )
 
 // shopTopic is what groups are subscribed to. Nobody makes it anew, since offsets go with a topic (L5).
@@ -36,7 +38,6 @@ type groups struct {
 	members []*member
 	savers  []*saver
 	offsets map[offsetKey]*account
-	newest  model.LeaderEpoch // in which a coordinator has committed something
 }
 
 // offsetKey is a group's offset of one of shopTopic's partitions.
@@ -50,12 +51,14 @@ type offsetKey struct {
 type account struct {
 	tried map[model.Offset]bool
 	floor model.Offset // the newest that was acknowledged to, or seen by, anybody
+	// stable is the newest of a transaction that was: it may not be there yet, but then nobody is told another one who wants it to be stable (KIP-447).
+	stable model.Offset
 }
 
 func (g *groups) account(k offsetKey) *account {
 	a := g.offsets[k]
 	if a == nil {
-		a = &account{tried: make(map[model.Offset]bool), floor: model.NoOffset}
+		a = &account{tried: make(map[model.Offset]bool), floor: model.NoOffset, stable: model.NoOffset}
 		g.offsets[k] = a
 	}
 	return a
@@ -85,12 +88,18 @@ func (w *world) fetched(who nodeID, k offsetKey, floor, got model.Offset) {
 		w.fail("G1", "%v fetches offset %d of partition %d of %s, which nobody has committed", who, got, k.partition, k.group)
 	case got < floor:
 		w.fail("G1", "%v fetches offset %d of partition %d of %s; %d was acknowledged before it asked", who, got, k.partition, k.group, floor)
+	case w.trades.offsets[got] != nil && w.trades.offsets[got].fate != visible:
+		w.fail("T3", "%v fetches offset %d of %s, of a %v, which is %v", who, got, k.group, w.trades.offsets[got].deal, w.trades.offsets[got].fate)
 	}
 	a.floor = max(a.floor, got)
 }
 
-// loaded looks whether a coordinator has all that those before it have acknowledged (G3).
+// loaded looks whether a coordinator has all that those before it have acknowledged (G3). One that may answer nobody may lack what it likes: it
+// stood still while it loaded, and others lead.
 func (w *world) loaded(s *seat, m *group.Machine) {
+	if s.leads() != nil {
+		return
+	}
 	for _, name := range w.groups.names {
 		for num := range int32(shopPartitions) {
 			k := offsetKey{name, num}
@@ -102,7 +111,7 @@ func (w *world) loaded(s *seat, m *group.Machine) {
 }
 
 // settledBy notes that something is committed which a coordinator has written.
-func (w *world) settledBy(s *seat) { w.groups.newest = max(w.groups.newest, s.epoch) }
+func settledBy(s *seat) { s.r.book.newest = max(s.r.book.newest, s.epoch) }
 
 // groupRequest is a request of one of package group, for the coordinator.
 type groupRequest struct {
@@ -117,30 +126,71 @@ type groupReply struct {
 	err    error
 }
 
-// coordinate has a request decided.
-func (n *node) coordinate(m groupRequest, reply func(any)) {
-	var s *seat
+// seatOf is where a group, or a transactional ID, is coordinated on this node, nil: elsewhere.
+func (n *node) seatOf(topic, key string) *seat {
+	num := schema.Partition(key, partitionsOf(topic))
 	for _, r := range n.replicas {
-		if r.coordinates() && r.seat != nil {
-			s = r.seat
+		if r.topic == topic && r.num == num && r.seat != nil {
+			return r.seat
 		}
 	}
-	switch {
-	case s == nil:
-		reply(groupReply{number: m.number, err: shard.ErrNotCoordinator})
-	case s.shard == nil:
-		reply(groupReply{number: m.number, err: shard.ErrLoading})
+	return nil
+}
+
+// coordinate has a request decided.
+func (n *node) coordinate(m groupRequest, reply func(any)) {
+	answer := func(out any, err error) { reply(groupReply{m.number, out, err}) }
+	switch q := m.body.(type) {
+	case sellRequest:
+		n.sell(q, answer)
+	case depositRequest:
+		n.deposit(&q, answer)
 	default:
-		s.ask(m.body, func(out any, err error) { reply(groupReply{m.number, out, err}) })
+		n.seatOf(keyOf(m.body)).ask(m.body, answer)
 	}
 }
 
-// ask has a request decided by the machine.
+// keyOf is the topic by which a request's coordinator is found, and for what.
+func keyOf(body any) (topic, key string) {
+	switch q := body.(type) {
+	case group.JoinRequest:
+		return schema.Groups.Name, q.Group
+	case group.SyncRequest:
+		return schema.Groups.Name, q.Group
+	case group.HeartbeatRequest:
+		return schema.Groups.Name, q.Group
+	case group.LeaveRequest:
+		return schema.Groups.Name, q.Group
+	case group.ConsumerHeartbeatRequest:
+		return schema.Groups.Name, q.Group
+	case group.CommitRequest:
+		return schema.Groups.Name, q.Group
+	case group.FetchRequest:
+		return schema.Groups.Name, q.Group
+	case txn.InitRequest:
+		return schema.Transactions.Name, q.TransactionalID
+	case endRequest:
+		return schema.Transactions.Name, q.TransactionalID
+	case joinRequest:
+		return schema.Transactions.Name, q.TransactionalID
+	}
+	panic("not a request")
+}
+
+// ask has a request decided by the machine, if there is one.
 func (s *seat) ask(body any, reply func(any, error)) {
+	switch {
+	case s == nil:
+		reply(nil, shard.ErrNotCoordinator)
+		return
+	case s.shard == nil:
+		reply(nil, shard.ErrLoading)
+		return
+	}
 	_, joins := body.(group.JoinRequest)
 	answer := s.expect(joins, func(out any, err error) {
-		if definite(err) && s.epoch < s.r.n.w.groups.newest {
-			s.r.n.w.fail("G3", "%v answers %T (%v) in epoch %d, after something of epoch %d was committed", s.r, out, err, s.epoch, s.r.n.w.groups.newest)
+		if definite(err) && s.epoch < s.r.book.newest {
+			s.r.n.w.fail("G3", "%v answers %T (%v) in epoch %d, after something of epoch %d was committed", s.r, out, err, s.epoch, s.r.book.newest)
 		}
 		if definite(err) {
 			err = nil
@@ -148,31 +198,42 @@ func (s *seat) ask(body any, reply func(any, error)) {
 		reply(out, err)
 	})
 	s.shard.Do(s.r.n.now(), func(now time.Time) shard.Result {
-		m := s.machine
-		switch q := body.(type) {
-		case group.JoinRequest:
-			return m.Join(now, q, func(o group.JoinReply) { answer(o, o.Err) })
-		case group.SyncRequest:
-			return m.Sync(now, q, func(o group.SyncReply) { answer(o, o.Err) })
-		case group.HeartbeatRequest:
-			return m.Heartbeat(now, q, func(err error) { answer(err, err) })
-		case group.LeaveRequest:
-			return m.Leave(now, q, func(o group.LeaveReply) { answer(o, o.Err) })
-		case group.ConsumerHeartbeatRequest:
-			return m.ConsumerHeartbeat(now, q, func(o group.ConsumerHeartbeatReply) { answer(o, o.Err) })
-		case group.CommitRequest:
-			return m.Commit(now, q, func(o group.CommitReply) { s.r.n.w.promised(q, o); answer(o, o.Err) })
-		case group.FetchRequest:
-			o := m.Fetch(q)
-			return shard.Result{Sees: model.NoOffset, Reply: func(err error) {
-				if err != nil {
-					o = group.FetchReply{Err: err}
-				}
-				answer(o, o.Err)
-			}}
+		if m, ok := s.machine.(*txn.Machine); ok {
+			return s.decideTxn(m, now, body, answer)
 		}
-		panic("not a request")
+		return s.decideGroup(s.machine.(*group.Machine), now, body, answer)
 	}, func(err error) { answer(nil, err) })
+}
+
+func (s *seat) decideGroup(m *group.Machine, now time.Time, body any, answer func(any, error)) shard.Result {
+	switch q := body.(type) {
+	case group.JoinRequest:
+		return m.Join(now, q, func(o group.JoinReply) { answer(o, o.Err) })
+	case group.SyncRequest:
+		return m.Sync(now, q, func(o group.SyncReply) { answer(o, o.Err) })
+	case group.HeartbeatRequest:
+		return m.Heartbeat(now, q, func(err error) { answer(err, err) })
+	case group.LeaveRequest:
+		return m.Leave(now, q, func(o group.LeaveReply) { answer(o, o.Err) })
+	case group.ConsumerHeartbeatRequest:
+		return m.ConsumerHeartbeat(now, q, func(o group.ConsumerHeartbeatReply) { answer(o, o.Err) })
+	case group.CommitRequest:
+		return m.Commit(now, q, func(o group.CommitReply) { s.r.n.w.promised(q, o); answer(o, o.Err) })
+	case depositRequest:
+		return m.TxnCommit(now, q.TxnCommitRequest, func(o group.CommitReply) { answer(o, o.Err) })
+	case record.Marker:
+		s.r.n.ended(s.r.num, q.Producer)
+		return m.Marker(now, q, func(err error) { answer(err, err) })
+	case group.FetchRequest:
+		o := m.Fetch(q)
+		return shard.Result{Sees: model.NoOffset, Reply: func(err error) {
+			if err != nil {
+				o = group.FetchReply{Err: err}
+			}
+			answer(o, o.Err)
+		}}
+	}
+	panic("not a request")
 }
 
 // expect counts who waits. Nobody is answered twice.
@@ -214,29 +275,26 @@ func (w *world) promised(q group.CommitRequest, o group.CommitReply) {
 	}
 }
 
-// groupWorkload starts the clients of groups.
-func (w *world) groupWorkload(id nodeID) {
-	w.groups.offsets = make(map[offsetKey]*account)
-	for _, name := range w.inner() {
-		w.createTopic(name)
-	}
+// groupWorkload starts the clients of groups, and returns the next one's ID.
+func (w *world) groupWorkload(id nodeID) nodeID {
 	n := 2 + w.rng.IntN(3)
 	for range n {
-		w.joinGroup(&member{asker: asker{client: client{w: w, id: id}}, group: "classic", protocol: new(classicProtocol)})
+		w.joinGroup(&member{asker: asker{client: client{w: w, id: id, topic: schema.Groups.Name}}, group: "classic", protocol: new(classicProtocol)})
 		id++
 	}
 	n = 2 + w.rng.IntN(2)
 	for range n {
-		w.joinGroup(&member{asker: asker{client: client{w: w, id: id}}, group: "consumer", protocol: new(consumerProtocol)})
+		w.joinGroup(&member{asker: asker{client: client{w: w, id: id, topic: schema.Groups.Name}}, group: "consumer", protocol: new(consumerProtocol)})
 		id++
 	}
 	for num := range int32(1 + w.rng.IntN(2)) {
-		s := &saver{asker: asker{client: client{w: w, id: id}}, key: offsetKey{"savings", num}}
+		s := &saver{asker: asker{client: client{w: w, id: id, topic: schema.Groups.Name}}, key: offsetKey{"savings", num}}
 		id++
 		w.groups.savers = append(w.groups.savers, s)
 		w.whenOpen(s.turn)
 	}
 	w.groups.names = []string{"classic", "consumer", "savings"}
+	return id
 }
 
 // whenOpen runs f when there is something to have offsets of: those of topics that are not there are taken for a deleted topic's (L5).
@@ -248,18 +306,27 @@ func (w *world) whenOpen(f func()) {
 	w.after(w.between(0, time.Second), f)
 }
 
-// inner are the topics that are there for groups, and that nobody makes anew or deletes from.
+// coordinated tells whether there are coordinators of groups.
+func (w *world) coordinated() bool { return w.grouped || w.transacted }
+
+// inner are the topics that are there for groups and transactions, and that nobody makes anew or deletes from.
 func (w *world) inner() []string {
-	if !w.grouped {
-		return nil
+	switch {
+	case w.transacted:
+		return []string{schema.Groups.Name, shopTopic, schema.Transactions.Name, booksTopic}
+	case w.grouped:
+		return []string{schema.Groups.Name, shopTopic}
 	}
-	return []string{schema.Groups.Name, shopTopic}
+	return nil
 }
 
 // partitionsOf is how many partitions a topic has.
 func partitionsOf(topic string) int32 {
-	if topic == shopTopic {
+	switch topic {
+	case shopTopic:
 		return shopPartitions
+	case booksTopic:
+		return booksPartitions
 	}
 	return 1
 }

@@ -45,6 +45,8 @@ type process struct {
 	opening     bool // a log is being opened
 	following   bool // coordinators are about to follow the metadata
 	clean       bool // the process before had closed its logs
+	carrier     carrier
+	asking      []*asking
 	known       bool // a registration of this process was answered: the controller knows whether the process before was stopped cleanly
 }
 
@@ -150,6 +152,14 @@ func (n *node) die() {
 		if s := r.seat; s != nil && s.waits > 0 {
 			n.w.stats[coordinatorMoves]++
 			n.w.stats[brokenRebalances] += min(s.joins, 1)
+		}
+		if r.seat != nil && n.w.transacted {
+			switch open, ends := r.seat.underWay(); {
+			case ends:
+				n.w.stats[endingCrashes]++
+			case open:
+				n.w.stats[openCrashes]++
+			}
 		}
 	}
 	n.parked = nil
@@ -284,6 +294,14 @@ func (n *node) find(id model.TopicID, num int32) *replica {
 		}
 	}
 	return nil
+}
+
+// topic is what the node knows of a topic, nil: nothing.
+func (n *node) topic(name string) *image.Topic {
+	if n.image == nil {
+		return nil
+	}
+	return n.image.Topic(name)
 }
 
 func (n *node) String() string { return fmt.Sprintf("node %d", n.id) }

@@ -196,7 +196,7 @@ func (p *producer) answered(r produceReply) {
 		}
 		p.forget(s)
 		p.w.lastAck = p.w.now
-	case outOfSequence:
+	case outOfSequence, fencedEpoch:
 		p.bump(s)
 	case unknownTopic:
 		p.pending = nil

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strconv"
 
-	"chronik/internal/coordinator/schema"
 	"chronik/internal/metadata/controller"
 	"chronik/internal/metadata/image"
 	"chronik/internal/model"
@@ -28,7 +27,7 @@ func (w *world) configOf(topic string) wal.Config {
 	if most := w.flush[topic]; most > 0 {
 		c.FlushMessages = most
 	}
-	if topic == schema.Groups.Name {
+	if slices.Contains(w.inner(), topic) && topic != shopTopic {
 		c.RetentionBytes = -1
 	}
 	return c

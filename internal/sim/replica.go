@@ -30,12 +30,13 @@ type replica struct {
 
 	askedBy map[nodeID]asked // the newest subscriptions of followers
 	waits   []*wait
-	fresh   []fresh      // appended and perhaps not durable: what is streamed from memory
-	cutting bool         // the log is about to be cut
-	doomed  model.Offset // up to where records are about to be deleted
-	dirty   bool         // something has happened that the cores must hear of
-	undone  bool         // something that was appended for the leader is not there any more
-	seat    *seat        // of a coordinator, nil: another node's
+	fresh   []fresh                         // appended and perhaps not durable: what is streamed from memory
+	cutting bool                            // the log is about to be cut
+	doomed  model.Offset                    // up to where records are about to be deleted
+	dirty   bool                            // something has happened that the cores must hear of
+	undone  bool                            // something that was appended for the leader is not there any more
+	seat    *seat                           // of a coordinator, nil: another node's
+	begins  map[model.ProducerID]*beginning // of transactions
 }
 
 // asked is a subscription and the connection that it came over.

@@ -144,7 +144,7 @@ func (r *replica) retain() {
 func (w *world) deleteRecords() {
 	n := w.draw()
 	for _, r := range n.replicas {
-		if !n.up || n.paused || r.leader == nil || r.failed != nil || r.coordinates() {
+		if !n.up || n.paused || r.leader == nil || r.failed != nil || r.coordinates() || r.topic == booksTopic {
 			continue
 		}
 		hw := r.leader.HighWatermark()

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"time"
 
+	"chronik/internal/coordinator/shard"
+	"chronik/internal/coordinator/txn"
 	"chronik/internal/model"
 	"chronik/internal/record"
 	"chronik/internal/replication"
@@ -42,6 +44,8 @@ func (n *node) handle(req any, reply func(any)) {
 		reply(n.latest(m))
 	case groupRequest:
 		n.coordinate(m, reply)
+	case marking:
+		n.mark(m, reply)
 	case readRequest:
 		if n.voter != nil {
 			n.voter.read(reply)
@@ -59,7 +63,7 @@ func (n *node) where(m whereRequest) whereAnswer {
 	if t == nil {
 		return whereAnswer{code: unknownTopic}
 	}
-	p := t.Partitions[0]
+	p := t.Partitions[m.num]
 	a := whereAnswer{id: t.ID, epoch: p.LeaderEpoch}
 	if p.Leader != model.NoBroker {
 		a.leader = nodeID(p.Leader)
@@ -68,8 +72,8 @@ func (n *node) where(m whereRequest) whereAnswer {
 }
 
 // led finds the partition that the request is for, if this node leads it in the epoch that the client knows.
-func (n *node) led(id model.TopicID, epoch model.LeaderEpoch) (*replica, code) {
-	r := n.find(id, 0)
+func (n *node) led(id model.TopicID, num int32, epoch model.LeaderEpoch) (*replica, code) {
+	r := n.find(id, num)
 	switch {
 	case n.image == nil || n.image.TopicByID(id) == nil:
 		return nil, unknownTopic
@@ -82,9 +86,9 @@ func (n *node) led(id model.TopicID, epoch model.LeaderEpoch) (*replica, code) {
 }
 
 func (n *node) produce(m produceRequest, answer func(code, model.Offset)) {
-	r, c := n.led(m.id, m.epoch)
+	r, c := n.led(m.id, 0, m.epoch)
 	if c == okay {
-		_, err := r.append(m.batch, m.acks, producers.Client, answer)
+		_, err := r.append(write{batch: m.batch, acks: m.acks}, answer)
 		c = codeOf(err)
 	}
 	if c != okay {
@@ -92,15 +96,24 @@ func (n *node) produce(m produceRequest, answer func(code, model.Offset)) {
 	}
 }
 
+// write is a batch that is to be appended.
+type write struct {
+	batch    record.Batch
+	acks     int8
+	origin   producers.Origin
+	verified bool // see producers.Batch
+	raised   bool // its producer's epoch grows with each transaction (KIP-890)
+}
+
 // append appends a batch in the epoch that the replica leads in. An error says that it was refused, and nobody is answered.
-func (r *replica) append(b record.Batch, acks int8, origin producers.Origin, answer func(code, model.Offset)) (wal.Appended, error) {
-	n := r.n
+func (r *replica) append(x write, answer func(code, model.Offset)) (wal.Appended, error) {
+	n, b, acks := r.n, x.batch, x.acks
 	if err := r.leader.MayAppend(int16(acks)); err != nil {
 		return wal.Appended{BaseOffset: model.NoOffset}, err
 	}
 	epoch := r.leader.Epoch()
 	a := &appending{r: r, acks: acks, answer: answer}
-	out, err := r.log.Append(wal.Append{Batch: b, Epoch: epoch, Waiter: a, Origin: origin})
+	out, err := r.log.Append(wal.Append{Batch: b, Epoch: epoch, Waiter: a, Origin: x.origin, Verified: x.verified, TV2: x.raised})
 	if err != nil {
 		return out, err
 	}
@@ -124,7 +137,7 @@ func (r *replica) append(b record.Batch, acks int8, origin producers.Origin, ans
 	if acks == -1 {
 		a.wait = &wait{base: out.BaseOffset, last: out.LastOffset, answer: func(c code) { answer(c, out.BaseOffset) }}
 		r.waits = append(r.waits, a.wait)
-		if origin == producers.Client { // coordinators have a patience of their own
+		if x.origin == producers.Client { // coordinators have a patience of their own
 			n.after(appendTimeout, func() { r.end(a.wait, timedOut) })
 		}
 		r.answerWaits()
@@ -221,10 +234,10 @@ func (r *replica) failWaits(c code) {
 }
 
 func (n *node) fetch(m fetchRequest) fetchReply {
-	if r := n.find(m.id, 0); m.near && r != nil && r.follower != nil {
+	if r := n.find(m.id, m.num); m.near && r != nil && r.follower != nil {
 		return r.fetchNear(m)
 	}
-	r, c := n.led(m.id, m.epoch)
+	r, c := n.led(m.id, m.num, m.epoch)
 	if c != okay {
 		return fetchReply{code: c}
 	}
@@ -249,11 +262,18 @@ func (r *replica) fetchNear(m fetchRequest) fetchReply {
 // serve reads below the watermark.
 func (r *replica) serve(m fetchRequest, out fetchReply) fetchReply {
 	n, hw := r.n, out.hw
+	if m.committed {
+		out.stable = r.log.LastStable(hw)
+		if hw = out.stable; n.w.bugs.openIsStable {
+			hw = out.hw
+			out.stable = hw
+		}
+	}
 	switch {
 	case m.from < r.log.Start() || m.from > r.log.End():
 		out.code = outOfRange
 	case m.from < hw:
-		bytes, _, err := r.read(m.from, hw, 4<<10)
+		bytes, next, err := r.read(m.from, hw, 4<<10)
 		if err != nil {
 			r.damaged(err)
 			return fetchReply{code: storageError}
@@ -266,12 +286,16 @@ func (r *replica) serve(m fetchRequest, out fetchReply) fetchReply {
 			}
 			out.batches, bytes = append(out.batches, storedOf(b)), rest
 		}
+		out.aborted = r.log.AbortedIn(m.from, next)
+	}
+	if m.committed {
+		r.book.servedCommitted(r, &out)
 	}
 	return out
 }
 
 func (n *node) latest(m latestRequest) fetchReply {
-	r, c := n.led(m.id, m.epoch)
+	r, c := n.led(m.id, m.num, m.epoch)
 	switch {
 	case c != okay:
 		return fetchReply{code: c}
@@ -284,9 +308,12 @@ func (n *node) latest(m latestRequest) fetchReply {
 // codeOf is what a client is told of an error.
 func codeOf(err error) code {
 	var few *replication.NotEnoughReplicasError
+	var no refusal
 	switch {
 	case err == nil:
 		return okay
+	case errors.As(err, &no):
+		return code(no)
 	case errors.As(err, &few) && few.Appended:
 		return notEnoughAfterAppend
 	case errors.As(err, &few):
@@ -294,8 +321,14 @@ func codeOf(err error) code {
 	case errors.Is(err, replication.ErrNotLeading), errors.Is(err, replication.ErrNoController), errors.Is(err, wal.ErrEpoch),
 		errors.Is(err, wal.ErrTruncated):
 		return notLeader
-	case errors.Is(err, producers.ErrOutOfOrderSequence), errors.Is(err, producers.ErrInvalidProducerEpoch):
+	case errors.Is(err, producers.ErrOutOfOrderSequence):
 		return outOfSequence
+	case errors.Is(err, producers.ErrInvalidProducerEpoch), errors.Is(err, txn.ErrProducerFenced), errors.Is(err, txn.ErrInvalidProducerIDMapping):
+		return fencedEpoch
+	case errors.Is(err, txn.ErrTransactionAbortable), errors.Is(err, producers.ErrInvalidTxnState):
+		return abortable
+	case errors.Is(err, txn.ErrConcurrentTransactions), errors.Is(err, shard.ErrNotCoordinator), errors.Is(err, shard.ErrLoading):
+		return comeAgain
 	case errors.Is(err, wal.ErrNoSpace):
 		return diskFull
 	}

@@ -3,7 +3,6 @@ package sim
 import (
 	"time"
 
-	"chronik/internal/coordinator/group"
 	"chronik/internal/coordinator/schema"
 	"chronik/internal/coordinator/shard"
 	"chronik/internal/metadata/image"
@@ -20,14 +19,14 @@ const (
 	maxGroupBatch = 4 << 10
 )
 
-// seat is a partition of the groups' topic in one leader epoch, on the node that leads it: the shell around a shard, which does what the
+// seat is a partition of a coordinator's topic in one leader epoch, on the node that leads it: the shell around a shard, which does what the
 // runtime of coordinators does, as events.
 type seat struct {
 	r       *replica
 	epoch   model.LeaderEpoch
-	image   *image.Image   // the newest that it was told of
-	shard   *shard.Shard   // nil: it loads
-	machine *group.Machine // with the shard
+	image   *image.Image  // the newest that it was told of
+	shard   *shard.Shard  // nil: it loads
+	machine shard.Machine // with the shard: of groups, or of transactions
 	loading bool
 	over    bool
 	inbox   []func(now time.Time) // what the log has said
@@ -41,12 +40,14 @@ type refusal code
 
 func (c refusal) Error() string { return codeNames[c] }
 
-// coordinates tells whether the partition is one of the groups' topic.
-func (r *replica) coordinates() bool { return r.topic == schema.Groups.Name }
+// coordinates tells whether the partition is one of a coordinator's topic.
+func (r *replica) coordinates() bool {
+	return r.topic == schema.Groups.Name || r.topic == schema.Transactions.Name
+}
 
 // followSoon has coordinators follow the metadata, a little after the replicas have.
 func (n *node) followSoon() {
-	if !n.w.grouped || n.following {
+	if !n.w.coordinated() || n.following {
 		return
 	}
 	n.following = true
@@ -204,11 +205,15 @@ func (s *seat) give(b shard.Batch) (model.Offset, code) {
 		return model.NoOffset, notLeader
 	}
 	end := b.Base + model.Offset(b.Bytes.LastOffsetDelta()) + 1
-	out, err := r.append(b.Bytes, -1, producers.Coordinator, func(c code, _ model.Offset) {
+	r.n.w.trades.wrote(s, b.Bytes)
+	out, err := r.append(write{batch: b.Bytes, acks: -1, origin: producers.Coordinator, verified: true}, func(c code, _ model.Offset) {
 		s.inbox = append(s.inbox, func(time.Time) { s.heard(end, c) })
 	})
 	if err == nil && r.n.w.bugs.earlyAnswer {
 		s.inbox = append(s.inbox, func(time.Time) { s.shard.Settle(end) })
+	}
+	if err == nil && r.n.w.bugs.earlyMarkers {
+		s.early(b.Bytes)
 	}
 	return out.BaseOffset, codeOf(err)
 }
@@ -222,7 +227,7 @@ func (s *seat) heard(end model.Offset, c code) {
 		} else {
 			s.shard.Doubt(end, refusal(c))
 		}
-		s.r.n.w.settledBy(s)
+		settledBy(s)
 	case notLeader:
 		s.shard.End()
 	default:

@@ -7,6 +7,7 @@ import (
 	"chronik/internal/coordinator/group"
 	"chronik/internal/coordinator/schema"
 	"chronik/internal/coordinator/shard"
+	"chronik/internal/coordinator/txn"
 	"chronik/internal/model"
 	"chronik/internal/record"
 )
@@ -50,22 +51,31 @@ func (s *seat) replay(until model.Offset) bool {
 	}
 	n.w.note(n.id, "coordinates in epoch %d, loaded up to %d", int64(s.epoch), int64(until))
 	n.w.stats[coordinatorLoads]++
-	n.w.loaded(s, m)
+	if g, ok := m.(*group.Machine); ok {
+		n.w.loaded(s, g)
+	}
 	s.shard, s.machine, s.loading = sh, m, false
 	sh.Serve(n.now(), s.image)
 	return true
 }
 
 // begin makes a shard that is to be loaded up to an offset.
-func (s *seat) begin(until model.Offset) (*group.Machine, *shard.Shard) {
-	m := group.New(groupConfig)
-	return m, shard.New(shard.Options{
-		Partition: model.TopicPartition{Topic: s.r.topic, Partition: s.r.num}, Topic: schema.Groups, Machine: m,
-		MaxBatchBytes: maxGroupBatch, Patience: seatPatience, Leads: s.leads,
-	}, until)
+func (s *seat) begin(until model.Offset) (shard.Machine, *shard.Shard) {
+	o := shard.Options{
+		Partition: model.TopicPartition{Topic: s.r.topic, Partition: s.r.num}, Topic: schema.Groups,
+		MaxBatchBytes: maxGroupBatch, Patience: seatPatience, Leads: s.leads, Effect: s.effect,
+	}
+	var m shard.Machine
+	if s.r.topic == schema.Transactions.Name {
+		m, o.Topic = txn.New(s.r.n.w.txnConfig()), schema.Transactions
+	} else {
+		m = group.New(groupConfig)
+	}
+	o.Machine = s.r.n.w.bugs.machine(m)
+	return m, shard.New(o, until)
 }
 
-// compareSeats looks whether a coordinator that would load now had the same offsets as the one that serves (G3).
+// compareSeats looks whether a coordinator that would load now knew the same as the one that serves (G3).
 func (w *world) compareSeats() {
 	for _, r := range w.assigned() {
 		s := r.seat
@@ -77,11 +87,21 @@ func (w *world) compareSeats() {
 			w.fail("G3", "%v: %v", r, err)
 			return
 		}
-		for _, name := range w.groups.names {
-			all := group.FetchRequest{Group: name}
-			if has, loads := s.machine.Fetch(all).Offsets, m.Fetch(all).Offsets; !slices.Equal(has, loads) {
-				w.fail("G3", "%v has the offsets %v of %s, and would load %v", r, has, name, loads)
-			}
+		switch m := m.(type) {
+		case *group.Machine:
+			w.compareOffsets(r, s.machine.(*group.Machine), m)
+			w.compareDeposits(r, m)
+		case *txn.Machine:
+			w.compareTransactions(r, s.machine.(*txn.Machine), m)
+		}
+	}
+}
+
+func (w *world) compareOffsets(r *replica, serves, loaded *group.Machine) {
+	for _, name := range w.groups.names {
+		all := group.FetchRequest{Group: name}
+		if has, loads := serves.Fetch(all).Offsets, loaded.Fetch(all).Offsets; !slices.Equal(has, loads) {
+			w.fail("G3", "%v has the offsets %v of %s, and would load %v", r, has, name, loads)
 		}
 	}
 }

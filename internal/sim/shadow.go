@@ -16,13 +16,25 @@ type stored struct {
 	producer       model.ProducerID
 	producerEpoch  int16
 	first, lastSeq int32
+	kind           kind
 }
 
 func storedOf(b record.Batch) stored {
-	return stored{
+	s := stored{
 		base: b.BaseOffset(), last: b.LastOffset(), epoch: b.LeaderEpoch(), crc: b.CRC(),
 		producer: b.ProducerID(), producerEpoch: b.ProducerEpoch(), first: b.BaseSequence(), lastSeq: b.LastSequence(),
 	}
+	switch {
+	case !b.IsTransactional():
+	case !b.IsControl():
+		s.kind = inTxn
+	default:
+		s.kind = abortMark
+		if m, err := record.ParseControl(b); err == nil && m.Type == record.Commit {
+			s.kind = commitMark
+		}
+	}
+	return s
 }
 
 func (s stored) String() string {

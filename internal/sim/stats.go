@@ -34,12 +34,24 @@ const (
 	coordinatorMoves
 	brokenRebalances
 	refusedAppends
+	txnCommits
+	txnAborts
+	txnTimeouts
+	fencings
+	openCrashes
+	endingCrashes
+	markersRepeated
+	refusedVerifications
+	voidVerifications
+	abortedReads
 	numExercises
 )
 
 var exerciseNames = [numExercises]string{"election", "truncation", "torn crash", "ISR shrink", "ISR expand", "controller election", "quorum change",
 	"topic made anew", "reassignment", "cancellation", "node replaced", "records deleted", "read from a follower", "linearizable read", "relaxed topic", "relaxed records lost", "journal replayed", "session inherited", "node alone grown", "disk wiped", "bit flipped",
-	"coordinator loaded", "coordinator moved while somebody waited", "rebalance in progress at a crash", "coordinator's append refused"}
+	"coordinator loaded", "coordinator moved while somebody waited", "rebalance in progress at a crash", "coordinator's append refused",
+	"transaction committed", "transaction aborted", "transaction timed out", "producer fenced", "transaction open at a crash of its coordinator", "transaction being ended at one",
+	"marker repeated", "batch not of a transaction refused", "verification void", "aborted records read"}
 
 // summary adds up what many schedules exercised.
 type summary struct {

@@ -53,6 +53,8 @@ type world struct {
 	lagging       bool             // syncs are slow everywhere, so that replicas lie behind each other
 	grouped       bool             // there are groups
 	groups        groups
+	transacted    bool // there are transactions
+	trades        trades
 	clean         map[image.UUID]bool // incarnation -> the one before had stopped cleanly
 	replication   replication.Config
 	unclean       bool          // elections may lose records

@@ -1,0 +1,149 @@
+package sim
+
+import (
+	"fmt"
+	"time"
+
+	"chronik/internal/coordinator/group"
+	"chronik/internal/coordinator/schema"
+	"chronik/internal/coordinator/txn"
+	"chronik/internal/model"
+	"chronik/internal/record"
+)
+
+// till is a transactional ID, and the offset that its transactions move. One process after the other has it; sometimes a second one does not know that it is
+// not the last.
+type till struct {
+	w         *world
+	id        string
+	version   txn.Version
+	timeout   time.Duration
+	key       offsetKey
+	processes []*trader
+	closed    bool          // nobody comes any more
+	doneAt    time.Duration // the last time that a transaction ended as it was to
+}
+
+// trade starts the clients of transactions.
+func (w *world) trade(id nodeID) {
+	t := &w.trades
+	t.sold, t.offsets = make(map[soldKey]*piece), make(map[model.Offset]*piece)
+	t.written, t.groups = make(map[uint32][]*schema.TransactionLog), make(map[uint32][]*piece)
+	t.states, t.newest, t.ripe = make(map[string]*schema.Transaction), make(map[model.ProducerID]int16), make(map[model.ProducerID][]*piece)
+	t.version = []txn.Version{txn.V1, txn.V2}[w.rng.IntN(2)]
+	t.nodes = id + booksPartitions
+	for num := range int32(booksPartitions) {
+		c := &consumer{client: client{w: w, id: id, topic: booksTopic, num: num}, near: w.one(2), committed: true, pause: w.between(10*time.Millisecond, 100*time.Millisecond)}
+		id++
+		w.consumers = append(w.consumers, c)
+		w.whenOpen(c.start)
+	}
+	for range 2 + w.rng.IntN(2) {
+		w.openTill()
+	}
+}
+
+// openTill adds a transactional ID.
+func (w *world) openTill() {
+	t := &w.trades
+	name := fmt.Sprintf("till-%d", len(t.tills))
+	l := &till{w: w, id: name, key: offsetKey{name, int32(w.rng.IntN(shopPartitions))}, timeout: w.between(leastTxnTime, mostTxnTime).Truncate(time.Millisecond)}
+	if t.version == txn.V2 && !w.one(4) {
+		l.version = txn.V2
+	}
+	t.tills = append(t.tills, l)
+	w.whenOpen(l.hire)
+}
+
+// hire has a process begin with the transactional ID. Who has it now is fenced.
+func (l *till) hire() {
+	if l.closed {
+		return
+	}
+	w := l.w
+	id := w.trades.nodes
+	w.trades.nodes++
+	t := &trader{w: w, id: id, till: l}
+	t.desk = asker{client: client{w: w, id: id, topic: schema.Transactions.Name, num: schema.Partition(l.id, partitionsOf(schema.Transactions.Name))}}
+	t.clerk = asker{client: client{w: w, id: id, topic: schema.Groups.Name, num: schema.Partition(l.key.group, partitionsOf(schema.Groups.Name))}}
+	for num := range t.shelves {
+		t.shelves[num] = asker{client: client{w: w, id: id, topic: booksTopic, num: int32(num)}}
+	}
+	l.processes = append(l.processes, t)
+	t.open(nil)
+}
+
+// last tells whether nobody has come after a process.
+func (l *till) last(t *trader) bool { return l.processes[len(l.processes)-1] == t }
+
+// gone is told that a process has ended. Another one takes its place, or nobody ever does: then another transactional ID is used.
+func (l *till) gone(t *trader) {
+	switch w := l.w; {
+	case !l.last(t):
+	case !w.calm && w.one(3):
+		l.closed = true
+		w.after(w.between(0, time.Second), w.openTill)
+	default:
+		w.after(w.between(0, time.Second), func() {
+			if l.last(t) {
+				l.hire()
+			}
+		})
+	}
+}
+
+// stop ends all processes, whatever they are at.
+func (l *till) stop() {
+	l.closed = true
+	for _, t := range l.processes {
+		t.end()
+	}
+}
+
+// deal begins the books of a transaction.
+func (t *trader) begin() *deal {
+	d := &deal{till: t.till, producer: t.producer}
+	w := t.w
+	w.trades.deals = append(w.trades.deals, d)
+	first := w.rng.IntN(booksPartitions)
+	for i := range 1 + w.rng.IntN(booksPartitions) {
+		num := int32((first + i) % booksPartitions)
+		for range 1 + w.rng.IntN(3) {
+			p := &piece{deal: d, num: num, bytes: t.batch(num)}
+			w.trades.sold[soldKey{num, p.bytes.CRC()}] = p
+			d.pieces = append(d.pieces, p)
+		}
+	}
+	if w.one(2) {
+		w.made++
+		p := &piece{deal: d, offset: model.Offset(w.made)}
+		w.trades.offsets[p.offset] = p
+		w.groups.account(t.till.key).tried[p.offset] = true
+		d.pieces = append(d.pieces, p)
+	}
+	return d
+}
+
+// batch makes one of some records.
+func (t *trader) batch(num int32) record.Batch {
+	b := &t.w.builder
+	b.Reset(record.Options{Transactional: true, Producer: &record.Producer{ID: t.producer.ID, Epoch: t.producer.Epoch, Sequence: t.next[num]}})
+	n := 1 + t.w.rng.IntN(2)
+	for range n {
+		t.w.made++
+		b.Add(t.w.wall().UnixMilli(), nil, fmt.Append(nil, t.w.made))
+	}
+	out, err := b.Build()
+	if err != nil {
+		panic(err)
+	}
+	t.next[num] += int32(n)
+	return out
+}
+
+// commitOf is the request that commits a transaction's offset.
+func (t *trader) commitOf(p *piece) depositRequest {
+	q := group.TxnCommitRequest{Producer: t.producer, CommitRequest: group.CommitRequest{Group: t.till.key.group, Generation: -1, RetentionMs: -1}}
+	q.Offsets = []group.CommitOffset{{TopicPartition: model.TopicPartition{Topic: shopTopic, Partition: t.till.key.partition}, Offset: p.offset, LeaderEpoch: model.NoEpoch}}
+	return depositRequest{q, t.till.id, t.till.version}
+}

@@ -1,0 +1,117 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"chronik/internal/coordinator/group"
+	"chronik/internal/coordinator/schema"
+	"chronik/internal/coordinator/shard"
+	"chronik/internal/coordinator/txn"
+	"chronik/internal/model"
+)
+
+// hangs names a transaction that is still open; empty: none is.
+func (t *trades) hangs(w *world) string {
+	for _, id := range sortedKeys(t.states) {
+		if v := t.states[id]; v.Status == schema.TxnOngoing || ending(v.Status) != undecided {
+			return fmt.Sprintf("%s is %v", id, v.Status)
+		}
+	}
+	for _, l := range w.order {
+		for _, id := range sortedKeys(l.transactions.open) {
+			return fmt.Sprintf("%s has %v", l.name, l.transactions.open[id])
+		}
+	}
+	return ""
+}
+
+// conclude ends all clients, some of them within transactions, which end at their timeouts (T4): then all that was promised must be so, and
+// nothing else (T3).
+func (t *trades) conclude(w *world) {
+	if !w.transacted {
+		return
+	}
+	for _, l := range t.tills {
+		l.stop()
+	}
+	looked := 0
+	ended := func() bool { looked++; return looked%16 == 0 && t.hangs(w) == "" }
+	if !w.until(mostTxnTime+hangTime, ended) {
+		if w.failed == nil {
+			w.fail("T4", "%v after its client has ended, %s", mostTxnTime+hangTime, t.hangs(w))
+		}
+		return
+	}
+	for _, d := range t.deals {
+		for _, p := range d.pieces {
+			if p.acked && p.fate != visible && d.told == visible {
+				w.fail("T3", "of a %v the batch %08x of partition %d (offset %d of the group) was acknowledged, and is %v", d, crcOf(p), p.num, p.offset, p.fate)
+			}
+			if p.fate != d.fate && p.there {
+				w.fail("T3", "a %v is %v; the batch %08x of partition %d is %v", d, d.fate, crcOf(p), p.num, p.fate)
+			}
+		}
+	}
+}
+
+func crcOf(p *piece) uint32 {
+	if p.bytes == nil {
+		return 0
+	}
+	return p.bytes.CRC()
+}
+
+// missing says which healed client has not come to the end of a transaction; empty if all have.
+func (t *trades) missing(w *world, since time.Duration) string {
+	if !w.transacted {
+		return ""
+	}
+	for _, l := range t.tills {
+		if l.doneAt < since && !l.closed {
+			return fmt.Sprintf("%s has last ended a transaction at %v", l.id, l.doneAt)
+		}
+	}
+	for _, c := range w.consumers {
+		if c.topic == booksTopic && c.servedAt < since {
+			return fmt.Sprintf("%v has last read committed records at %v", c.id, c.servedAt)
+		}
+	}
+	return ""
+}
+
+// compareTransactions looks whether two coordinators of transactions know the same.
+func (w *world) compareTransactions(r *replica, serves, loaded *txn.Machine) {
+	describe := func(m *txn.Machine, id string) (out txn.Description) {
+		decided(m.Describe(r.n.now(), id, func(d txn.Description) { out = d }))
+		return out
+	}
+	for _, l := range w.trades.tills {
+		if has, loads := fmt.Sprint(describe(serves, l.id)), fmt.Sprint(describe(loaded, l.id)); has != loads {
+			w.fail("G3", "%v has %s of %s, and would load %s", r, has, l.id, loads)
+		}
+	}
+}
+
+// decided answers what was decided, when all is settled.
+func decided(r shard.Result) { r.Reply(nil) }
+
+// compareDeposits looks whether a coordinator of groups has the offset of the last transaction that was committed, and of none that was not (T3).
+func (w *world) compareDeposits(r *replica, m *group.Machine) {
+	for _, l := range w.trades.tills {
+		want := model.NoOffset
+		for _, d := range w.trades.deals {
+			if p := d.deposit(); d.till == l && p != nil && p.fate == visible {
+				want = max(want, p.offset)
+			}
+		}
+		if n := schema.Partition(l.key.group, partitionsOf(schema.Groups.Name)); n != r.num {
+			continue
+		}
+		o := m.Fetch(fetchOf(l.key))
+		if got := o.Offsets; o.Err != nil || !slices.ContainsFunc(got, func(f group.FetchedOffset) bool { return f.Offset == want }) {
+			w.fail("T3", "%v has the offset %v of %s; the newest that a transaction has committed is %d", r, got, l.key.group, want)
+		}
+	}
+}

@@ -1,0 +1,252 @@
+package sim
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"chronik/internal/coordinator/group"
+	"chronik/internal/coordinator/schema"
+	"chronik/internal/coordinator/shard"
+	"chronik/internal/coordinator/txn"
+	"chronik/internal/model"
+	"chronik/internal/record"
+	"chronik/internal/replication"
+	producers "chronik/internal/wal/producer"
+)
+
+// The times of asking whether a partition is of a transaction (KIP-890).
+const (
+	joinPause = 5 * time.Millisecond
+	joinTime  = 100 * time.Millisecond
+	joinCall  = 400 * time.Millisecond
+)
+
+// sellRequest is some batches of a transaction, for one partition. It is answered by a code for each.
+type sellRequest struct {
+	till    string
+	version txn.Version
+	id      model.TopicID
+	num     int32
+	epoch   model.LeaderEpoch
+	batches []record.Batch
+}
+
+// beginning is a producer that waits for the coordinator of its transaction, with what it sends meanwhile.
+type beginning struct {
+	parked []parked
+	lead   *replication.Leader // in whose epoch it was asked
+	void   bool                // a marker was written since: what the coordinator says may be of the transaction before
+}
+
+// parked is a batch of a transaction that is to be appended.
+type parked struct {
+	batch  record.Batch
+	raised bool
+	verify func(done func(error))
+	placed func(error)                   // what the log has said
+	answer func(c code, at model.Offset) // what became of it, if it has taken it
+}
+
+// sell appends the batches of a transaction in their order.
+func (n *node) sell(q sellRequest, answer func(any, error)) {
+	r, c := n.led(q.id, q.num, q.epoch)
+	codes, left := make([]code, len(q.batches)), len(q.batches)
+	if c != okay {
+		for i := range codes {
+			codes[i] = c
+		}
+		answer(codes, nil)
+		return
+	}
+	for i, b := range q.batches {
+		told := false
+		tell := func(c code) {
+			if told {
+				return
+			}
+			told, codes[i] = true, c
+			if left--; left == 0 {
+				answer(slices.Clone(codes), nil)
+			}
+		}
+		r.transact(parked{
+			batch: b, raised: q.version >= txn.V2,
+			verify: func(done func(error)) {
+				n.join(q.till, txn.Producer{ID: b.ProducerID(), Epoch: b.ProducerEpoch()}, q.version, model.TopicPartition{Topic: r.topic, Partition: r.num}, n.now(), done)
+			},
+			placed: func(err error) {
+				if err != nil {
+					tell(codeOf(err))
+				}
+			},
+			answer: func(c code, _ model.Offset) { tell(c) },
+		})
+	}
+}
+
+// transact appends a batch of a transaction. One that begins it on the partition is verified first.
+func (r *replica) transact(p parked) {
+	id := p.batch.ProducerID()
+	if b := r.begins[id]; b != nil {
+		b.parked = append(b.parked, p)
+		return
+	}
+	err := r.place(&p, r.n.w.bugs.unverified)
+	if !errors.Is(err, producers.ErrUnverified) {
+		p.placed(err)
+		return
+	}
+	b := &beginning{parked: []parked{p}, lead: r.leader}
+	if r.begins == nil {
+		r.begins = make(map[model.ProducerID]*beginning)
+	}
+	r.begins[id] = b
+	p.verify(func(err error) { r.verified(id, b, err) })
+}
+
+// place appends a batch if the log takes it.
+func (r *replica) place(p *parked, verified bool) error {
+	if r.leader == nil || r.failed != nil {
+		return replication.ErrNotLeading
+	}
+	x := write{batch: p.batch, acks: -1, verified: verified, raised: p.raised}
+	_, err := r.append(x, p.answer)
+	if r.n.w.bugs.fencedProduce && errors.Is(err, producers.ErrInvalidProducerEpoch) {
+		x.origin = producers.Replication
+		p.batch.SetBaseOffset(r.log.End())
+		p.batch.SetLeaderEpoch(r.leader.Epoch())
+		_, err = r.append(x, p.answer)
+	}
+	return err
+}
+
+// verified goes on with those who wait, now that the coordinator has answered for the first of them.
+func (r *replica) verified(id model.ProducerID, b *beginning, no error) {
+	w := r.n.w
+	if w.bugs.fencedProduce && errors.Is(no, txn.ErrProducerFenced) {
+		no = nil
+	}
+	if b.void && no == nil && !w.bugs.neverVoid {
+		w.stats[voidVerifications]++
+		b.void = false
+		b.parked[0].verify(func(err error) { r.verified(id, b, err) })
+		return
+	}
+	if r.leader == nil || r.leader != b.lead { // another leader may have written markers meanwhile
+		no = replication.ErrNotLeading
+	}
+	if no != nil {
+		w.stats[refusedVerifications]++
+	}
+	delete(r.begins, id)
+	epoch := b.parked[0].batch.ProducerEpoch()
+	for i, p := range b.parked {
+		err := no
+		if no == nil || p.batch.ProducerEpoch() != epoch {
+			err = r.place(&p, i == 0)
+		}
+		if errors.Is(err, producers.ErrUnverified) && i > 0 { // the producer's next transaction
+			next := &beginning{parked: b.parked[i:], lead: r.leader}
+			r.begins[id] = next
+			p.verify(func(err error) { r.verified(id, next, err) })
+			return
+		}
+		p.placed(err)
+	}
+}
+
+// appendMarker ends a producer's transaction on the partition.
+func (r *replica) appendMarker(k *mark, done func(error)) {
+	if b := r.begins[k.Producer]; b != nil {
+		b.void = true
+	}
+	_, err := r.append(write{batch: record.EndTxn(k.Marker), acks: -1, raised: k.raised}, func(c code, _ model.Offset) {
+		if c == okay {
+			done(nil)
+		} else {
+			done(refusal(c))
+		}
+	})
+	if err != nil {
+		done(err)
+	}
+}
+
+// join asks the coordinator of a transaction whether a partition is part of it, or to make it so. One that is ending the transaction before, or is not there
+// yet, is asked again for a while.
+func (n *node) join(till string, p txn.Producer, version txn.Version, tp model.TopicPartition, since time.Time, done func(error)) {
+	q := joinRequest{add: version >= txn.V2, AddRequest: txn.AddRequest{TransactionalID: till, Producer: p, Version: version, Partitions: []model.TopicPartition{tp}}}
+	answered := func(err error) {
+		again := errors.Is(err, txn.ErrConcurrentTransactions) || err != nil && !definite(err)
+		if again && n.now().Sub(since) < joinTime {
+			n.after(joinPause, func() { n.join(till, p, version, tp, since, done) })
+			return
+		}
+		done(err)
+	}
+	t := n.topic(schema.Transactions.Name)
+	to := model.NoBroker
+	if t != nil {
+		to = t.Partitions[schema.Partition(till, int32(len(t.Partitions)))].Leader
+	}
+	if to == model.NoBroker {
+		n.after(0, func() { answered(shard.ErrNotCoordinator) })
+		return
+	}
+	n.confer(nodeID(to), groupRequest{body: q}, joinCall, func(answer any) {
+		a, ok := answer.(groupReply)
+		switch o, _ := a.body.(txn.VerifyReply); {
+		case !ok:
+			answered(shard.ErrNotCoordinator)
+		case a.err != nil:
+			answered(a.err)
+		default:
+			answered(o.Err)
+		}
+	})
+}
+
+// depositRequest commits an offset of a group in a transaction (TxnOffsetCommit).
+type depositRequest struct {
+	group.TxnCommitRequest
+	till    string
+	version txn.Version
+}
+
+// asking is a deposit for which the transaction's coordinator is being asked.
+type asking struct {
+	num      int32 // of the groups' partition
+	producer model.ProducerID
+	ended    bool // a marker was written since
+}
+
+// deposit asks the transaction's coordinator, then has the group's decide. If the transaction has ended between the two, it asks again.
+func (n *node) deposit(q *depositRequest, answer func(any, error)) {
+	num := schema.Partition(q.Group, partitionsOf(schema.Groups.Name))
+	a := &asking{num: num, producer: q.Producer.ID}
+	n.asking = append(n.asking, a)
+	n.join(q.till, txn.Producer(q.Producer), q.version, model.TopicPartition{Topic: schema.Groups.Name, Partition: num}, n.now(), func(err error) {
+		n.asking = slices.DeleteFunc(n.asking, func(o *asking) bool { return o == a })
+		switch {
+		case err != nil && definite(err):
+			answer(group.CommitReply{Err: err}, nil)
+		case err != nil:
+			answer(nil, err)
+		case a.ended && !n.w.bugs.neverVoid:
+			n.w.stats[voidVerifications]++
+			n.deposit(q, answer)
+		default:
+			n.seatOf(schema.Groups.Name, q.Group).ask(*q, answer)
+		}
+	})
+}
+
+// ended notes that a marker is being written in a partition of the groups' topic.
+func (n *node) ended(num int32, producer model.ProducerID) {
+	for _, a := range n.asking {
+		if a.num == num && a.producer == producer {
+			a.ended = true
+		}
+	}
+}
