@@ -29,7 +29,7 @@ func (b *Broker) offsetFetch(ctx context.Context, _ *server.Request, req *kmsg.O
 	im := b.image()
 	if req.Version < fetchManyGroups {
 		g := b.beginOffsetFetch(im, severalGroups(req), req).finish(ctx)
-		inOneGroup(resp, &g, req.Version)
+		inOneGroup(resp, &g)
 		return resp
 	}
 	seen := make(map[string]bool, len(req.Groups))
@@ -61,11 +61,8 @@ func severalGroups(req *kmsg.OffsetFetchRequest) *kmsg.OffsetFetchRequestGroup {
 }
 
 // inOneGroup is the answer as it was before.
-func inOneGroup(resp *kmsg.OffsetFetchResponse, g *kmsg.OffsetFetchResponseGroup, version int16) {
+func inOneGroup(resp *kmsg.OffsetFetchResponse, g *kmsg.OffsetFetchResponseGroup) {
 	resp.ErrorCode = g.ErrorCode
-	if g.ErrorCode != 0 && version >= fetchGroupError {
-		return
-	}
 	resp.Topics = make([]kmsg.OffsetFetchResponseTopic, len(g.Topics))
 	for i, t := range g.Topics {
 		out := &resp.Topics[i]
@@ -82,17 +79,18 @@ func inOneGroup(resp *kmsg.OffsetFetchResponse, g *kmsg.OffsetFetchResponseGroup
 
 // offsetFetching is one group's part of a request.
 type offsetFetching struct {
-	im    *image.Image
-	byID  bool
-	out   kmsg.OffsetFetchResponseGroup
-	all   bool                                           // whatever the group has
-	asked []*kmsg.OffsetFetchResponseGroupTopicPartition // of out: what the group was asked for
-	reply pending[group.FetchReply]
+	im      *image.Image
+	version int16
+	byID    bool
+	out     kmsg.OffsetFetchResponseGroup
+	all     bool                                           // whatever the group has
+	asked   []*kmsg.OffsetFetchResponseGroupTopicPartition // of out: what the group was asked for
+	reply   pending[group.FetchReply]
 }
 
 // beginOffsetFetch asks a group for what can be asked, and lays out the answer.
 func (b *Broker) beginOffsetFetch(im *image.Image, g *kmsg.OffsetFetchRequestGroup, req *kmsg.OffsetFetchRequest) *offsetFetching {
-	f := &offsetFetching{im: im, byID: req.Version >= fetchTopicIDs, all: g.Topics == nil}
+	f := &offsetFetching{im: im, byID: req.Version >= fetchTopicIDs, version: req.Version, all: g.Topics == nil}
 	f.out.Group = g.Group
 	in := group.FetchRequest{Group: g.Group, Stable: req.RequireStable, Epoch: g.MemberEpoch}
 	if g.MemberID != nil {
@@ -155,6 +153,9 @@ func (f *offsetFetching) finish(ctx context.Context) kmsg.OffsetFetchResponseGro
 	got, err := f.reply.wait(ctx)
 	if err = firstOf(err, got.Err); err != nil {
 		f.out.ErrorCode = fetchCode(err)
+		if f.version >= fetchGroupError {
+			f.out.Topics = nil
+		}
 		return f.out
 	}
 	for i, p := range f.asked {

@@ -8,6 +8,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
+// firstEpoch is that of a group's first member, as Kafka has it.
+const firstEpoch = 2
+
 func consumerJoin(id, member string, topics ...string) *kmsg.ConsumerGroupHeartbeatRequest {
 	req := kmsg.NewPtrConsumerGroupHeartbeatRequest()
 	req.Group, req.MemberID, req.RebalanceTimeoutMillis, req.SubscribedTopicNames = id, member, 60_000, topics
@@ -25,13 +28,13 @@ func TestConsumerGroup(t *testing.T) {
 			req := consumerJoin(id, []string{"", "m"}[v], "t")
 			joined := say[*kmsg.ConsumerGroupHeartbeatResponse](c, v, req)
 			wantError(t, "joining", joined.ErrorCode, nil)
-			if joined.MemberEpoch != 1 || joined.MemberID == nil || *joined.MemberID == "" || joined.HeartbeatIntervalMillis != 5000 ||
+			if joined.MemberEpoch != firstEpoch || joined.MemberID == nil || *joined.MemberID == "" || joined.HeartbeatIntervalMillis != 5000 ||
 				joined.Assignment == nil || len(joined.Assignment.Topics) != 1 || joined.Assignment.Topics[0].TopicID != topic || len(joined.Assignment.Topics[0].Partitions) != 2 {
 				t.Fatalf("v%d: joined %+v", v, joined)
 			}
 			beat := kmsg.NewPtrConsumerGroupHeartbeatRequest()
-			beat.Group, beat.MemberID, beat.MemberEpoch = id, *joined.MemberID, 1
-			if still := say[*kmsg.ConsumerGroupHeartbeatResponse](c, v, beat); still.ErrorCode != 0 || still.MemberEpoch != 1 || still.Assignment != nil {
+			beat.Group, beat.MemberID, beat.MemberEpoch = id, *joined.MemberID, firstEpoch
+			if still := say[*kmsg.ConsumerGroupHeartbeatResponse](c, v, beat); still.ErrorCode != 0 || still.MemberEpoch != firstEpoch || still.Assignment != nil {
 				t.Errorf("v%d: still there: %+v", v, still)
 			}
 			w.describedAs(c, v, id, *joined.MemberID)
@@ -57,12 +60,12 @@ func (w *groupWorld) describedAs(c *groupClient, v int16, id, member string) {
 	}
 	wantError(w.t, "a group that does not exist", resp.Groups[1].ErrorCode, kerr.GroupIDNotFound)
 	g := resp.Groups[0]
-	if g.ErrorCode != 0 || g.Group != id || g.State != "Stable" || g.Epoch != 1 || g.AssignmentEpoch != 1 || g.AssignorName != "uniform" ||
+	if g.ErrorCode != 0 || g.Group != id || g.State != "Stable" || g.Epoch != firstEpoch || g.AssignmentEpoch != firstEpoch || g.AssignorName != "uniform" ||
 		g.AuthorizedOperations != groupOperations || len(g.Members) != 1 {
 		w.t.Fatalf("described as %+v", g)
 	}
 	m := g.Members[0]
-	if m.MemberID != member || m.MemberEpoch != 1 || m.ClientID != "client" || len(m.SubscribedTopics) != 1 || len(m.Assignment.TopicPartitions) != 1 ||
+	if m.MemberID != member || m.MemberEpoch != firstEpoch || m.ClientID != "client" || len(m.SubscribedTopics) != 1 || len(m.Assignment.TopicPartitions) != 1 ||
 		m.Assignment.TopicPartitions[0].Topic != "t" || len(m.TargetAssignment.TopicPartitions) != 1 || v > 0 && m.MemberType != consumerMember {
 		w.t.Errorf("its member is described as %+v", m)
 	}
@@ -72,16 +75,19 @@ func (w *groupWorld) describedAs(c *groupClient, v int16, id, member string) {
 func (w *groupWorld) commits(c *groupClient, id, member string) {
 	w.t.Helper()
 	commit := commitRequest(id, "t", 0, 5)
-	commit.MemberID, commit.Generation = member, 1
+	commit.MemberID, commit.Generation = member, firstEpoch
 	for v := int16(2); v < 9; v++ {
 		wantError(w.t, "committing without epochs", say[*kmsg.OffsetCommitResponse](c, v, commit).Topics[0].Partitions[0].ErrorCode, kerr.UnsupportedVersion)
 	}
-	for epoch, want := range map[int32]*kerr.Error{1: nil, 2: kerr.StaleMemberEpoch} {
+	for epoch, want := range map[int32]*kerr.Error{firstEpoch: nil, firstEpoch + 1: kerr.StaleMemberEpoch} {
 		commit.MemberID, commit.Generation = member, epoch
 		wantError(w.t, "committing", say[*kmsg.OffsetCommitResponse](c, 9, commit).Topics[0].Partitions[0].ErrorCode, want)
 		fetch := fetchRequest(id, "t", 0)
 		fetch.Groups[0].MemberID, fetch.Groups[0].MemberEpoch = &member, epoch
-		wantError(w.t, "fetching", say[*kmsg.OffsetFetchResponse](c, 9, fetch).Groups[0].ErrorCode, want)
+		fetched := say[*kmsg.OffsetFetchResponse](c, 9, fetch).Groups[0]
+		if wantError(w.t, "fetching", fetched.ErrorCode, want); want != nil && len(fetched.Topics) > 0 {
+			w.t.Errorf("%v of a whole group comes with %+v", want, fetched.Topics)
+		}
 	}
 }
 

@@ -106,6 +106,9 @@ func (s *step) subscribe() {
 	s.bump = s.bump || !slices.Equal(old.SubscribedTopicNames, s.member.SubscribedTopicNames) || plain(old.SubscribedTopicRegex) != plain(s.member.SubscribedTopicRegex)
 }
 
+// emptyEpoch is that of a group before its first member, as Kafka has it.
+const emptyEpoch = 1
+
 // advance begins a new epoch of the group if its subscriptions, or what they amount to, have changed.
 func (s *step) advance() {
 	m := s.d.m
@@ -117,7 +120,7 @@ func (s *step) advance() {
 	if !s.bump && hash == s.epochs.hash && s.epochs.group > 0 {
 		return
 	}
-	s.epochs.group, s.epochs.hash = s.epochs.group+1, hash
+	s.epochs.group, s.epochs.hash = max(s.epochs.group, emptyEpoch)+1, hash
 	if s.epochs.legacy {
 		s.epochs.legacy = false
 		s.record(&schema.ConsumerGroupSubscribedPartitions{Key: schema.GroupKey{Group: s.g.id}})
