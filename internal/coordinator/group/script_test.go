@@ -89,7 +89,7 @@ func (s *script) do(t *testing.T, words []string) {
 			name = word
 		}
 	}
-	for _, requests := range []map[string]func(string, args){s.requests(), s.consumerRequests(), s.shareRequests()} {
+	for _, requests := range []map[string]func(string, args){s.requests(), s.consumerRequests(), s.shareRequests(), s.streamsRequests()} {
 		if f, ok := requests[words[0]]; ok {
 			f(name, a)
 			return

@@ -17,7 +17,7 @@ func (s *streamsStep) answer() StreamsHeartbeatReply {
 		out.Assigned, out.Tasks = true, s.is.tasks()
 	}
 	epoch := s.c.endpointEpoch
-	if out.Assigned && s.member.UserEndpoint != nil {
+	if s.member.UserEndpoint != nil && (out.Assigned || s.before == nil || !sameEndpoint(s.before.UserEndpoint, s.member.UserEndpoint)) {
 		epoch++
 		s.later(func() { s.c.endpointEpoch = epoch })
 	}

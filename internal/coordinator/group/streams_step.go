@@ -194,13 +194,12 @@ func (s *streamsStep) retarget() {
 		})
 	}
 	waited := s.d.now.Sub(time.UnixMilli(s.epochs.targetMs))
+	s.target, _ = s.c.target.Get(s.id)
 	switch {
 	case s.d.now.Before(delayed):
 		s.tell(AssignmentDelayed, "A new group waits for more members to join (group.streams.initial.rebalance.delay.ms).")
 	case s.epochs.group <= s.epochs.assigned():
-		s.target, _ = s.c.target.Get(s.id)
 	case s.epochs.targetMs != 0 && waited >= 0 && waited < config.AssignmentInterval:
-		s.target, _ = s.c.target.Get(s.id)
 		s.tell(AssignmentDelayed, "The last assignment is kept for a while (group.streams.assignment.interval.ms).")
 	default:
 		s.assign()

@@ -220,6 +220,8 @@ func dump(m, running *Machine) string {
 		}
 		if g.isConsumer() {
 			b.WriteString(id + ":\n" + dumpConsumer(g.consumer))
+		} else if g.isStreams() {
+			b.WriteString(id + " streams:\n" + dumpStreams(g.streams))
 		} else if g.isShare() {
 			fmt.Fprintf(&b, "%s shares %s\n%s", id, showRead(g.share.shares.at()), dumpConsumer(g.share))
 		} else if now := running.view(running.open(id)); !now.reverted && ok && (now.state == Stable || now.state == Empty) {
@@ -260,6 +262,9 @@ func show(r schema.Record) string {
 			return "group " + r.Key.Group + " deleted"
 		}
 		return "group " + r.Key.Group + " " + showGroup(r.Value)
+	}
+	if out := showStreams(r); out != "" {
+		return out
 	}
 	return showConsumer(r)
 }
