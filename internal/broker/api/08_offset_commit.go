@@ -85,7 +85,7 @@ func commitOffset(t *image.Topic, partition int32, offset int64, epoch int32, me
 
 // commitCode tells members of a group that is gone what their version understands.
 func commitCode(err error, version int16) int16 {
-	if errors.Is(err, group.ErrGroupNotFound) && version < commitNamesMissingGroup {
+	if errors.Is(err, group.ErrGroupNotFound) && !errors.Is(err, group.ErrShareOffsets) && version < commitNamesMissingGroup {
 		return kerr.IllegalGeneration.Code
 	}
 	return groupCode(err)

@@ -92,7 +92,7 @@ func (d *decision) checkCommit(r *CommitRequest) (*group, error) {
 	case g.isStreams():
 		return g, d.checkStreamsCommit(g, r, false)
 	case g.isShare():
-		return g, errShareOffsets
+		return g, ErrShareOffsets
 	}
 	c := d.m.view(g)
 	switch {
@@ -176,7 +176,7 @@ func (m *Machine) DeleteOffsets(now time.Time, r DeleteOffsetsRequest, reply fun
 	case g == nil:
 		out.Err = ErrGroupNotFound
 	case g.isShare():
-		out.Err = errShareOffsets
+		out.Err = ErrShareOffsets
 	default:
 		d.mend(g)
 		if c := m.view(g); g.isConsumer() {

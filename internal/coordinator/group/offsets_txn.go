@@ -82,7 +82,7 @@ func (d *decision) checkTxnCommit(g *group, r *CommitRequest) error {
 		}
 		return ErrIllegalGeneration
 	case g.isShare():
-		return errShareOffsets
+		return ErrShareOffsets
 	case nobody:
 		return nil
 	}

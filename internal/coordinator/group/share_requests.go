@@ -18,8 +18,8 @@ var (
 	ErrShareBusy = errors.New("partitions of the share group are begun or forgotten just now: ask again")
 )
 
-// errShareOffsets is what offsets' requests are told about share groups.
-var errShareOffsets = fmt.Errorf("%w: it is a share group, which does not commit offsets", ErrGroupNotFound)
+// ErrShareOffsets is what offsets' requests are told about share groups.
+var ErrShareOffsets = fmt.Errorf("%w: it is a share group, which does not commit offsets", ErrGroupNotFound)
 
 // shareAssignor is the name of the one assignor of share groups.
 const shareAssignor = "simple"
