@@ -5,11 +5,11 @@ import (
 )
 
 func alterProbes() []probe {
-	return []probe{
+	return append([]probe{
 		{"incremental-alter-configs", incrementalAlter},
 		{"incremental-alter-configs/broker", alterBroker},
 		{"alter-configs", alterConfigs},
-	}
+	}, groupConfigProbes()...)
 }
 
 type change struct {
@@ -118,36 +118,37 @@ func alterBroker(a *asker) {
 	a.ask("the default is back", req, 4-1)
 }
 
-func alterConfigs(a *asker) {
-	replace := func(kind kmsg.ConfigResourceType, name string, pairs ...string) *kmsg.AlterConfigsRequest {
-		req := kmsg.NewPtrAlterConfigsRequest()
-		r := kmsg.NewAlterConfigsRequestResource()
-		r.ResourceType, r.ResourceName = kind, name
-		for i := 0; i < len(pairs); i += 2 {
-			c := kmsg.NewAlterConfigsRequestResourceConfig()
-			c.Name, c.Value = pairs[i], &pairs[i+1]
-			r.Configs = append(r.Configs, c)
-		}
-		req.Resources = append(req.Resources, r)
-		return req
+func replaceRequest(kind kmsg.ConfigResourceType, name string, pairs ...string) *kmsg.AlterConfigsRequest {
+	req := kmsg.NewPtrAlterConfigsRequest()
+	r := kmsg.NewAlterConfigsRequestResource()
+	r.ResourceType, r.ResourceName = kind, name
+	for i := 0; i < len(pairs); i += 2 {
+		c := kmsg.NewAlterConfigsRequestResourceConfig()
+		c.Name, c.Value = pairs[i], &pairs[i+1]
+		r.Configs = append(r.Configs, c)
 	}
+	req.Resources = append(req.Resources, r)
+	return req
+}
+
+func alterConfigs(a *asker) {
 	for v := int16(0); v <= 2; v++ {
 		name, _ := a.topic("t"+string(rune('a'+v)), 1, "segment.bytes", "12345678")
-		a.ask("set one, which unsets the others", replace(onTopic, name, "retention.ms", "3600000"), v)
+		a.ask("set one, which unsets the others", replaceRequest(onTopic, name, "retention.ms", "3600000"), v)
 		a.value(onTopic, name, "segment.bytes", "1073741824")
 		a.ask("what came of it", describeRequest(onTopic, name, "retention.ms", "segment.bytes"), 1+v)
-		dry := replace(onTopic, name, "retention.ms", "1000")
+		dry := replaceRequest(onTopic, name, "retention.ms", "1000")
 		dry.ValidateOnly = true
 		a.ask("validate only", dry, v)
-		a.ask("a key that does not exist", replace(onTopic, name, "no.such.key", "1"), v)
-		a.ask("a value that is none", replace(onTopic, name, "retention.ms", "many"), v)
-		a.ask("a topic that does not exist", replace(onTopic, a.topicName("none"), "retention.ms", "1"), v)
-		a.ask("a kind of resource that does not exist", replace(77, "x", "retention.ms", "1"), v)
-		null := replace(onTopic, name, "retention.ms", "1")
+		a.ask("a key that does not exist", replaceRequest(onTopic, name, "no.such.key", "1"), v)
+		a.ask("a value that is none", replaceRequest(onTopic, name, "retention.ms", "many"), v)
+		a.ask("a topic that does not exist", replaceRequest(onTopic, a.topicName("none"), "retention.ms", "1"), v)
+		a.ask("a kind of resource that does not exist", replaceRequest(77, "x", "retention.ms", "1"), v)
+		null := replaceRequest(onTopic, name, "retention.ms", "1")
 		null.Resources[0].Configs[0].Value = nil
 		a.ask("a null value", null, v)
-		a.ask("the same key twice", replace(onTopic, name, "retention.ms", "1000", "retention.ms", "2000"), v)
-		a.ask("nothing, which unsets all", replace(onTopic, name), v)
+		a.ask("the same key twice", replaceRequest(onTopic, name, "retention.ms", "1000", "retention.ms", "2000"), v)
+		a.ask("nothing, which unsets all", replaceRequest(onTopic, name), v)
 		a.value(onTopic, name, "retention.ms", "604800000")
 	}
 }
