@@ -19,6 +19,7 @@ var kafkaFeatures = []kafkaFeature{
 	{name: "group.version", level: 1},                    // KIP-848
 	{name: "kraft.version", level: 1, cluster: true},     // KIP-853: voters can be added and removed
 	{name: command.MetadataVersion, level: 30},           // 4.3-IV0
+	{name: "share.version", level: 1},                    // KIP-932
 	{name: "transaction.version", level: 2},              // KIP-890: epochs that rise with each transaction
 }
 
