@@ -53,6 +53,9 @@ func (b *Broker) shareFetched(ctx context.Context, r *server.Request, in *kmsg.S
 	if renews && (in.MaxBytes != 0 || in.MinBytes != 0 || in.MaxRecords != 0 || in.MaxWaitMillis != 0) {
 		return nil, errInvalidRequest // who renews is in a hurry, and fetches with another request
 	}
+	if in.Version >= shareRenews && in.ShareAcquireMode != 0 && in.ShareAcquireMode != recordLimit {
+		return nil, errInvalidRequest
+	}
 	q := sharing.FetchRequest{
 		Session:  sharesession.Request{Key: key, Epoch: in.ShareSessionEpoch, Connection: b.shareConnection(r.Conn)},
 		Deadline: r.Received.Add(time.Duration(in.MaxWaitMillis) * time.Millisecond),
