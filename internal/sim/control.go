@@ -2,6 +2,7 @@ package sim
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"chronik/internal/metadata/controller"
@@ -143,13 +144,46 @@ func (n *node) heartbeat() {
 		if a.image != nil && !n.w.quorate {
 			n.adopt(a.image)
 		}
-		if n.sessionNow(); n.session || n.image != nil && n.image.Index() >= a.beat.AsOf || n.w.bugs.blindSession {
-			n.heard = max(n.heard, sent) // else others may lead by now, for all this node knows (R6)
-		}
+		n.hears(sent, a.beat.AsOf)
 		if a.beat.MayStop && n.stopping {
 			n.close()
 		}
 	})
+}
+
+// hears takes an answer of the active controller to what was sent at a time, as of an entry of the metadata. Who has no session may have been fenced, and others
+// lead: it has one again when it knows of that (R6).
+func (n *node) hears(sent time.Duration, asOf uint64) {
+	knows := n.image != nil && n.image.Index() >= asOf || n.w.bugs.blindSession
+	n.sessionNow()
+	switch {
+	case knows:
+		n.session = true
+	case !n.session:
+		return
+	default:
+		n.told = append(n.told, told{sent, asOf})
+	}
+	n.heard = max(n.heard, sent)
+	n.sessionNow()
+}
+
+// told is a controller's word that the metadata have come to an index.
+type told struct {
+	at    time.Duration
+	index uint64
+}
+
+// sessionNow ends the session if no controller was heard of within it, or what was decided longer ago is not known.
+func (n *node) sessionNow() {
+	n.told = slices.DeleteFunc(n.told, func(t told) bool { return n.image != nil && t.index <= n.image.Index() })
+	oldest := n.heard
+	if len(n.told) > 0 {
+		oldest = min(oldest, n.told[0].at)
+	}
+	if n.alone == nil && n.w.now-oldest >= sessionTimeout {
+		n.session, n.told = false, nil
+	}
 }
 
 // refused follows a heartbeat that was: another registration may be in force, so this process registers again.
@@ -163,7 +197,7 @@ func (n *node) refused(err error, epoch model.BrokerEpoch) {
 		n.removed()
 	case controller.StaleBrokerEpoch:
 		n.w.note(n.id, "is not registered any more")
-		n.epoch, n.heard, n.session = 0, n.w.now-sessionTimeout, false
+		n.epoch, n.session, n.told = 0, false, nil
 		n.register()
 	}
 }

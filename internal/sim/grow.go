@@ -30,7 +30,7 @@ func (n *node) openAlone() bool {
 	s := &standalone{n: n, stepper: wal.NewStepper(wal.CommitterOptions{FS: n.disk.files, OpenFiles: 4, Now: n.wall})}
 	log, err := quorum.OpenLocal(quorum.Options{FS: n.disk.files, Dir: metaDir, ClusterID: clusterID, Now: n.wall, Log: discard, Committer: s.stepper.Committer()})
 	if err == nil {
-		s.log, n.alone = log, s
+		s.log, n.alone, n.session = log, s, true
 		log.Follow(func(*image.Image, *image.Delta) {})
 		r := controller.Registration{ClusterID: clusterID, ID: n.broker(), Incarnation: n.incarnation, Directory: n.disk.id}
 		err = s.decide(func(in controller.Inputs) ([]*command.Command, error) { return controller.RegisterNode(in, r) })

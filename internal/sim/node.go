@@ -36,6 +36,7 @@ type process struct {
 	epoch       model.BrokerEpoch
 	registering bool
 	heard       time.Duration // when the controller last answered
+	told        []told        // of what was decided and is not known here, oldest first
 	session     bool
 	stopping    bool
 	replicas    []*replica
@@ -116,7 +117,7 @@ func (n *node) start() {
 		return
 	}
 	if im := n.disk.image; im != nil && n.w.bugs.epochReuse {
-		n.image, n.heard = im, n.w.now
+		n.image, n.heard, n.session = im, n.w.now, true
 		for _, r := range n.replicas {
 			if t := im.TopicByID(r.id); t != nil && r.log != nil {
 				r.take(t.Partitions[r.num])
@@ -217,11 +218,6 @@ func (n *node) tick() {
 		r.tick()
 	}
 	n.after(tickEvery, n.tick)
-}
-
-// sessionNow looks whether a controller was heard of within the session (R6).
-func (n *node) sessionNow() {
-	n.session = n.alone != nil || n.epoch != 0 && n.w.now-n.heard < sessionTimeout
 }
 
 // openLogs opens the logs of the partitions that the node had when it last heard of them.

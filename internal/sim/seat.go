@@ -27,6 +27,7 @@ type seat struct {
 	image   *image.Image  // the newest that it was told of
 	shard   *shard.Shard  // nil: it loads
 	machine shard.Machine // with the shard: of groups, or of transactions
+	settled model.Offset  // up to which it has heard that its records are safe
 	loading bool
 	over    bool
 	inbox   []func(now time.Time) // what the log has said
@@ -222,6 +223,7 @@ func (s *seat) give(b shard.Batch) (model.Offset, code) {
 func (s *seat) heard(end model.Offset, c code) {
 	switch c {
 	case okay, notEnoughAfterAppend:
+		s.settled = end
 		if c == okay {
 			s.shard.Settle(end)
 		} else {

@@ -54,7 +54,7 @@ func (s *seat) replay(until model.Offset) bool {
 	if g, ok := m.(*group.Machine); ok {
 		n.w.loaded(s, g)
 	}
-	s.shard, s.machine, s.loading = sh, m, false
+	s.shard, s.machine, s.settled, s.loading = sh, m, until, false
 	sh.Serve(n.now(), s.image)
 	return true
 }
@@ -79,7 +79,7 @@ func (s *seat) begin(until model.Offset) (shard.Machine, *shard.Shard) {
 func (w *world) compareSeats() {
 	for _, r := range w.assigned() {
 		s := r.seat
-		if s == nil || s.shard == nil || s.shard.EndOffset() != r.log.End() {
+		if s == nil || s.shard == nil || s.settled != r.log.End() {
 			continue
 		}
 		m, sh := s.begin(r.log.End())
