@@ -34,8 +34,8 @@ var chosen = map[string]string{
 
 // ignored are fields that say nothing about the behaviour under test. A broker may explain an error or not.
 var ignored = map[string]bool{
-	"ErrorMessage": true,
-	"Version":      true, "ThrottleMillis": true, "UnknownTags": true, "SupportedFeatures": true, "FinalizedFeatures": true,
+	"ErrorMessage": true, "AcknowledgeErrorMessage": true,
+	"Version": true, "ThrottleMillis": true, "UnknownTags": true, "SupportedFeatures": true, "FinalizedFeatures": true,
 	"FinalizedFeaturesEpoch": true, "ZkMigrationReady": true,
 }
 
@@ -118,13 +118,16 @@ func (d *dumper) plain(name string, v reflect.Value) (text string, plain bool) {
 		if chosen[name] == "node" {
 			all = slices.Compact(all)
 		}
+		if name == "Partitions" && !d.ordered {
+			slices.Sort(all)
+		}
 		return "[" + strings.Join(all, " ") + "]", true
 	}
 	return d.scalar(name, v), true
 }
 
 func (d *dumper) scalar(name string, v reflect.Value) string {
-	if name == "ErrorCode" {
+	if name == "ErrorCode" || name == "AcknowledgeErrorCode" {
 		return errorName(int16(v.Int()))
 	}
 	if what := chosen[name]; what != "" && (v.Kind() == reflect.String || v.CanInt() && v.Int() >= 0) {
