@@ -131,7 +131,7 @@ func (k *crew) work(ctx context.Context, m *team, name string) error {
 		return err
 	}
 	defer func() { _ = log.Close() }()
-	opts := append(k.l.c.ClientOptions(), kgo.WithLogger(kgo.BasicLogger(log, kgo.LogLevelInfo, func() string { return time.Now().UTC().Format("15:04:05.000 ") })))
+	opts := append(k.l.c.ClientOptions(), kgo.WithLogger(kgo.BasicLogger(log, kgo.LogLevelInfo, loop.Clock)))
 	if m.transactional {
 		return loop.Copy(ctx, loop.Job{
 			Bootstrap: strings.Join(k.l.c.Brokers(), ","), Group: m.group, Input: numbers, Output: copies, ID: name,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -65,7 +66,7 @@ func TestExactlyOnce(t *testing.T) {
 	}
 	j := loop.Job{Bootstrap: servers, Group: group, Input: input, Output: output, Session: sessionTimeout, Transaction: transactionTimeout, Protocol: *proto}
 	s.watch = loop.StartWatch(connect(t, servers), group, input, partitions)
-	s.feed = loop.StartFeed(connect(t, servers, loop.FeedOptions()...), input, partitions, pace, roundTime)
+	s.feed = loop.StartFeed(connect(t, servers, append(loop.FeedOptions(), logged(t, dir, "feed"))...), input, partitions, pace, roundTime)
 	s.pool = startPool(t, dir, like, j)
 	t.Cleanup(func() { s.watch.Stop(); s.feed.Stop() })
 	if err := s.caughtUp(ctx); err != nil {
@@ -196,6 +197,17 @@ func connect(t *testing.T, bootstrap string, opts ...kgo.Opt) *kgo.Client {
 	}
 	t.Cleanup(cl.Close)
 	return cl
+}
+
+// logged has a client tell what it does, in a file.
+func logged(t *testing.T, dir, name string) kgo.Opt {
+	t.Helper()
+	f, err := os.Create(filepath.Join(dir, name+".log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	return kgo.WithLogger(kgo.BasicLogger(f, kgo.LogLevelInfo, loop.Clock))
 }
 
 // dialer makes clients of a cluster.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -14,7 +13,7 @@ import (
 )
 
 var (
-	rounds = flag.Int("exactlyonce.rounds", 2, "how many faults a story has")
+	rounds = flag.Int("exactlyonce.rounds", 1, "how many faults a story has")
 	client = flag.String("exactlyonce.client", "franz-go", "whose processors: franz-go, java or librdkafka")
 	proto  = flag.String("exactlyonce.protocol", loop.Classic, "of their group: classic or consumer (KIP-848)")
 	seed   = flag.Uint64("exactlyonce.seed", 0, "of the faults; zero: a random one")
@@ -37,7 +36,7 @@ func TestMain(m *testing.M) {
 func process(args []string) {
 	j, err := loop.Parse(args)
 	if err == nil {
-		err = loop.Copy(context.Background(), j, os.Stderr, kgo.WithLogger(kgo.BasicLogger(os.Stderr, kgo.LogLevelInfo, func() string { return time.Now().UTC().Format("15:04:05.000 ") })))
+		err = loop.Copy(context.Background(), j, os.Stderr, kgo.WithLogger(kgo.BasicLogger(os.Stderr, kgo.LogLevelInfo, loop.Clock)))
 	}
 	fmt.Fprintf(os.Stderr, "fatal: %v\n", err)
 	os.Exit(1)

@@ -47,8 +47,7 @@ func startNodes(ctx context.Context, t *testing.T, dir string) []*node {
 	t.Helper()
 	bin := *server
 	if bin == "" {
-		bin = filepath.Join(dir, "chronik-server")
-		run(ctx, t, "go", "build", "-o", bin, "chronik/cmd/chronik-server")
+		bin = buildServer(ctx, t, dir)
 	}
 	const each = 4
 	addrs := freeAddrs(t, each*nodes)
@@ -78,6 +77,24 @@ func startNodes(ctx context.Context, t *testing.T, dir string) []*node {
 		}
 	}
 	return out
+}
+
+// built keeps the server from one run to the next: one that is up to date is not linked again.
+const built = "../../.cache/exactlyonce/chronik-server"
+
+// buildServer returns a copy, which stays what it is while another run builds.
+func buildServer(ctx context.Context, t *testing.T, dir string) string {
+	t.Helper()
+	run(ctx, t, "go", "build", "-o", built, "chronik/cmd/chronik-server")
+	own := filepath.Join(dir, "chronik-server")
+	program, err := os.ReadFile(built)
+	if err == nil {
+		err = os.WriteFile(own, program, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return own
 }
 
 // launch starts the server and does not wait for it.

@@ -18,8 +18,8 @@ import (
 
 const (
 	processors         = 2
-	sessionTimeout     = 1500 * time.Millisecond
-	transactionTimeout = 3 * time.Second
+	sessionTimeout     = time.Second
+	transactionTimeout = 2 * time.Second
 )
 
 // processor is one place in the pool: a process, and the next one when that has ended.

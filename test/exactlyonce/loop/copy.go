@@ -38,6 +38,9 @@ func Copy(ctx context.Context, j Job, log io.Writer, opts ...kgo.Opt) error {
 	return err
 }
 
+// Clock is the time that a client's log begins its lines with.
+func Clock() string { return time.Now().UTC().Format("15:04:05.000 ") }
+
 // Member is what makes a client a member of a group. The new protocol has its session from the server.
 func Member(protocol string, session time.Duration) []kgo.Opt {
 	if protocol == Consumer {
