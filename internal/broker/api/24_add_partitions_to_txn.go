@@ -117,8 +117,9 @@ func (b *Broker) join(ctx context.Context, all []joining, version int16) [][]int
 		codes[i] = make([]int16, len(q.Partitions))
 		unknown := false
 		for j, tp := range q.Partitions {
-			if err := knows(im.Topic(tp.Topic), nil, tp.Partition); im.Topic(tp.Topic) == nil || err != nil {
-				codes[i][j], unknown = kerr.UnknownTopicOrPartition.Code, true
+			topic, err := topicOf(im, tp.Topic, model.TopicID{}, false)
+			if err := knows(topic, err, tp.Partition); err != nil {
+				codes[i][j], unknown = Code(err), true
 			}
 		}
 		if unknown { // all or nothing
