@@ -34,7 +34,7 @@ func own(e *driver.Env) {
 		name string
 		run  func(context.Context, *driver.Env) error
 	}{
-		{"topics", topics}, {"topics-errors", topicErrors}, {"configs", configs}, {"broker-configs", brokerConfigs},
+		{"topics", topics}, {"topics-errors", topicErrors}, {"configs", configs}, {"broker-configs", brokerConfigs}, {"group-configs", groupConfigs},
 		{"get-offsets", getOffsets}, {"delete-records", deleteRecords}, {"log-dirs", logDirs}, {"cluster-id", clusterID},
 		{"broker-api-versions", apiVersions}, {"features", features}, {"producer-perf", producerPerf},
 		{"quorum", quorum}, {"endpoints", endpoints}, {"reassign", reassign}, {"broker-defaults", brokerDefaults},
