@@ -2,13 +2,14 @@ package main
 
 import "path/filepath"
 
-// A driver is one client. Its command understands --bootstrap, --client, --records, --data, --stage own|cross|failover, --topics.
+// A driver is one client. Its command understands --bootstrap, --client, --records, --data, --stage own|cross|failover|alone, --topics.
 type driver struct {
 	name    string
 	needs   []string // tool chains, by their name in installer.steps
 	command []string
 	noCross bool // it cannot read assigned partitions, or reads no data sets
 	lives   bool // it has a stage failover: it consumes in a group while its coordinator is killed
+	alone   bool // it has a stage alone: what would disturb other drivers
 }
 
 // allDrivers lists the clients, slow ones first so that two workers end together.
@@ -23,6 +24,7 @@ func allDrivers(in *installer) []driver {
 	return []driver{
 		{name: "streams", needs: []string{"go", "java"}, command: goTool("streams"), noCross: true},
 		{name: "connect", needs: []string{"go", "java"}, command: goTool("connect"), noCross: true},
+		{name: "tools", needs: []string{"go", "java"}, command: goTool("tools"), noCross: true, alone: true},
 		{name: "console", needs: []string{"go", "java"}, command: goTool("console"), noCross: true},
 		{name: "kafka-python", needs: []string{"python"}, command: python("kafka_python_driver.py")},
 		{name: "aiokafka", needs: []string{"python"}, command: python("aiokafka_driver.py")},

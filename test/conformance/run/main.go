@@ -95,6 +95,9 @@ func conform(ctx context.Context, o options, t *tally) error {
 	defer cancel()
 	s.each(alive, drivers, s.own)
 	s.each(alive, drivers, s.cross)
+	for _, d := range drivers {
+		s.alone(alive, d)
+	}
 	if alive.Err() != nil || len(b.nodes) < 2 {
 		return nil
 	}

@@ -111,6 +111,13 @@ func (s *session) cross(ctx context.Context, d driver) {
 	}
 }
 
+// alone lets d do what nobody else must be disturbed by.
+func (s *session) alone(ctx context.Context, d driver) {
+	if d.alone && !s.missing(d) {
+		s.drive(ctx, d, "alone")
+	}
+}
+
 // failover lets d go on while a node is killed, which nobody else must suffer from.
 func (s *session) failover(ctx context.Context, d driver) {
 	if !d.lives || s.missing(d) {

@@ -38,7 +38,7 @@ func own(e *driver.Env) {
 		{"get-offsets", getOffsets}, {"delete-records", deleteRecords}, {"log-dirs", logDirs}, {"cluster-id", clusterID},
 		{"broker-api-versions", apiVersions}, {"features", features}, {"producer-perf", producerPerf},
 		{"quorum", quorum}, {"endpoints", endpoints}, {"reassign", reassign}, {"broker-defaults", brokerDefaults},
-		{"verifiable-producer", verifiableProducer}, {"describe-producers", describeProducers}, {"consumer-offset", consumerOffset}, {"consumer-groups", consumerGroups},
+		{"describe-producers", describeProducers}, {"consumer-offset", consumerOffset}, {"consumer-groups", consumerGroups},
 	} {
 		e.Check(c.name, func(ctx context.Context) error { return c.run(ctx, e) })
 	}

@@ -151,11 +151,6 @@ func producerPerf(ctx context.Context, e *driver.Env) error {
 	return perf(ctx, e, e.Topic("perf"), 20_000)
 }
 
-func verifiableProducer(ctx context.Context, e *driver.Env) error {
-	out, err := jvm.Tool(ctx, e, nil, "org.apache.kafka.tools.VerifiableProducer", jvm.WithServer(e, "--topic", e.Topic("verifiable"), "--max-messages", "500", "--acks", "-1")...)
-	return jvm.WantMatch(out, err, `"sent":500`, `"acked":500`)
-}
-
 func describeProducers(ctx context.Context, e *driver.Env) error {
 	out, err := jvm.Tool(ctx, e, nil, "org.apache.kafka.tools.TransactionsCommand", jvm.WithServer(e, "describe-producers", "--topic", e.Topic("perf"), "--partition", "0")...)
 	return jvm.WantMatch(out, err, `ProducerId`, `(?m)^\d+\s+0\s+\S+\s+19999\s`)

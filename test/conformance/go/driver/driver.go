@@ -28,15 +28,22 @@ type Env struct {
 	Data      string   // a directory with what the driver needs besides the broker
 }
 
+// A Stage is what a driver does beside its own part and reading what others wrote: "failover" (go on while a coordinator is killed) or "alone" (what
+// would disturb other drivers).
+type Stage struct {
+	Name string
+	Run  func(*Env)
+}
+
 // Main parses the flags and runs one stage: own (write, read back, everything else the client can do), cross
-// (read what other clients wrote, with read), or failover (go on while a coordinator is killed), for drivers that have one.
-func Main(own func(*Env), read func(context.Context, *Env, dataset.Topic) error, failover ...func(*Env)) {
+// (read what other clients wrote, with read), or one of those that the driver has in addition.
+func Main(own func(*Env), read func(context.Context, *Env, dataset.Topic) error, more ...Stage) {
 	var e Env
 	flag.StringVar(&e.Bootstrap, "bootstrap", "127.0.0.1:9092", "the brokers, `host:port,...`")
 	flag.StringVar(&e.Client, "client", "go", "the first part of topic names")
 	flag.IntVar(&e.Records, "records", 10_000, "records in each data set")
 	flag.StringVar(&e.Data, "data", "", "a `directory` with what the driver needs besides the broker")
-	stage := flag.String("stage", "own", "own, cross or failover")
+	stage := flag.String("stage", "own", "own, cross, failover or alone")
 	topics := flag.String("topics", "", "cross: the topics to read, separated by commas")
 	flag.Parse()
 	switch *stage {
@@ -51,12 +58,14 @@ func Main(own func(*Env), read func(context.Context, *Env, dataset.Topic) error,
 				return read(ctx, &e, t)
 			})
 		}
-	case "failover":
-		for _, stage := range failover {
-			stage(&e)
-		}
-	default:
+	case "own":
 		own(&e)
+	default:
+		for _, s := range more {
+			if s.Name == *stage {
+				s.Run(&e)
+			}
+		}
 	}
 	fmt.Println("done")
 }

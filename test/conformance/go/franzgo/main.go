@@ -27,7 +27,7 @@ var codecs = []struct {
 	{"zstd", kgo.ZstdCompression(), nil},
 }
 
-func main() { driver.Main(own, read, failover) }
+func main() { driver.Main(own, read, driver.Stage{Name: "failover", Run: failover}) }
 
 func own(e *driver.Env) {
 	for _, c := range codecs {

@@ -1,9 +1,11 @@
 package jvm
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,18 +29,36 @@ type Process struct {
 
 // Start begins a process whose output, Kafka's log included, goes to a file. The end of ctx kills it.
 func Start(ctx context.Context, e *driver.Env, name, class string, args ...string) (*Process, error) {
+	return StartReading(ctx, e, nil, name, class, args...)
+}
+
+// StartReading is Start for a process that says on its standard output what others wait for: each line is given to line, by one goroutine, which is
+// done with it before Ended is closed.
+func StartReading(ctx context.Context, e *driver.Env, line func(string), name, class string, args ...string) (*Process, error) {
 	p := &Process{name: name, log: filepath.Join(e.Data, name+".log"), ended: make(chan struct{})}
 	log, err := os.Create(p.log)
 	if err != nil {
 		return nil, err
 	}
-	defer log.Close()
 	p.cmd = command(ctx, e, []string{"java/logging/*"}, class, args...)
-	p.cmd.Stdout, p.cmd.Stderr = log, log
-	if err := p.cmd.Start(); err != nil {
+	p.cmd.Stderr = log
+	out, err := p.cmd.StdoutPipe()
+	if err == nil {
+		err = p.cmd.Start()
+	}
+	if err != nil {
+		log.Close()
 		return nil, err
 	}
 	go func() {
+		defer log.Close()
+		lines := bufio.NewScanner(io.TeeReader(out, log))
+		for lines.Scan() {
+			if line != nil {
+				line(lines.Text())
+			}
+		}
+		_, _ = io.Copy(log, out) // a line too long ends the scanner, not the process
 		p.err = p.cmd.Wait()
 		close(p.ended)
 	}()
@@ -48,13 +68,18 @@ func Start(ctx context.Context, e *driver.Env, name, class string, args ...strin
 // Ended is closed when the process is gone.
 func (p *Process) Ended() <-chan struct{} { return p.ended }
 
+// Err is for a process that ended when nobody had asked it to: it says where to look. Valid once Ended is closed.
+func (p *Process) Err() error {
+	return fmt.Errorf("%s ended on its own: %v; see %s", p.name, p.err, p.log)
+}
+
 // While is ctx until the process ends on its own; its error says where to look.
 func (p *Process) While(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	go func() {
 		select {
 		case <-p.ended:
-			cancel(fmt.Errorf("%s ended on its own: %v; see %s", p.name, p.err, p.log))
+			cancel(p.Err())
 		case <-ctx.Done():
 		}
 	}()
