@@ -1,19 +1,16 @@
 package config
 
-// notStreams is why a key is not acted on.
-const notStreams = "Streams groups are not served in this version."
-
 // streamsKeys are the broker keys about streams groups (KIP-1071).
 var streamsKeys = []Key{
-	{Name: "group.streams.assignment.interval.ms", Type: Int, Default: "1000", Check: atLeast(0), Update: ClusterWide, Inert: notStreams,
+	{Name: "group.streams.assignment.interval.ms", Type: Int, Default: "1000", Check: atLeast(0), Update: ClusterWide,
 		Doc:       "How long a streams group (KIP-1071) keeps an assignment at least.",
 		setBroker: func(b *Broker, v Value) { b.Groups.Streams.AssignmentIntervalMs = int32(v.n) },
 	},
-	{Name: "group.streams.heartbeat.interval.ms", Type: Int, Default: "5000", Check: atLeast(1), Inert: notStreams,
+	{Name: "group.streams.heartbeat.interval.ms", Type: Int, Default: "5000", Check: atLeast(1),
 		Doc:       "How often a member of a streams group reports.",
 		setBroker: func(b *Broker, v Value) { b.Groups.Streams.HeartbeatMs = int32(v.n) },
 	},
-	{Name: "group.streams.initial.rebalance.delay.ms", Type: Int, Default: "3000", Check: atLeast(0), Inert: notStreams,
+	{Name: "group.streams.initial.rebalance.delay.ms", Type: Int, Default: "3000", Check: atLeast(0),
 		Doc:       "How long a new streams group waits for more members before its first assignment.",
 		setBroker: func(b *Broker, v Value) { b.Groups.Streams.InitialDelayMs = int32(v.n) },
 	},
@@ -29,7 +26,7 @@ var streamsKeys = []Key{
 		Doc:       "The longest `streams.session.timeout.ms` of a group.",
 		setBroker: func(b *Broker, v Value) { b.Groups.Streams.MaxSessionMs = int32(v.n) },
 	},
-	{Name: "group.streams.max.size", Type: Int, Default: "2147483647", Check: atLeast(1), Inert: notStreams,
+	{Name: "group.streams.max.size", Type: Int, Default: "2147483647", Check: atLeast(1),
 		Doc:       "The most members of a streams group.",
 		setBroker: func(b *Broker, v Value) { b.Groups.Streams.MaxSize = int32(v.n) },
 	},
@@ -49,11 +46,11 @@ var streamsKeys = []Key{
 		Doc:       "The shortest `streams.session.timeout.ms` of a group.",
 		setBroker: func(b *Broker, v Value) { b.Groups.Streams.MinSessionMs = int32(v.n) },
 	},
-	{Name: "group.streams.num.standby.replicas", Type: Int, Default: "0", Check: atLeast(0), Inert: notStreams,
+	{Name: "group.streams.num.standby.replicas", Type: Int, Default: "0", Check: atLeast(0),
 		Doc:       "Standby replicas of each task of a streams group.",
 		setBroker: func(b *Broker, v Value) { b.Groups.Streams.StandbyReplicas = int32(v.n) },
 	},
-	{Name: "group.streams.session.timeout.ms", Type: Int, Default: "45000", Check: atLeast(1), Inert: notStreams,
+	{Name: "group.streams.session.timeout.ms", Type: Int, Default: "45000", Check: atLeast(1),
 		Doc:       "A member of a streams group that is silent for so long is removed.",
 		setBroker: func(b *Broker, v Value) { b.Groups.Streams.SessionMs = int32(v.n) },
 	},

@@ -89,7 +89,7 @@ func TestFeatures(t *testing.T) {
 		for _, f := range r.FinalizedFeatures {
 			finalized = append(finalized, fmt.Sprint(f.Name, "=", f.MaxVersionLevel))
 		}
-		if !slices.Equal(finalized, []string{"eligible.leader.replicas.version=1", "group.version=1", "metadata.version=30", "share.version=1", "transaction.version=2"}) ||
+		if !slices.Equal(finalized, []string{"eligible.leader.replicas.version=1", "group.version=1", "metadata.version=30", "share.version=1", "streams.version=1", "transaction.version=2"}) ||
 			len(r.SupportedFeatures) != len(finalized) || r.FinalizedFeaturesEpoch < 1 {
 			t.Errorf("v%d: supported %v, finalized %v as of %d", v, r.SupportedFeatures, finalized, r.FinalizedFeaturesEpoch)
 		}

@@ -53,6 +53,8 @@ var served = map[kmsg.Key]serveFunc{
 	kmsg.OffsetDelete:               on((*Broker).offsetDelete),
 	kmsg.ConsumerGroupHeartbeat:     on((*Broker).consumerGroupHeartbeat),
 	kmsg.ConsumerGroupDescribe:      on((*Broker).consumerGroupDescribe),
+	kmsg.StreamsGroupHeartbeat:      on((*Broker).streamsGroupHeartbeat),
+	kmsg.StreamsGroupDescribe:       on((*Broker).streamsGroupDescribe),
 	kmsg.DescribeCluster:            on((*Broker).describeCluster),
 	kmsg.DescribeProducers:          on((*Broker).describeProducers),
 	kmsg.ListConfigResources:        on((*Broker).listConfigResources),

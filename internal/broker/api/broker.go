@@ -39,12 +39,13 @@ type Deps struct {
 // Broker answers requests. Make one with New.
 type Broker struct {
 	Deps
-	table    *wire.Table
-	sessions *fetchsession.Cache
-	ids      producerIDs
-	joiner   joiner
-	creating chan struct{} // of capacity 1: full while a topic of coordinators is created
-	byRack   bool          // consumers may read from a replica of their rack (KIP-392)
+	table          *wire.Table
+	sessions       *fetchsession.Cache
+	ids            producerIDs
+	joiner         joiner
+	internalTopics internalTopics // of streams groups
+	creating       chan struct{}  // of capacity 1: full while a topic of coordinators is created
+	byRack         bool           // consumers may read from a replica of their rack (KIP-392)
 
 	offsetsAsked offsetsAsked
 }
@@ -74,7 +75,7 @@ func New(d Deps) (*Broker, error) {
 		Deps: d, table: table, creating: make(chan struct{}, 1), sessions: fetchsession.NewCache(int(d.Config().FetchSessionSlots)),
 		byRack: d.Config().RackAwareReads,
 	}
-	b.joiner.b = b
+	b.joiner.b, b.internalTopics.b = b, b
 	return b, nil
 }
 

@@ -59,13 +59,22 @@ const (
 
 // ask has the active controller answer: this broker if it is alone, else whichever it is.
 func (b *Broker) ask(ctx context.Context, r *server.Request, in kmsg.Request) kmsg.Response {
+	client := ""
+	if r != nil {
+		client = r.ClientID
+	}
+	return b.askAs(ctx, originOf(r), client, in)
+}
+
+// askAs is ask for what somebody's request leads to, perhaps later.
+func (b *Broker) askAs(ctx context.Context, from Origin, clientID string, in kmsg.Request) kmsg.Response {
 	handle := controlled[kmsg.Key(in.Key())]
 	if b.Cluster == nil {
-		return versioned(handle(&control{Broker: b, from: originOf(r)}, ctx, in), in)
+		return versioned(handle(&control{Broker: b, from: from}, ctx, in), in)
 	}
-	out, err := b.passOn(ctx, r, in)
+	out, err := b.passOn(ctx, from, clientID, in)
 	if err != nil {
-		return versioned(handle(&control{Broker: b, from: originOf(r), refusal: err}, ctx, in), in)
+		return versioned(handle(&control{Broker: b, from: from, refusal: err}, ctx, in), in)
 	}
 	return out
 }
@@ -76,17 +85,14 @@ func versioned(out kmsg.Response, in kmsg.Request) kmsg.Response {
 }
 
 // passOn has another broker answer, or this one by the same way.
-func (b *Broker) passOn(ctx context.Context, r *server.Request, in kmsg.Request) (kmsg.Response, error) {
+func (b *Broker) passOn(ctx context.Context, from Origin, clientID string, in kmsg.Request) (kmsg.Response, error) {
 	limit := defaultForwardTime
 	if t, ok := in.(kmsg.TimeoutRequest); ok && t.Timeout() > 0 {
 		limit = min(time.Duration(t.Timeout())*time.Millisecond, maxForwardTime)
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	q := Forwarded{Key: in.Key(), Version: in.GetVersion(), Origin: originOf(r), Body: in.AppendTo(nil)}
-	if r != nil {
-		q.ClientID = r.ClientID
-	}
+	q := Forwarded{Key: in.Key(), Version: in.GetVersion(), ClientID: clientID, Origin: from, Body: in.AppendTo(nil)}
 	body, err := b.Cluster.Forwarder.Forward(ctx, q)
 	if err != nil {
 		return nil, err

@@ -11,6 +11,7 @@ import (
 	"chronik/internal/broker/sharepartition"
 	"chronik/internal/broker/sharesession"
 	"chronik/internal/coordinator/group"
+	"chronik/internal/coordinator/group/streams"
 	"chronik/internal/coordinator/runtime"
 	"chronik/internal/coordinator/shard"
 	"chronik/internal/coordinator/share"
@@ -175,6 +176,7 @@ var kafkaCodes = []struct {
 	{group.ErrUnreleasedInstance, kerr.UnreleasedInstanceID},
 	{group.ErrUnsupportedAssignor, kerr.UnsupportedAssignor},
 	{group.ErrInvalidRegex, kerr.InvalidRegularExpression},
+	{streams.ErrInvalidTopology, kerr.StreamsInvalidTopology},
 
 	{group.ErrUnknownPartition, kerr.UnknownTopicOrPartition},
 	{group.ErrNoShareOffsets, kerr.UnknownTopicOrPartition},

@@ -20,6 +20,7 @@ var kafkaFeatures = []kafkaFeature{
 	{name: "kraft.version", level: 1, cluster: true},     // KIP-853: voters can be added and removed
 	{name: command.MetadataVersion, level: 30},           // 4.3-IV0
 	{name: "share.version", level: 1},                    // KIP-932
+	{name: "streams.version", level: 1},                  // KIP-1071
 	{name: "transaction.version", level: 2},              // KIP-890: epochs that rise with each transaction
 }
 

@@ -272,7 +272,7 @@ func TestRequestsAreCopied(t *testing.T) {
 
 // FuzzGroupRequests: whatever a client sends about groups gets an answer that can be written, and no panic (E2).
 func FuzzGroupRequests(f *testing.F) {
-	for _, req := range append(groupRequests(), kmsg.NewPtrFindCoordinatorRequest()) {
+	for _, req := range append(groupRequests(), kmsg.NewPtrFindCoordinatorRequest(), streamsJoin(), kmsg.NewPtrStreamsGroupDescribeRequest()) {
 		full, err := fullRange(req.Key())
 		if err != nil {
 			f.Fatal(err)
@@ -303,4 +303,14 @@ func FuzzGroupRequests(f *testing.F) {
 }
 
 // groupKeys are the APIs of groups.
-var groupKeys = map[int16]int{8: 1, 9: 1, 10: 1, 11: 1, 12: 1, 13: 1, 14: 1, 15: 1, 16: 1, 42: 1, 47: 1}
+var groupKeys = map[int16]int{8: 1, 9: 1, 10: 1, 11: 1, 12: 1, 13: 1, 14: 1, 15: 1, 16: 1, 42: 1, 47: 1, 88: 1, 89: 1}
+
+// streamsJoin joins a streams group.
+func streamsJoin() *kmsg.StreamsGroupHeartbeatRequest {
+	req := kmsg.NewPtrStreamsGroupHeartbeatRequest()
+	req.Group, req.MemberID, req.RebalanceTimeoutMillis = "k", "m", 1000
+	req.Topology = &kmsg.StreamsGroupHeartbeatRequestTopology{Subtopologies: []kmsg.StreamsGroupHeartbeatRequestTopologySubtopology{
+		{SubtopologyID: "0", SourceTopics: []string{"t"}, StateChangelogTopics: []kmsg.TopicInfo{{Topic: "s"}}},
+	}}
+	return req
+}

@@ -21,7 +21,7 @@ func (m *Machine) StreamsHeartbeat(now time.Time, r StreamsHeartbeatRequest, rep
 		d.mend(g)
 	}
 	var out StreamsHeartbeatReply
-	err := r.check()
+	err := r.Check()
 	switch {
 	case err != nil:
 	case r.Epoch < JoinEpoch:
@@ -49,8 +49,8 @@ func (m *Machine) StreamsHeartbeat(now time.Time, r StreamsHeartbeatRequest, rep
 	return d.done(g)
 }
 
-// check refuses what no member may say, or none may say yet.
-func (r *StreamsHeartbeatRequest) check() error {
+// Check refuses what no member may say, or none may say yet, whatever group it is about.
+func (r *StreamsHeartbeatRequest) Check() error {
 	wrong, joins := "", r.Epoch == JoinEpoch
 	said := 0
 	for _, tasks := range [][]streams.TaskID{r.Active, r.Standby, r.Warmup} {
