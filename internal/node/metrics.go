@@ -39,6 +39,7 @@ func collectors(n *Node) []prometheus.Collector {
 		counter("sent_bytes_total", "Bytes written to clients.", &m.BytesOut),
 		counter("handler_panics_total", "Requests whose handler panicked. Any is a defect.", &m.Panics),
 		requestCollector{m},
+		coordinatorCollector{n.groups, n.txns},
 	}
 }
 
