@@ -181,6 +181,77 @@ def commit(c, deadline):
                 raise
 
 
+def transactional_copy():
+    """A loop copies a data set, a few hundred records and the offsets that they came from in one transaction.
+
+    Every third transaction is aborted, and its records are read again; one is left open by a producer whose successor has the same ID.
+    A consumer of committed records finds each record once, in order, unchanged.
+    """
+    t, to, group = h.dataset("none", PROFILE), h.topic("copy"), h.group("copy")
+    create(to, t.partitions)
+    c = consumer(group_id=group, isolation_level="read_committed")
+    c.subscribe([t.name])
+    copied, transactions, deadline, producer = 0, 0, Deadline(), transactional(to)
+    while copied < h.records:
+        deadline(f"{h.records - copied} records")
+        batch = c.consume(max(h.records // 20, 1), 0.5)
+        if not batch:
+            continue
+        first = {}
+        producer.begin_transaction()
+        for m in batch:
+            if m.error():
+                raise KafkaException(m.error())
+            first.setdefault(m.partition(), m.offset())
+            producer.produce(to, m.value(), m.key(), partition=m.partition(), timestamp=m.timestamp()[1], headers=m.headers())
+        producer.send_offsets_to_transaction(c.position(c.assignment()), c.consumer_group_metadata())
+        transactions += 1
+        if transactions % 3 and transactions != 5:
+            producer.commit_transaction()
+            copied += len(batch)
+            continue
+        if transactions == 5:
+            old, producer = producer, transactional(to)
+            want_error("FENCED", old.commit_transaction)
+        else:
+            producer.abort_transaction()
+        for p, offset in first.items():
+            c.seek(TopicPartition(t.name, p, offset))
+    for tp in c.committed([TopicPartition(t.name, p) for p in range(t.partitions)], 10):
+        want(f"committed of partition {tp.partition}", tp.offset, t.count(tp.partition, h.records))
+    c.close()
+    read_copy(t, to)
+
+
+def transactional(name):
+    p = Producer({"transactional.id": name, **CONF})
+    p.init_transactions(30)
+    return p
+
+
+def read_copy(t, to):
+    """Reads what is committed up to a record that comes after everything."""
+    p = Producer(CONF)
+    for n in range(t.partitions):
+        p.produce(to, key=b"the end", partition=n)
+    want("left in the queue", p.flush(60), 0)
+    c = consumer(isolation_level="read_committed")
+    c.assign([TopicPartition(to, p, OFFSET_BEGINNING) for p in range(t.partitions)])
+    v, deadline, ends = dataset.Verifier(t, h.records), Deadline(), 0
+    while ends < t.partitions:
+        deadline(f"{v.left} records")
+        for m in c.consume(1000, 0.5):
+            if m.error():
+                raise KafkaException(m.error())
+            if m.key() == b"the end":
+                ends += 1
+                continue
+            # markers and what was aborted lie between the copies
+            v.add(to_record(m)._replace(offset=v.next[m.partition()]))
+    v.finish()
+    c.close()
+
+
 def seek_timestamp():
     t = h.dataset("none", PROFILE)
     middle = dataset.timestamp(h.records // 2) - 1
@@ -344,9 +415,12 @@ def describe_cluster():
 
 def describe_topics():
     create(h.topic("describe"), 3)
-    t = admin().describe_topics(TopicCollection([h.topic("describe")]))[h.topic("describe")].result(30)
-    want("partitions", len(t.partitions), 3)
-    want("has an ID", str(t.topic_id) not in ("", "AAAAAAAAAAAAAAAAAAAAAA"), True)
+
+    def described():
+        return admin().describe_topics(TopicCollection([h.topic("describe")]))[h.topic("describe")].result(30)
+
+    soon("partitions", lambda: len(described().partitions), 3)
+    want("has an ID", str(described().topic_id) not in ("", "AAAAAAAAAAAAAAAAAAAAAA"), True)
 
 
 def delete_records():
@@ -397,8 +471,8 @@ def own():
     for level in ("0", "1", "all"):
         h.check("acks-" + level, lambda a=level: acks(a))
     for check in (
-        group_resume, seek_timestamp, watermarks, list_offsets, large, too_large, auto_create, unknown_topic, create_errors, describe_configs,
-        alter_configs, create_partitions, describe_cluster, describe_topics, delete_records, delete_topic,
+        group_resume, transactional_copy, seek_timestamp, watermarks, list_offsets, large, too_large, auto_create, unknown_topic, create_errors,
+        describe_configs, alter_configs, create_partitions, describe_cluster, describe_topics, delete_records, delete_topic,
     ):
         h.check(check.__name__.replace("_", "-"), check)
 

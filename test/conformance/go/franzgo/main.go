@@ -43,6 +43,7 @@ func own(e *driver.Env) {
 	e.Check("list-offsets", func(ctx context.Context) error { return listOffsets(ctx, e, t) })
 	e.Check("offset-for-leader-epoch", func(ctx context.Context) error { return leaderEpoch(ctx, e, t) })
 	groups(e, t)
+	e.Check("transactional-copy", func(ctx context.Context) error { return transactionalCopy(ctx, e, t) })
 	producing(e)
 	admin(e)
 }
