@@ -1,6 +1,7 @@
 """Copies one topic to another in transactions with librdkafka. The arguments are those of the Go test's loop.Job.
 
-What librdkafka says of an error is followed: try again, abort, or end the process. Before partitions go to others, what was done with them is aborted.
+What librdkafka says of an error is followed: try again, abort, or end the process. Before partitions go to others, what was done with them is aborted, and
+what was done with those that stay is read again.
 """
 
 import faulthandler
@@ -37,12 +38,14 @@ class Processor:
         })
         self.output = output
         self.open = False
+        self.behind = False  # what was read is not what is committed, and must be read again
         self.next = {}  # of the open transaction: partition to the offset that is to be committed
         self.producer.init_transactions(PATIENCE_S)
         self.consumer.subscribe([source], on_assign=lambda _, ps: log(f"assigned {[p.partition for p in ps]}"), on_revoke=self.revoked, on_lost=self.revoked)
 
     def revoked(self, _, partitions):
         log(f"revoked {[p.partition for p in partitions]}")
+        self.behind = self.behind or self.open  # in the new protocol other partitions may stay, and their records are aborted as well
         self.abort()
 
     def abort(self):
@@ -65,6 +68,7 @@ class Processor:
                 time.sleep(0.05)
 
     def rewind(self):
+        self.behind = False
         for p in self.insist(self.consumer.committed, self.consumer.assignment(), PATIENCE_S):
             self.insist(self.consumer.seek, TopicPartition(p.topic, p.partition, p.offset if p.offset >= 0 else OFFSET_BEGINNING))
 
@@ -72,7 +76,7 @@ class Processor:
         """Takes some records and copies them in a transaction."""
         for n in range(PER_TRANSACTION):
             m = self.consumer.poll(0.02 if n else 0.2)
-            if m is None:
+            if self.behind or m is None:
                 return
             if m.error():
                 log(f"reading: {m.error()}")
@@ -86,6 +90,8 @@ class Processor:
     def once(self):
         try:
             self.read()
+            if self.behind:
+                self.rewind()
             if not self.open:
                 return
             time.sleep(random.random() * HELD_OPEN_S)
