@@ -68,11 +68,11 @@ func (n *Node) awaitBroker(ctx context.Context) error {
 
 // leaderOf is who leads a partition.
 func (n *Node) leaderOf(tp model.TopicPartition) (leader model.BrokerID, exists bool) {
-	t := n.quorum.Images().Load().Topic(tp.Topic)
-	if t == nil || int(tp.Partition) >= len(t.Partitions) {
+	p := n.quorum.Images().Load().Partition(tp)
+	if p == nil {
 		return model.NoBroker, false
 	}
-	return t.Partitions[tp.Partition].Leader, true
+	return p.Leader, true
 }
 
 // newMarkers is who has the markers of transactions written.

@@ -33,7 +33,7 @@ func (b *Broker) offsetCommit(ctx context.Context, _ *server.Request, req *kmsg.
 	}
 	resp := kmsg.NewPtrOffsetCommitResponse()
 	im := b.image()
-	var asked []*kmsg.OffsetCommitResponseTopicPartition // what in's offsets answer
+	var c committing
 	for i := range req.Topics {
 		t := &req.Topics[i]
 		out := kmsg.OffsetCommitResponseTopic{
@@ -43,36 +43,34 @@ func (b *Broker) offsetCommit(ctx context.Context, _ *server.Request, req *kmsg.
 		for j := range t.Partitions {
 			p := &t.Partitions[j]
 			out.Partitions[j] = kmsg.OffsetCommitResponseTopicPartition{Partition: p.Partition}
-			if refusal := knows(topic, err, p.Partition); refusal != nil {
-				out.Partitions[j].ErrorCode = Code(refusal)
-				continue
-			}
-			in.Offsets = append(in.Offsets, commitOffset(topic, p.Partition, p.Offset, p.LeaderEpoch, p.Metadata))
-			asked = append(asked, &out.Partitions[j])
+			c.add(topic, err, p.Partition, p.Offset, p.LeaderEpoch, p.Metadata, &out.Partitions[j].ErrorCode)
 		}
 		if len(t.Partitions) > 0 {
 			resp.Topics = append(resp.Topics, out)
 		}
 	}
-	if len(asked) == 0 {
+	if in.Offsets = c.offsets; len(in.Offsets) == 0 {
 		return resp
 	}
 	got, err := askGroup(ctx, b, in.Group, func(m *group.Machine, now time.Time, reply func(group.CommitReply)) shard.Result {
 		return m.Commit(now, in, reply)
 	})
-	err = firstOf(err, got.Err)
-	for i, out := range asked {
-		if err != nil {
-			out.ErrorCode = commitCode(err, req.Version)
-			continue
-		}
-		out.ErrorCode = commitCode(got.Offsets[i], req.Version)
-	}
+	c.answer(got, err, func(err error) int16 { return commitCode(err, req.Version) })
 	return resp
 }
 
-// commitOffset is an offset of a topic's partition as it is stored.
-func commitOffset(t *image.Topic, partition int32, offset int64, epoch int32, metadata *string) group.CommitOffset {
+// committing is the offsets of a request that are to be committed, and where the answer to each belongs.
+type committing struct {
+	offsets []group.CommitOffset
+	codes   []*int16
+}
+
+// add takes an offset of a topic's partition; err is why there is no such topic. What there is not is refused at once.
+func (c *committing) add(t *image.Topic, err error, partition int32, offset int64, epoch int32, metadata *string, code *int16) {
+	if err := knows(t, err, partition); err != nil {
+		*code = Code(err)
+		return
+	}
 	o := group.CommitOffset{
 		TopicPartition: model.TopicPartition{Topic: t.Name, Partition: partition}, TopicID: t.ID,
 		Offset: model.Offset(offset), LeaderEpoch: model.LeaderEpoch(epoch),
@@ -80,7 +78,19 @@ func commitOffset(t *image.Topic, partition int32, offset int64, epoch int32, me
 	if metadata != nil {
 		o.Metadata = *metadata
 	}
-	return o
+	c.offsets, c.codes = append(c.offsets, o), append(c.codes, code)
+}
+
+// answer says what has become of the offsets, in the words of the request's version.
+func (c *committing) answer(got group.CommitReply, err error, code func(error) int16) {
+	err = firstOf(err, got.Err)
+	for i, out := range c.codes {
+		each := err
+		if each == nil {
+			each = got.Offsets[i]
+		}
+		*out = code(each)
+	}
 }
 
 // commitCode tells members of a group that is gone what their version understands.

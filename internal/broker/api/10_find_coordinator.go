@@ -79,7 +79,7 @@ func (f *finding) find(kind int8, key string, version int16) (*image.Node, image
 	p := t.Partitions[schema.Partition(name, int32(len(t.Partitions)))]
 	leader, err := f.broker.view(f.image, f.req.Conn.Listener(), math.MaxInt16).leader(p)
 	if err != nil {
-		return nil, image.Endpoint{}, fmt.Errorf("%w: %w", errNoCoordinator, err)
+		return nil, image.Endpoint{}, fmt.Errorf("%w: %v", errNoCoordinator, err) // of which clients understand the first
 	}
 	n, at := inService(f.image, leader, f.req.Conn.Listener())
 	return n, at, nil

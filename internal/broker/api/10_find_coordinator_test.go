@@ -122,3 +122,16 @@ func TestNoCoordinator(t *testing.T) {
 		}
 	})
 }
+
+// TestFindCoordinatorWithdrawn: a broker that has withdrawn sends nobody to itself.
+func TestFindCoordinatorWithdrawn(t *testing.T) {
+	withGroups(t, func(w *groupWorld) {
+		c := w.client()
+		if r := say[*kmsg.FindCoordinatorResponse](c, 6, findRequest(keyGroup, "g")).Coordinators[0]; r.ErrorCode != 0 || r.NodeID != 1 {
+			t.Fatalf("before: %+v", r)
+		}
+		w.Cluster = &Cluster{Withdrawn: func() bool { return true }}
+		r := say[*kmsg.FindCoordinatorResponse](c, 6, findRequest(keyGroup, "g")).Coordinators[0]
+		wantError(t, "withdrawn", r.ErrorCode, kerr.CoordinatorNotAvailable)
+	})
+}

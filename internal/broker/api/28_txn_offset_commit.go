@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -37,7 +36,7 @@ func (b *Broker) txnOffsetCommit(ctx context.Context, _ *server.Request, req *km
 	}
 	resp := kmsg.NewPtrTxnOffsetCommitResponse()
 	im := b.image()
-	var asked []*kmsg.TxnOffsetCommitResponseTopicPartition // what in's offsets answer
+	var c committing
 	for i := range req.Topics {
 		t := &req.Topics[i]
 		out := kmsg.TxnOffsetCommitResponseTopic{Topic: t.Topic, Partitions: make([]kmsg.TxnOffsetCommitResponseTopicPartition, len(t.Partitions))}
@@ -45,34 +44,26 @@ func (b *Broker) txnOffsetCommit(ctx context.Context, _ *server.Request, req *km
 		for j := range t.Partitions {
 			p := &t.Partitions[j]
 			out.Partitions[j] = kmsg.TxnOffsetCommitResponseTopicPartition{Partition: p.Partition}
-			if refusal := knows(topic, err, p.Partition); refusal != nil {
-				out.Partitions[j].ErrorCode = Code(refusal)
-				continue
-			}
-			in.Offsets = append(in.Offsets, commitOffset(topic, p.Partition, p.Offset, p.LeaderEpoch, p.Metadata))
-			asked = append(asked, &out.Partitions[j])
+			c.add(topic, err, p.Partition, p.Offset, p.LeaderEpoch, p.Metadata, &out.Partitions[j].ErrorCode)
 		}
 		resp.Topics = append(resp.Topics, out)
 	}
-	if len(asked) == 0 {
+	if in.Offsets = c.offsets; len(in.Offsets) == 0 {
 		return resp
 	}
 	got, err := b.commitInTransaction(ctx, im, req, in)
-	err = firstOf(err, got.Err)
-	for i, out := range asked {
-		each := err
-		if each == nil {
-			each = got.Offsets[i]
+	c.answer(got, err, func(err error) int16 {
+		code := groupCode(err)
+		if code == kerr.CoordinatorLoadInProgress.Code && req.Version < offsetsKnowLoading {
+			code = kerr.CoordinatorNotAvailable.Code
 		}
-		if out.ErrorCode = groupCode(each); out.ErrorCode == kerr.CoordinatorLoadInProgress.Code && req.Version < offsetsKnowLoading {
-			out.ErrorCode = kerr.CoordinatorNotAvailable.Code
-		}
-	}
+		return code
+	})
 	return resp
 }
 
-// commitInTransaction asks the transaction's coordinator, and then the group's. If a marker is decided between the two, the transaction has ended, and is asked for
-// once more: the offsets would wait for ever.
+// commitInTransaction asks the transaction's coordinator, and then the group's. If a marker is decided between the two, or may have been by another coordinator of the
+// group, the transaction has ended, and is asked for once more: the offsets would wait for ever.
 func (b *Broker) commitInTransaction(ctx context.Context, im *image.Image, req *kmsg.TxnOffsetCommitRequest, in group.TxnCommitRequest) (group.CommitReply, error) {
 	tp, ok := coordinatedBy(im, schema.Groups, in.Group)
 	switch {
@@ -83,7 +74,7 @@ func (b *Broker) commitInTransaction(ctx context.Context, im *image.Image, req *
 	}
 	verify := b.Config().Transactions.Verify || req.Version >= offsetsRaise
 	for {
-		a := b.offsetsAsked.begin(tp.Partition, in.Producer.ID)
+		a := b.offsetsAsked.begin(tp.Partition, in.Producer.ID, b.leaderEpoch(tp))
 		if verify {
 			if err := b.includes(ctx, tp, req); err != nil {
 				a.leave()
@@ -91,7 +82,7 @@ func (b *Broker) commitInTransaction(ctx context.Context, im *image.Image, req *
 			}
 		}
 		got, err := askGroup(ctx, b, in.Group, func(m *group.Machine, now time.Time, reply func(group.CommitReply)) shard.Result {
-			if verify && a.over() {
+			if verify && a.over(b.leaderEpoch(tp)) {
 				reply(group.CommitReply{Err: errTransactionEnded})
 				return shard.Result{Sees: model.NoOffset}
 			}
@@ -102,6 +93,15 @@ func (b *Broker) commitInTransaction(ctx context.Context, im *image.Image, req *
 			return got, err
 		}
 	}
+}
+
+// leaderEpoch is that of a partition, as far as this broker knows.
+func (b *Broker) leaderEpoch(tp model.TopicPartition) model.LeaderEpoch {
+	p := b.image().Partition(tp)
+	if p == nil {
+		return model.NoEpoch
+	}
+	return p.LeaderEpoch
 }
 
 // includes asks whether a transaction includes a group's offsets.
@@ -124,63 +124,5 @@ func (b *Broker) includes(ctx context.Context, tp model.TopicPartition, req *kms
 		return kafkaError(code)
 	case <-ctx.Done():
 		return shard.ErrNotCoordinator
-	}
-}
-
-// offsetsAsked are commits in transactions for which the transaction's coordinator is being asked. Who has a turn of the group's coordinator ends them with the marker
-// that ends the transaction.
-type offsetsAsked struct {
-	mu  sync.Mutex
-	all map[offsetsKey]map[*offsetAsked]struct{}
-}
-
-type offsetsKey struct {
-	partition int32 // of __consumer_offsets
-	producer  model.ProducerID
-}
-
-// offsetAsked is one of them.
-type offsetAsked struct {
-	of    *offsetsAsked
-	key   offsetsKey
-	ended bool
-}
-
-func (o *offsetsAsked) begin(partition int32, producer model.ProducerID) *offsetAsked {
-	a := &offsetAsked{of: o, key: offsetsKey{partition, producer}}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.all == nil {
-		o.all = make(map[offsetsKey]map[*offsetAsked]struct{})
-	}
-	if o.all[a.key] == nil {
-		o.all[a.key] = make(map[*offsetAsked]struct{})
-	}
-	o.all[a.key][a] = struct{}{}
-	return a
-}
-
-// end says that a marker is being written.
-func (o *offsetsAsked) end(partition int32, producer model.ProducerID) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for a := range o.all[offsetsKey{partition, producer}] {
-		a.ended = true
-	}
-}
-
-// over tells whether a marker was written since the begin.
-func (a *offsetAsked) over() bool {
-	a.of.mu.Lock()
-	defer a.of.mu.Unlock()
-	return a.ended
-}
-
-func (a *offsetAsked) leave() {
-	a.of.mu.Lock()
-	defer a.of.mu.Unlock()
-	delete(a.of.all[a.key], a)
-	if len(a.of.all[a.key]) == 0 {
-		delete(a.of.all, a.key)
 	}
 }

@@ -56,7 +56,7 @@ func (j *joiner) ask(r *partitionJoining) {
 	im := j.b.image()
 	to := model.NoBroker
 	if tp, ok := coordinatedBy(im, schema.Transactions, r.id); ok {
-		to = im.Topic(tp.Topic).Partitions[tp.Partition].Leader
+		to = im.Partition(tp).Leader
 	}
 	switch to {
 	case model.NoBroker:

@@ -154,6 +154,15 @@ func (m *Image) Topic(name string) *Topic {
 	return t
 }
 
+// Partition finds a partition by the name of its topic; nil if there is none.
+func (m *Image) Partition(tp model.TopicPartition) *Partition {
+	t := m.Topic(tp.Topic)
+	if t == nil || tp.Partition < 0 || int(tp.Partition) >= len(t.Partitions) {
+		return nil
+	}
+	return t.Partitions[tp.Partition]
+}
+
 // TopicByID finds a topic by its ID; nil if there is none.
 func (m *Image) TopicByID(id model.TopicID) *Topic {
 	t, _ := m.topics.get(id)
