@@ -38,6 +38,7 @@ func (b *Broker) joinGroup(ctx context.Context, r *server.Request, req *kmsg.Joi
 	for i, p := range req.Protocols {
 		in.Protocols[i] = group.Protocol{Name: p.Name, Metadata: bytes.Clone(p.Metadata)}
 	}
+	r.Forget() // others may have to join first
 	out, err := askNamed(ctx, b, in.Group, func(m *group.Machine, now time.Time, reply func(group.JoinReply)) shard.Result {
 		return m.Join(now, in, reply)
 	})

@@ -17,7 +17,7 @@ const syncNamesProtocol = 5
 
 // SyncGroup (14), versions 0 to 5: a member waits for its assignment, the leader brings everybody's. Version 3 has static members
 // (KIP-345), 5 the protocol's type and name (KIP-559).
-func (b *Broker) syncGroup(ctx context.Context, _ *server.Request, req *kmsg.SyncGroupRequest) *kmsg.SyncGroupResponse {
+func (b *Broker) syncGroup(ctx context.Context, r *server.Request, req *kmsg.SyncGroupRequest) *kmsg.SyncGroupResponse {
 	resp := kmsg.NewPtrSyncGroupResponse()
 	if req.Version >= syncNamesProtocol && (req.ProtocolType == nil || req.Protocol == nil) {
 		resp.ErrorCode = Code(group.ErrInconsistentProtocol)
@@ -30,6 +30,7 @@ func (b *Broker) syncGroup(ctx context.Context, _ *server.Request, req *kmsg.Syn
 	for i, a := range req.GroupAssignment {
 		in.Assignments[i] = group.Assignment{Member: a.MemberID, Bytes: bytes.Clone(a.MemberAssignment)}
 	}
+	r.Forget() // the leader may have to bring the assignments first
 	out, err := askNamed(ctx, b, in.Group, func(m *group.Machine, now time.Time, reply func(group.SyncReply)) shard.Result {
 		return m.Sync(now, in, reply)
 	})

@@ -158,6 +158,7 @@ type groupWorld struct {
 	store  *image.Store
 	net    *memnet.Network
 	server *server.Server
+	budget *mem.Budget // of requests' memory
 }
 
 var groupConfig = group.Config{
@@ -186,9 +187,9 @@ func withGroups(t *testing.T, f func(w *groupWorld)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		budget := mem.NewBudget(256 << 20)
+		w.budget = mem.NewBudget(256 << 20)
 		w.server = server.New(server.Options{
-			Handler: w.Broker, Table: w.Table(), Pool: mem.NewPool(budget), Log: slog.New(slog.DiscardHandler),
+			Handler: w.Broker, Table: w.Table(), Pool: mem.NewPool(w.budget), Log: slog.New(slog.DiscardHandler),
 		})
 		l, err := w.net.Listen("10.0.0.1:9092")
 		if err != nil {
@@ -200,7 +201,7 @@ func withGroups(t *testing.T, f func(w *groupWorld)) {
 			w.shutdown()
 			<-served
 			w.groups.end()
-			if n := budget.InUse(); n != 0 {
+			if n := w.budget.InUse(); n != 0 {
 				t.Errorf("%d bytes of requests are still held", n)
 			}
 		}()

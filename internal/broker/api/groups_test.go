@@ -212,6 +212,41 @@ func TestWaitingMembersEnd(t *testing.T) {
 	})
 }
 
+// TestE2WaitingMembersHoldNoFrame: what waits for other members, perhaps for minutes, holds no memory of requests, which all connections share.
+func TestE2WaitingMembersHoldNoFrame(t *testing.T) {
+	withGroups(t, func(w *groupWorld) {
+		clients := make([]*groupClient, 1000)
+		group := func(i int) string { return fmt.Sprint("g", i%10) }
+		for i := range clients {
+			clients[i] = w.client()
+			clients[i].send(3, joinRequest(group(i), ""))
+		}
+		synctest.Wait()
+		if n := w.budget.InUse(); n != 0 {
+			t.Errorf("%d members that wait for their generation hold %d bytes", len(clients), n)
+		}
+		asked := joinRequest("", "")
+		asked.SetVersion(3)
+		for i, c := range clients {
+			joined := answered[*kmsg.JoinGroupResponse](c, asked)
+			wantError(t, "joining", joined.ErrorCode, nil)
+			if joined.LeaderID == joined.MemberID {
+				if len(joined.Members) != 100 || string(joined.Members[99].ProtocolMetadata) != "metadata" {
+					t.Errorf("the leader of %s hears of %d members, the last one with %q", group(i), len(joined.Members), joined.Members[len(joined.Members)-1].ProtocolMetadata)
+				}
+				continue
+			}
+			sync := kmsg.NewPtrSyncGroupRequest()
+			sync.Group, sync.Generation, sync.MemberID = group(i), joined.Generation, joined.MemberID
+			c.send(3, sync)
+		}
+		synctest.Wait()
+		if n := w.budget.InUse(); n != 0 {
+			t.Errorf("%d members that wait for their leaders hold %d bytes", len(clients)-10, n)
+		}
+	})
+}
+
 // TestAnswersWaitForTheLog: nobody hears of what is not safe, nor waits for it for ever.
 func TestAnswersWaitForTheLog(t *testing.T) {
 	withGroups(t, func(w *groupWorld) {

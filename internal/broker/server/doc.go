@@ -18,7 +18,8 @@
 //
 // # Invariants
 //   - E1: replies leave in request order. Only Produce pipelines: any other request starts when all slots before
-//     it are complete. A request's chunk is released only after its reply is encoded, so a reply may alias the request.
+//     it are complete. A request's chunk is released only after its reply is encoded, so a reply may alias the request,
+//     but for requests that their handlers forget (Request.Forget), because they wait for others, perhaps for minutes.
 //   - E2: memory is bounded. Chunks are charged to the broker-wide budget of the mem.Pool; a frame gets memory in proportion
 //     to the bytes of it that have arrived; open slots and their bytes are limited per connection; so is time: an
 //     idle connection, a frame that trickles in and a client that takes no replies are all cut off. An idle TCP

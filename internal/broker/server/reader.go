@@ -192,6 +192,13 @@ func (r *reader) drop() {
 	r.chunk, r.buf, r.start, r.end = nil, nil, 0, 0
 }
 
+// rest lets go of a chunk in which nothing is left to be read: nothing will be for long.
+func (r *reader) rest() {
+	if r.start == r.end {
+		r.drop()
+	}
+}
+
 // readFailure tells why reading ended.
 func readFailure(c *Conn, err error) error {
 	switch {

@@ -8,7 +8,7 @@ import (
 )
 
 // Request is one request as it came from the network. It, and everything it points to, may be used until its slot is
-// completed; after that only what the handler has retained (Frame.Retain) or copied.
+// completed, or the handler forgets it (Forget); after that only what the handler has retained (Frame.Retain) or copied.
 type Request struct {
 	// Key and Version are within what wire advertises.
 	Key, Version int16
@@ -28,6 +28,17 @@ type Request struct {
 	Alone bool
 	// Received is when the last byte of the request was read.
 	Received time.Time
+}
+
+// Forget gives the request's memory back before its slot is completed, for who is about to wait for long: Body and Frame are nil from
+// then on, and what is still needed of the request was copied, also what the reply says. Only Handle itself may call it, before it returns.
+func (r *Request) Forget() {
+	if r.Frame == nil {
+		return
+	}
+	r.Frame.Release()
+	r.Frame, r.Body = nil, nil
+	r.Conn.reader.rest()
 }
 
 // Handler answers requests.

@@ -153,7 +153,9 @@ func (c *Conn) settle(batch []*Slot, bytes int) (more bool) {
 	for i, s := range batch {
 		c.server.metrics.countReply(c.id, s, now)
 		s.reply.release()
-		s.req.Frame.Release()
+		if s.req.Frame != nil {
+			s.req.Frame.Release()
+		}
 		s.recycle()
 		batch[i] = nil
 	}
