@@ -21,9 +21,24 @@ type broker struct {
 	dir   string
 }
 
-// rebalanceDelay is for how many milliseconds a new group waits for more members: with Kafka's default, 3 seconds, that would be most of the time that
-// all of this takes.
-const rebalanceDelay = "100"
+// brisk are keys of brokers that are started here. A new group waits for more members for so many milliseconds: with Kafka's default, 3 seconds, that would be most of the time that
+// the clients' groups take. Members of streams groups that are killed are missed soon: with Kafka's default, 45 seconds, a word count that is killed twice would be most of the time.
+var brisk = []string{
+	"group.initial.rebalance.delay.ms=100",
+	"group.streams.initial.rebalance.delay.ms=100",
+	"group.streams.min.session.timeout.ms=6000", "group.streams.session.timeout.ms=6000",
+	"group.streams.min.heartbeat.interval.ms=500", "group.streams.heartbeat.interval.ms=500",
+}
+
+// briskly is how Chronik is told so.
+func briskly() []string {
+	env := os.Environ()
+	for _, setting := range brisk {
+		key, value, _ := strings.Cut(setting, "=")
+		env = append(env, "CHRONIK_KAFKA_"+strings.ToUpper(strings.ReplaceAll(key, ".", "_"))+"="+value)
+	}
+	return env
+}
 
 func startBroker(ctx context.Context, o options, in *installer) (*broker, error) {
 	if o.bootstrap != "" {
@@ -90,7 +105,7 @@ func (b *broker) addAlone(o options, in *installer) error {
 		return err
 	}
 	cmd := exec.Command(o.server, "standalone", "--kafka-port", ports[0], "--http-port", ports[1], "--data-dir", filepath.Join(b.dir, "data"))
-	cmd.Env = append(os.Environ(), "CHRONIK_KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS="+rebalanceDelay)
+	cmd.Env = briskly()
 	b.nodes = append(b.nodes, newNode(o.server, cmd, ports[0], filepath.Join(in.cache, "broker.log")))
 	return nil
 }
@@ -110,7 +125,7 @@ func (b *broker) addCluster(o options, in *installer) error {
 		id, own := strconv.Itoa(i+1), ports[each*i:]
 		cmd := exec.Command(o.server, "standalone", "--node-id", id, "--raft-addr", "127.0.0.1:"+own[0], "--peers", strings.Join(peers, ","),
 			"--kafka-port", own[1], "--http-port", own[2], "--replication-port", own[3], "--data-dir", filepath.Join(b.dir, id))
-		cmd.Env = append(os.Environ(), "CHRONIK_KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS="+rebalanceDelay,
+		cmd.Env = append(briskly(),
 			fmt.Sprintf("CHRONIK_KAFKA_DEFAULT_REPLICATION_FACTOR=%d", min(o.nodes, 3)),
 			fmt.Sprintf("CHRONIK_KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR=%d", min(o.nodes, 3)),
 			fmt.Sprintf("CHRONIK_KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR=%d", min(o.nodes, 3)), "CHRONIK_KAFKA_MIN_INSYNC_REPLICAS=2")
@@ -183,9 +198,9 @@ transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
-group.initial.rebalance.delay.ms=%[4]s
+%[4]s
 log.dirs=%[3]s
-`, ports[0], ports[1], filepath.Join(dir, "data"), rebalanceDelay)
+`, ports[0], ports[1], filepath.Join(dir, "data"), strings.Join(brisk, "\n"))
 	if err := os.WriteFile(file, []byte(properties), 0o644); err != nil {
 		return nil, err
 	}

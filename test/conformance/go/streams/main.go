@@ -28,7 +28,9 @@ func main() {
 }
 
 func own(e *driver.Env) {
-	e.CheckWithin(limit, "word-count/classic", func(ctx context.Context) error { return wordCount(ctx, e, "classic") })
+	for _, protocol := range []string{"classic", "streams"} {
+		e.CheckWithin(limit, "word-count/"+protocol, func(ctx context.Context) error { return wordCount(ctx, e, protocol) })
+	}
 }
 
 // An application counts words from one topic into another. Its processes are called after each other.
