@@ -56,6 +56,7 @@ public final class Driver {
             new Producing(d).run();
             new Grouping(d, Dataset.of(d.client, "none", Producing.PROFILE)).run();
             new Transacting(d).run();
+            new Sharing(d, Dataset.of(d.client, "none", Producing.PROFILE)).run();
             new Administering(d).run();
         }
         System.out.println("done");
