@@ -56,8 +56,10 @@ type team struct {
 	transactional   bool
 	watch           *loop.Watch
 
-	mu    sync.Mutex
 	seats []*seat
+	all   sync.WaitGroup // members, also those that are on their way out
+
+	mu    sync.Mutex
 	exits []string           // why members ended on their own
 	seen  [partitions][]bool // what was delivered to readers
 }
@@ -67,7 +69,6 @@ type seat struct {
 	name  string
 	names int
 	halt  context.CancelFunc
-	done  chan struct{}
 }
 
 // employ puts a crew to work beside the load, and returns when every group has committed something. The copiers' group is of the protocol.
@@ -105,13 +106,12 @@ func (k *crew) connect(opts ...kgo.Opt) (*kgo.Client, error) {
 // fill gives a seat a member; another one whenever that ends by itself.
 func (k *crew) fill(m *team, s *seat) {
 	ctx, halt := context.WithCancel(context.Background())
-	s.halt, s.done = halt, make(chan struct{})
+	s.halt = halt
 	name := s.name
 	if s.names > 0 {
 		name = fmt.Sprintf("%s.%d", s.name, s.names)
 	}
-	go func() {
-		defer close(s.done)
+	m.all.Go(func() {
 		for ctx.Err() == nil {
 			err := k.work(ctx, m, name)
 			if ctx.Err() == nil {
@@ -121,7 +121,7 @@ func (k *crew) fill(m *team, s *seat) {
 				_ = wait.For(ctx, 100*time.Millisecond)
 			}
 		}
-	}()
+	})
 }
 
 // work is one member, until ctx ends or it cannot go on.
@@ -141,12 +141,12 @@ func (k *crew) work(ctx context.Context, m *team, name string) error {
 	return k.readAlong(ctx, m, log, append(opts, loop.Member(m.protocol, memberSession)...))
 }
 
-// abandon replaces a copier by another one in the middle of what it does. Its transaction is nobody's until its timeout.
+// abandon replaces a copier by another one in the middle of what it does. Its transaction is nobody's until its timeout. It takes its leave of a coordinator that
+// may be in no state to answer; nobody waits for that.
 func (k *crew) abandon(i int) {
 	m := k.teams[0]
 	s := m.seats[i%len(m.seats)]
 	s.halt()
-	<-s.done
 	s.names++
 	k.fill(m, s)
 }
@@ -204,9 +204,7 @@ func (m *team) stop() {
 	for _, s := range m.seats {
 		s.halt()
 	}
-	for _, s := range m.seats {
-		<-s.done
-	}
+	m.all.Wait()
 }
 
 func (m *team) reasons() []string {

@@ -12,10 +12,11 @@ import (
 )
 
 // readAlong reads as a member of a group and commits what it was given before it asks for more. Partitions go to others only between a commit and the next
-// poll: so commits of a partition never go back by the members' own doing.
+// poll: so commits of a partition never go back by the members' own doing. The balancer is an eager one for the same reason: with a cooperative one, a member that
+// was removed and joins again still commits what it held before, in the new generation, until it hears that others have it.
 func (k *crew) readAlong(ctx context.Context, m *team, log io.Writer, opts []kgo.Opt) error {
 	cl, err := k.connect(append(opts, kgo.ConsumerGroup(m.group), kgo.ConsumeTopics(numbers), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll())...)
+		kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(), kgo.Balancers(kgo.RangeBalancer()))...)
 	if err != nil {
 		return err
 	}
