@@ -6,6 +6,7 @@ import time
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import ProducerFenced
 
 import dataset
 from harness import CHECK_LIMIT_S, Harness, big, want
@@ -108,6 +109,82 @@ async def group_resume():
     async with Admin() as a:
         found = await a.list_consumer_group_offsets(group)
         want("offsets", {tp: o.offset for tp, o in found.items()}, {tp: t.count(tp.partition, h.records) for tp in partitions(t)})
+
+
+async def transactional_copy():
+    """A loop copies a data set, a few hundred records and the offsets that they came from in one transaction.
+
+    Every third transaction is aborted, and its records are read again; one is left open by a producer whose successor has the same ID.
+    A consumer of committed records finds each record once, in order, unchanged.
+    """
+    t, to, group = h.dataset("none", PROFILE), h.topic("copy"), h.group("copy")
+    await made(to, t.partitions)
+    copied = transactions = 0
+    producers = [await transactional(to)]
+    async with consumer(t.name, group_id=group, isolation_level="read_committed") as c:
+        while copied < h.records:
+            batch = await c.getmany(timeout_ms=500, max_records=max(h.records // 20, 1))
+            if not batch:
+                continue
+            p = producers[-1]
+            await p.begin_transaction()
+            sent = []
+            for tp, records in batch.items():
+                for m in records:
+                    sent.append(await p.send(to, m.value, m.key, tp.partition, m.timestamp, list(m.headers)))
+            await asyncio.gather(*sent)
+            await p.send_offsets_to_transaction({tp: records[-1].offset + 1 for tp, records in batch.items()}, group)
+            transactions += 1
+            if transactions % 3 and transactions != 5:
+                await p.commit_transaction()
+                copied += sum(len(records) for records in batch.values())
+                continue
+            if transactions == 5:
+                producers.append(await transactional(to))
+            else:
+                await p.abort_transaction()
+            for tp, records in batch.items():
+                c.seek(tp, records[0].offset)
+        for tp in partitions(t):
+            expected = t.count(tp.partition, h.records)
+            while (await c.committed(tp) or 0) < expected:  # a commit is answered when it is decided, and this client does not wait until offsets are stable
+                pass
+            want(f"committed of partition {tp.partition}", await c.committed(tp), expected)
+    await producers.pop().stop()
+    for p in producers:
+        try:
+            await p.commit_transaction()
+        except ProducerFenced:
+            continue
+        finally:
+            await p.client.close()
+        raise AssertionError("a producer committed after its successor had begun")
+    await read_copy(t, to)
+
+
+async def transactional(name):
+    p = AIOKafkaProducer(bootstrap_servers=h.bootstrap, transactional_id=name)
+    await p.start()
+    return p
+
+
+async def read_copy(t, to):
+    """Reads what is committed up to a record that comes after everything."""
+    async with AIOKafkaProducer(bootstrap_servers=h.bootstrap) as p:
+        for n in range(t.partitions):
+            await p.send_and_wait(to, b"-", b"the end", n)
+    async with consumer(isolation_level="read_committed") as c:
+        c.assign([TopicPartition(to, p) for p in range(t.partitions)])
+        await c.seek_to_beginning()
+        v, ends = dataset.Verifier(t, h.records), 0
+        while ends < t.partitions:
+            for records in (await c.getmany(timeout_ms=500)).values():
+                for m in records:
+                    if m.key == b"the end":
+                        ends += 1
+                    else:  # markers and what was aborted lie between the copies
+                        v.add(to_record(m)._replace(offset=v.next[m.partition]))
+        v.finish()
 
 
 async def seek_timestamp():
@@ -266,7 +343,7 @@ def own():
     for level in (0, 1, "all"):
         h.check(f"acks-{level}", lambda a=level: sync(acks)(a))
     for check in (
-        group_resume, seek_timestamp, ends, large, too_large, auto_create, create_errors, configs, create_partitions, describe_cluster,
+        group_resume, transactional_copy, seek_timestamp, ends, large, too_large, auto_create, create_errors, configs, create_partitions, describe_cluster,
         delete_records, delete_topic,
     ):
         h.check(check.__name__.replace("_", "-"), sync(check))

@@ -1,6 +1,6 @@
 """The conformance driver of kafka-python."""
 
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
 from kafka.admin import AlterConfigOp, ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.admin import OffsetSpec
 
@@ -90,6 +90,76 @@ def group_resume():
     want("offsets", {tp: o.offset for tp, o in found.items()}, {tp: t.count(tp.partition, h.records) for tp in partitions(t)})
     want("listed", group in [g["group_id"] for g in a.list_groups()], True)
     a.delete_groups([group])
+
+
+def transactional_copy():
+    """A loop copies a data set, a few hundred records and the offsets that they came from in one transaction.
+
+    Every third transaction is aborted, and its records are read again; one is left open by a producer whose successor has the same ID.
+    A consumer of committed records finds each record once, in order, unchanged.
+    """
+    t, to, group = h.dataset("none", PROFILE), h.topic("copy"), h.group("copy")
+    create(to, t.partitions)
+    c = consumer(group_id=group, isolation_level="read_committed")
+    c.subscribe([t.name])
+    copied, transactions, deadline, producer, gone = 0, 0, Deadline(), transactional(to), None
+    while copied < h.records:
+        deadline(f"{h.records - copied} records")
+        batch = c.poll(500, max_records=max(h.records // 20, 1))
+        if not batch:
+            continue
+        producer.begin_transaction()
+        for tp, records in batch.items():
+            for m in records:
+                producer.send(to, m.value, m.key, list(m.headers), tp.partition, m.timestamp)
+        after = {tp: OffsetAndMetadata(records[-1].offset + 1, "", -1) for tp, records in batch.items()}
+        producer.send_offsets_to_transaction(after, c.group_metadata())
+        transactions += 1
+        if transactions % 3 and transactions != 5:
+            producer.commit_transaction()
+            copied += sum(len(records) for records in batch.values())
+            continue
+        if transactions == 5:
+            producer.flush(30)
+            gone, producer = producer, transactional(to)
+            want_error("Fenced", gone.commit_transaction)
+        else:
+            producer.abort_transaction()
+        for tp, records in batch.items():
+            c.seek(tp, records[0].offset)
+    producer.close()
+    for tp in partitions(t):
+        soon(f"committed of partition {tp.partition}", lambda tp=tp: c.committed(tp), t.count(tp.partition, h.records))
+    c.close()
+    read_copy(t, to)
+
+
+def transactional(name):
+    p = KafkaProducer(bootstrap_servers=h.bootstrap, transactional_id=name)
+    p.init_transactions()
+    return p
+
+
+def read_copy(t, to):
+    """Reads what is committed up to a record that comes after everything."""
+    p = KafkaProducer(bootstrap_servers=h.bootstrap)
+    for n in range(t.partitions):
+        p.send(to, b"-", b"the end", partition=n).get(30)
+    p.close()
+    c = consumer(isolation_level="read_committed")
+    c.assign([TopicPartition(to, p) for p in range(t.partitions)])
+    c.seek_to_beginning()
+    v, deadline, ends = dataset.Verifier(t, h.records), Deadline(), 0
+    while ends < t.partitions:
+        deadline(f"{v.left} records")
+        for records in c.poll(500, max_records=5000).values():
+            for m in records:
+                if m.key == b"the end":
+                    ends += 1
+                else:  # markers and what was aborted lie between the copies
+                    v.add(to_record(m)._replace(offset=v.next[m.partition]))
+    v.finish()
+    c.close()
 
 
 def seek_timestamp():
@@ -278,8 +348,8 @@ def own():
     for level in (0, 1, "all"):
         h.check(f"acks-{level}", lambda a=level: acks(a))
     for check in (
-        group_resume, seek_timestamp, ends, list_offsets, large, too_large, unknown_topic, auto_create, create_errors, configs, create_partitions,
-        describe_cluster, describe_log_dirs, describe_producers, delete_records, delete_topic,
+        group_resume, transactional_copy, seek_timestamp, ends, list_offsets, large, too_large, unknown_topic, auto_create, create_errors, configs,
+        create_partitions, describe_cluster, describe_log_dirs, describe_producers, delete_records, delete_topic,
     ):
         h.check(check.__name__.replace("_", "-"), check)
 

@@ -33,7 +33,7 @@ func transactionalCopy(ctx context.Context, e *driver.Env, t dataset.Topic) erro
 	if err := l.verify(ctx); err != nil {
 		return err
 	}
-	at, err := kadm.NewClient(admin).FetchOffsets(ctx, groupName(e, "copy"))
+	at, err := kadm.NewClient(admin).FetchOffsets(kadm.RequireStable(ctx), groupName(e, "copy"))
 	if err != nil {
 		return err
 	}

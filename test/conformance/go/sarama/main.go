@@ -48,6 +48,7 @@ func own(e *driver.Env) {
 	t := dataset.MustParse(dataset.Name(e.Client, "none", profile))
 	e.Check("seek-timestamp", func(ctx context.Context) error { return seekTimestamp(ctx, e, t) })
 	e.Check("group-resume", func(ctx context.Context) error { return groupResume(ctx, e, t) })
+	e.Check("transactional-copy", func(ctx context.Context) error { return transactionalCopy(ctx, e, t) })
 	others(e)
 }
 
@@ -168,8 +169,12 @@ func fromSarama(m *sarama.ConsumerMessage) dataset.Record {
 }
 
 // consume reads one partition from offset until take has enough.
-func consume(ctx context.Context, e *driver.Env, topic string, p int32, offset int64, take func(*sarama.ConsumerMessage) (enough bool)) error {
+func consume(ctx context.Context, e *driver.Env, topic string, p int32, offset int64, take func(*sarama.ConsumerMessage) (enough bool),
+	settings ...func(*sarama.Config)) error {
 	conf := config()
+	for _, set := range settings {
+		set(conf)
+	}
 	conf.Consumer.Return.Errors = true
 	conf.Consumer.Fetch.Default = 4 << 20
 	c, err := sarama.NewConsumer(e.Servers(), conf)

@@ -91,7 +91,7 @@ func (a *application) finished(ctx context.Context) error {
 // left looks at what the application has left behind: all that it read is committed, its changelog is compacted, and what it had repartitioned deleted.
 func (a *application) left(ctx context.Context) error {
 	admin := kadm.NewClient(a.client)
-	committed, err := admin.FetchOffsets(ctx, a.name)
+	committed, err := admin.FetchOffsets(kadm.RequireStable(ctx), a.name)
 	if err != nil {
 		return err
 	}
