@@ -42,6 +42,7 @@ func own(e *driver.Env) {
 	} {
 		e.Check(c.name, func(ctx context.Context) error { return c.run(ctx, e) })
 	}
+	e.CheckWithin(sharesLimit, "share-groups", func(ctx context.Context) error { return shareGroups(ctx, e) })
 }
 
 func topicTool(ctx context.Context, e *driver.Env, args ...string) (string, error) {
