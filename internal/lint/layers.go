@@ -20,7 +20,7 @@ var layers = []string{
 }
 
 // testOnly are packages that only tests, and each other, import.
-var testOnly = []string{"sim", "testcluster", "memnet", "lint", "vfs/crashfs", "vfs/faultfs", "vfs/vfstest", "link/certs/certstest", "node/nodetest"}
+var testOnly = []string{"sim", "testcluster", "memnet", "lint", "vfs/crashfs", "vfs/faultfs", "vfs/vfstest", "link/certs/certstest", "node/nodetest", "coordinator/shardtest"}
 
 // ban is what the packages below one path must not do.
 type ban struct {

@@ -8,6 +8,7 @@ import (
 
 	"chronik/internal/coordinator/schema"
 	"chronik/internal/coordinator/shard"
+	"chronik/internal/coordinator/shardtest"
 	"chronik/internal/model"
 )
 
@@ -21,14 +22,14 @@ func offsetRecord(group, partition int) *schema.OffsetCommit {
 // BenchmarkLoad is what a record costs when a coordinator is loaded, in time and in memory that stays; 100 offsets each of many groups.
 func BenchmarkLoad(b *testing.B) {
 	const groups, partitions = 2000, 100
-	var log []entry
+	var log []shardtest.Entry
 	for p := range partitions {
 		for g := range groups {
 			key, value, err := schema.Encode(offsetRecord(g, p))
 			if err != nil {
 				b.Fatal(err)
 			}
-			log = append(log, entry{key: key, value: value, producer: shard.Producer{ID: model.NoProducer}})
+			log = append(log, shardtest.Entry{Key: key, Value: value})
 		}
 	}
 	var before, after runtime.MemStats
@@ -39,7 +40,7 @@ func BenchmarkLoad(b *testing.B) {
 		m = New(Config{})
 		m.Settle(model.Offset(len(log)))
 		for off, e := range log {
-			r, err := schema.Groups.Decode(e.key, e.value)
+			r, err := schema.Groups.Decode(e.Key, e.Value)
 			if err == nil {
 				err = m.Apply(model.Offset(off), shard.Entry{Producer: model.NoProducer, Record: r})
 			}

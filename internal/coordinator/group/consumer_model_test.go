@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"chronik/internal/coordinator/schema"
-	"chronik/internal/coordinator/shard"
 	"chronik/internal/metadata/command"
 	"chronik/internal/metadata/image"
 )
@@ -62,9 +61,7 @@ func newMixedHistory(t *testing.T, seed uint64) *mixedHistory {
 	h.change(command.Add(&command.AddNode{NodeId: 1, IncarnationId: make([]byte, 16), DirectoryId: make([]byte, 16)}))
 	h.change(topicOf("a", 1, 4))
 	h.change(topicOf("b", 2, 3))
-	h.m = New(h.config)
-	h.timers = make(map[shard.TimerKey]time.Time)
-	h.run(h.m.Loaded(h.now, h.image))
+	h.Begin()
 	h.written = func(r schema.Record) {
 		if e, ok := r.(*schema.ConsumerGroupEpoch); ok && e.Value == nil {
 			h.gone = true
@@ -170,7 +167,7 @@ func topicOf(name string, id byte, partitions int) *command.Command {
 // epochs: while the group exists its epoch does not go back.
 func (h *mixedHistory) epochs() {
 	if h.gone {
-		h.epoch, h.gone = 0, h.watermark < h.end()
+		h.epoch, h.gone = 0, h.Watermark < h.end()
 		return
 	}
 	g := h.m.groups["g"]

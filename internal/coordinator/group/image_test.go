@@ -8,16 +8,6 @@ import (
 	"chronik/internal/model"
 )
 
-// change applies commands to the metadata.
-func (w *world) change(cs ...*command.Command) *image.Delta {
-	im, d, err := image.Apply(w.image, cs, 1, w.image.Index()+1)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.image = im
-	return d
-}
-
 func withTopics(w *world, names ...string) {
 	w.image = image.New("c")
 	w.change(command.Add(&command.AddNode{NodeId: 1, IncarnationId: make([]byte, 16), DirectoryId: make([]byte, 16)}))
@@ -38,8 +28,7 @@ func (w *world) deleteTopic(name string, again byte) {
 	if again != 0 {
 		cs = append(cs, newTopic(name, again))
 	}
-	d := w.change(cs...)
-	w.run(w.m.OnImage(w.now, w.image, d))
+	w.Tell(cs...)
 }
 
 func topicID(id byte) model.TopicID { return model.TopicID{id} }

@@ -7,6 +7,7 @@ import (
 
 	"chronik/internal/coordinator/schema"
 	"chronik/internal/coordinator/shard"
+	"chronik/internal/coordinator/shardtest"
 	"chronik/internal/model"
 	"chronik/internal/record"
 )
@@ -19,20 +20,20 @@ type known struct {
 
 type at struct{ record, offset model.Offset }
 
-func fold(t testing.TB, log []entry) known {
+func fold(t testing.TB, log []shardtest.Entry) known {
 	k := known{make(map[schema.OffsetKey]at), make(map[model.ProducerID]map[schema.OffsetKey]at)}
 	for off, x := range log {
-		p := x.producer.ID
-		if x.marker != nil {
+		p := x.Producer.ID
+		if x.Marker != nil {
 			for key, v := range k.pending[p] {
-				if have, ok := k.committed[key]; x.marker.Type == record.Commit && (!ok || have.record < v.record) {
+				if have, ok := k.committed[key]; x.Marker.Type == record.Commit && (!ok || have.record < v.record) {
 					k.committed[key] = v
 				}
 			}
 			delete(k.pending, p)
 			continue
 		}
-		rec, err := schema.Groups.Decode(x.key, x.value)
+		rec, err := schema.Groups.Decode(x.Key, x.Value)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -123,7 +124,7 @@ func (w *world) transact(r *rand.Rand, value model.Offset) {
 }
 
 func (w *world) compare() {
-	settled, newest := fold(w.t, w.log[:w.watermark]), fold(w.t, w.log)
+	settled, newest := fold(w.t, w.Log[:w.Watermark]), fold(w.t, w.Log)
 	for g := range modelGroups {
 		for p := range modelPartitions {
 			tp := model.TopicPartition{Topic: "t", Partition: int32(p)}
@@ -144,7 +145,7 @@ func (w *world) compare() {
 			if changes && stable.Err != ErrUnstableOffset || stable.Err == nil && stable.Offset != want.offset {
 				w.t.Fatal(fmt.Sprintf("T3: stable, %s is %d (%v), settled is %d, it may change: %t", tp, stable.Offset, stable.Err, want.offset, changes))
 			}
-			if stable.Err != nil && w.watermark == w.end() && !newest.isPending(key) {
+			if stable.Err != nil && w.Watermark == w.end() && !newest.isPending(key) {
 				w.t.Fatal(fmt.Sprintf("T3: %s is not stable, nothing changes it", tp))
 			}
 		}

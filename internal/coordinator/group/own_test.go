@@ -45,7 +45,7 @@ func TestOwnValuesOfEachKind(t *testing.T) {
 	s.own("h", args{"share.heartbeat.interval.ms": "7000", "share.session.timeout.ms": "51000"})
 	s.own("i", args{"streams.heartbeat.interval.ms": "8000", "streams.session.timeout.ms": "52000", "streams.num.standby.replicas": "1", "streams.initial.rebalance.delay.ms": "0"})
 	session := func(group, member string) int64 {
-		return s.timers[shard.TimerKey{Kind: SessionTimer, Group: group, Member: member}].Sub(s.now).Milliseconds()
+		return s.Timers[shard.TimerKey{Kind: SessionTimer, Group: group, Member: member}].Sub(s.now).Milliseconds()
 	}
 	s.run(s.m.ConsumerHeartbeat(s.now, ConsumerHeartbeatRequest{Group: "g", Member: "x", RebalanceMs: 1, Owned: []assign.TopicPartitions{}, Topics: []string{"t"}}, func(o ConsumerHeartbeatReply) {
 		if o.Err != nil || o.HeartbeatMs != 6000 || session("g", "x") != 50000 {

@@ -10,7 +10,6 @@ import (
 
 	"chronik/internal/coordinator/group/assign"
 	"chronik/internal/coordinator/schema"
-	"chronik/internal/coordinator/shard"
 	"chronik/internal/metadata/command"
 	"chronik/internal/metadata/image"
 	"chronik/internal/model"
@@ -75,9 +74,7 @@ func newShareHistory(t *testing.T, seed uint64) *shareHistory {
 	h.change(command.Add(&command.AddNode{NodeId: 1, IncarnationId: make([]byte, 16), DirectoryId: make([]byte, 16)}))
 	h.change(topicOf("a", 1, 2))
 	h.change(topicOf("b", 2, 1+h.rand.IntN(3)))
-	h.m = New(h.config)
-	h.timers = make(map[shard.TimerKey]time.Time)
-	h.run(h.m.Loaded(h.now, h.image))
+	h.Begin()
 	h.written = func(r schema.Record) {
 		if e, ok := r.(*schema.ShareGroupEpoch); ok && e.Value == nil { // the next group begins with its epochs anew
 			h.late = nil

@@ -11,7 +11,6 @@ import (
 
 	"chronik/internal/coordinator/group/streams"
 	"chronik/internal/coordinator/schema"
-	"chronik/internal/coordinator/shard"
 	"chronik/internal/metadata/command"
 	"chronik/internal/metadata/image"
 	"chronik/internal/model"
@@ -92,9 +91,7 @@ func newStreamsHistory(t *testing.T, seed uint64) *streamsHistory {
 	h.change(command.Add(&command.AddNode{NodeId: 1, IncarnationId: make([]byte, 16), DirectoryId: make([]byte, 16)}))
 	h.change(topicOf("a", 1, 3+h.rand.IntN(3))) // never fewer than b, so that internal topics are as large as they are to be
 	h.change(topicOf("b", 2, 1+h.rand.IntN(3)))
-	h.m = New(h.config)
-	h.timers = make(map[shard.TimerKey]time.Time)
-	h.run(h.m.Loaded(h.now, h.image))
+	h.Begin()
 	for range 2 + h.rand.IntN(4) {
 		c := &stream{h: h}
 		c.crash()

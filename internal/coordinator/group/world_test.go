@@ -1,209 +1,65 @@
 package group
 
 import (
-	"cmp"
-	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"chronik/internal/coordinator/schema"
 	"chronik/internal/coordinator/shard"
+	"chronik/internal/coordinator/shardtest"
+	"chronik/internal/metadata/command"
 	"chronik/internal/metadata/image"
 	"chronik/internal/model"
-	"chronik/internal/record"
 )
 
-// world is a log, its watermark, timers and a machine on it.
+// world is a shardtest.World with groups.
 type world struct {
-	t         testing.TB
-	config    Config
-	m         *Machine
-	now       time.Time
-	log       []entry
-	watermark model.Offset
-	hold      bool // the watermark stays where it is
-	waiting   []waiting
-	timers    map[shard.TimerKey]time.Time
-	image     *image.Image
-	out       strings.Builder
-	written   func(schema.Record)
-	calls     []shard.Effect // that have left
+	*shardtest.World[*Machine]
+	t       testing.TB
+	config  Config
+	m       *Machine
+	now     time.Time
+	hold    bool // the watermark stays where it is
+	image   *image.Image
+	out     strings.Builder
+	written func(schema.Record)
+	calls   []shard.Effect // that have left
 }
-
-// entry is a record as it is on disk, or a marker.
-type entry struct {
-	key, value []byte
-	producer   shard.Producer
-	marker     *record.Marker
-}
-
-type waiting struct {
-	reply   func(error) // nil: nobody asked
-	effects []shard.Effect
-	needs   model.Offset
-}
-
-func (x *waiting) answer(err error) {
-	if x.reply != nil {
-		x.reply(err)
-	}
-}
-
-var errRefused = errors.New("refused")
 
 func newWorld(t testing.TB) *world {
-	w := &world{t: t, now: time.UnixMilli(1_000_000), timers: make(map[shard.TimerKey]time.Time)}
-	withTopics(w, "t", "u")
-	w.config = Config{
+	w := &world{t: t, now: time.UnixMilli(1_000_000), config: Config{
 		MinSessionMs: 6000, MaxSessionMs: 300_000, InitialDelay: 3 * time.Second, MaxSize: 100, MaxMetadataBytes: 16,
 		Retention: time.Hour, SweepEvery: 10 * time.Minute,
+	}}
+	w.World = &shardtest.World[*Machine]{
+		T: &w.t, Machine: &w.m, Now: &w.now, Image: &w.image, Hold: &w.hold, Out: &w.out,
+		New: func() *Machine { return New(w.config) }, Decode: schema.Groups.Decode, Show: showEntry,
+		Dump: func(m *Machine) string { return dump(m, w.m) },
+		Left: func(e shard.Effect) { w.calls = append(w.calls, e) },
+		Wrote: func(_ model.Offset, r schema.Record) {
+			if w.written != nil {
+				w.written(r)
+			}
+		},
 	}
-	w.m = New(w.config)
-	w.run(w.m.Loaded(w.now, w.image))
+	withTopics(w, "t", "u")
+	w.Begin()
 	return w
 }
 
-func (w *world) end() model.Offset { return model.Offset(len(w.log)) }
+var errRefused = shardtest.ErrRefused
 
-// run does what a shard does with a result.
-func (w *world) run(r shard.Result) {
-	needs := r.Sees
-	for _, rec := range r.Records {
-		key, value, err := schema.Encode(rec)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		needs = w.end()
-		x := entry{key: key, value: value, producer: shard.Producer{ID: model.NoProducer}}
-		if r.Txn != nil {
-			x.producer = *r.Txn
-		}
-		w.log = append(w.log, x)
-		w.apply(w.m, needs)
-		if w.written != nil {
-			w.written(rec)
-		}
-	}
-	if r.Marker != nil {
-		needs = w.end()
-		w.log = append(w.log, entry{marker: r.Marker, producer: shard.Producer{ID: r.Marker.Producer, Epoch: r.Marker.ProducerEpoch}})
-		w.apply(w.m, needs)
-	}
-	for _, c := range r.Timers {
-		if delete(w.timers, c.Key); !c.At.IsZero() {
-			w.timers[c.Key] = c.At
-		}
-	}
-	if needs >= w.end() {
-		w.t.Fatalf("a reply waits for record %d, the log ends at %d", needs, w.end())
-	}
-	if r.Reply != nil || len(r.Effects) > 0 {
-		w.waiting = append(w.waiting, waiting{r.Reply, r.Effects, needs})
-	}
-	if !w.hold {
-		w.watermark = w.end()
-		w.m.Settle(w.watermark)
-	}
-	w.release()
-}
-
-func (w *world) apply(m *Machine, off model.Offset) {
-	x := w.log[off]
-	e := shard.Entry{Producer: x.producer.ID, Epoch: x.producer.Epoch, Marker: x.marker}
-	var err error
-	if e.Marker == nil {
-		e.Record, err = schema.Groups.Decode(x.key, x.value)
-	}
-	if err == nil {
-		err = m.Apply(off, e)
-	}
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	if m == w.m {
-		fmt.Fprintf(&w.out, "%d %s\n", off, showEntry(e))
-	}
-}
-
-func (w *world) release() {
-	left := w.waiting
-	w.waiting = nil
-	for _, x := range left {
-		if x.needs < w.watermark {
-			x.answer(nil)
-			w.calls = append(w.calls, x.effects...)
-		} else {
-			w.waiting = append(w.waiting, x)
-		}
-	}
-}
-
-func (w *world) settle() {
-	w.watermark = w.end()
-	w.m.Settle(w.watermark)
-	w.release()
-}
-
-// refuse takes back what is not settled. Replies that wait for it fail.
-func (w *world) refuse() {
-	left := w.waiting
-	w.waiting, w.log = nil, w.log[:w.watermark]
-	w.m.Revert(w.watermark)
-	for _, x := range left {
-		x.answer(errRefused)
-	}
-}
-
-// load is another machine on the log.
-func (w *world) load() *Machine {
-	m := New(w.config)
-	m.Settle(w.end())
-	for off := range w.end() {
-		w.apply(m, off)
-	}
-	return m
-}
-
-// reload is a fail-over: what is settled stays, who waits is sent away.
-func (w *world) reload() {
-	left := w.waiting
-	w.waiting, w.log = nil, w.log[:w.watermark]
-	for _, x := range left {
-		x.answer(ErrNotCoordinator)
-	}
-	w.m.End()
-	w.m, w.timers = w.load(), make(map[shard.TimerKey]time.Time)
-	w.run(w.m.Loaded(w.now, w.image))
-}
-
-// advance lets time pass, and fires timers at their times.
-func (w *world) advance(t time.Duration) {
-	to := w.now.Add(t)
-	for {
-		due := slices.SortedFunc(maps.Keys(w.timers), func(a, b shard.TimerKey) int {
-			return cmp.Or(w.timers[a].Compare(w.timers[b]), a.Compare(b))
-		})
-		if len(due) == 0 || w.timers[due[0]].After(to) {
-			break
-		}
-		w.now = w.timers[due[0]]
-		delete(w.timers, due[0])
-		w.run(w.m.OnTimer(w.now, due[0]))
-	}
-	w.now = to
-}
-
-// same tells how a machine that is loaded from the records differs from the one that wrote them.
-func (w *world) same() string {
-	if a, b := dump(w.m, w.m), dump(w.load(), w.m); a != b {
-		return fmt.Sprintf("in memory:\n%s\nloaded:\n%s", a, b)
-	}
-	return ""
-}
+// The World's, as scripts say it.
+func (w *world) run(r shard.Result)                         { w.Run(r) }
+func (w *world) end() model.Offset                          { return w.End() }
+func (w *world) settle()                                    { w.Settle() }
+func (w *world) refuse()                                    { w.Refuse() }
+func (w *world) reload()                                    { w.Reload() }
+func (w *world) advance(t time.Duration)                    { w.Advance(t) }
+func (w *world) same() string                               { return w.Same() }
+func (w *world) change(cs ...*command.Command) *image.Delta { return w.Change(cs...) }
 
 // dump is what is replicated, and how groups look that do not rebalance in the machine that is running.
 func dump(m, running *Machine) string {

@@ -60,8 +60,8 @@ func TestModel(t *testing.T) {
 		if diff := h.same(); diff != "" {
 			h.t.Fatal(diff)
 		}
-		if h.asked != h.answered {
-			h.t.Fatalf("%d requests, %d answers", h.asked, h.answered)
+		if h.Asked != h.Answered {
+			h.t.Fatalf("%d requests, %d answers", h.Asked, h.Answered)
 		}
 	}
 }
@@ -286,7 +286,7 @@ func TestUpkeepBoundsTheLog(t *testing.T) {
 		}
 		w.advance(time.Minute)
 		w.prune()
-		longest = max(longest, len(w.log))
+		longest = max(longest, len(w.Log))
 	}
 	if most := slack + 4*idle + 1000; longest > most {
 		t.Errorf("the log had %d records for %d share partitions, want at most %d", longest, idle, most)

@@ -127,7 +127,7 @@ func (s script) do(t *testing.T, words []string) {
 		s.reload()
 	case "prune":
 		s.prune()
-		fmt.Fprintf(&s.out, "the log begins at %d\n", s.start)
+		fmt.Fprintf(&s.out, "the log begins at %d\n", s.Start)
 	case "advance":
 		d, err := time.ParseDuration(name)
 		if err != nil {

@@ -1,57 +1,41 @@
 package share
 
 import (
-	"cmp"
-	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"chronik/internal/coordinator/schema"
 	"chronik/internal/coordinator/shard"
+	"chronik/internal/coordinator/shardtest"
 	"chronik/internal/metadata/command"
 	"chronik/internal/metadata/image"
 	"chronik/internal/model"
 )
 
-// world is a log that can lose its beginning, its watermark, timers and a machine on it.
+// world is a shardtest.World with share partitions' state, whose log can lose its beginning.
 type world struct {
-	t                testing.TB
-	config           Config
-	m                *Machine
-	now              time.Time
-	log              []entry // the first one is at start
-	start, watermark model.Offset
-	hold             bool // the watermark stays where it is
-	waiting          []waiting
-	timers           map[shard.TimerKey]time.Time
-	image            *image.Image
-	out              strings.Builder
-	asked, answered  int
+	*shardtest.World[*Machine]
+	t      testing.TB
+	config Config
+	m      *Machine
+	now    time.Time
+	hold   bool // the watermark stays where it is
+	image  *image.Image
+	out    strings.Builder
 }
-
-// entry is a record as it is on disk.
-type entry struct{ key, value []byte }
-
-type waiting struct {
-	reply func(error)
-	needs model.Offset
-}
-
-var errRefused = errors.New("refused")
 
 func newWorld(t testing.TB) *world {
-	w := &world{t: t, now: time.UnixMilli(1_000_000), timers: make(map[shard.TimerKey]time.Time), image: image.New("c")}
-	w.change(command.Add(&command.AddNode{NodeId: 1, IncarnationId: make([]byte, 16), DirectoryId: make([]byte, 16)}))
-	for _, name := range []string{"t", "u"} {
-		w.change(newTopic(name))
+	w := &world{t: t, now: time.UnixMilli(1_000_000), image: image.New("c"), config: Config{UpdatesPerSnapshot: 2, UpkeepEvery: time.Minute}}
+	w.World = &shardtest.World[*Machine]{
+		T: &w.t, Machine: &w.m, Now: &w.now, Image: &w.image, Hold: &w.hold, Out: &w.out,
+		New: func() *Machine { return New(w.config) }, Decode: schema.Shares.Decode, Dump: dump,
+		Show: func(e shard.Entry) string { return show(e.Record) },
 	}
-	w.config = Config{UpdatesPerSnapshot: 2, UpkeepEvery: time.Minute}
-	w.m = New(w.config)
-	w.run(w.m.Loaded(w.now, w.image))
+	w.Change(command.Add(&command.AddNode{NodeId: 1, IncarnationId: make([]byte, 16), DirectoryId: make([]byte, 16)}))
+	w.Change(newTopic("t"), newTopic("u"))
+	w.Begin()
 	return w
 }
 
@@ -67,154 +51,19 @@ func topicID(name string) (id model.TopicID) {
 	return id
 }
 
-func (w *world) change(cs ...*command.Command) *image.Delta {
-	im, d, err := image.Apply(w.image, cs, 1, w.image.Index()+1)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.image = im
-	return d
-}
-
-func (w *world) deleteTopic(name string) {
-	w.run(w.m.OnImage(w.now, w.image, w.change(command.Delete(w.image.Topic(name).ID))))
-}
-
-func (w *world) end() model.Offset { return w.start + model.Offset(len(w.log)) }
-
-// run does what a shard does with a result.
-func (w *world) run(r shard.Result) {
-	needs := r.Sees
-	for _, rec := range r.Records {
-		key, value, err := schema.Encode(rec)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		needs = w.end()
-		w.log = append(w.log, entry{key, value})
-		w.apply(w.m, needs)
-	}
-	for _, c := range r.Timers {
-		if delete(w.timers, c.Key); !c.At.IsZero() {
-			w.timers[c.Key] = c.At
-		}
-	}
-	if needs >= w.end() {
-		w.t.Fatalf("a reply waits for record %d, the log ends at %d", needs, w.end())
-	}
-	if r.Reply != nil {
-		w.asked++
-		w.waiting = append(w.waiting, waiting{r.Reply, needs})
-	}
-	if !w.hold {
-		w.settle()
-	}
-	w.release()
-}
-
-func (w *world) apply(m *Machine, off model.Offset) {
-	e := w.log[off-w.start]
-	rec, err := schema.Shares.Decode(e.key, e.value)
-	if err == nil {
-		err = m.Apply(off, shard.Entry{Producer: model.NoProducer, Record: rec})
-	}
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	if m == w.m {
-		fmt.Fprintf(&w.out, "%d %s\n", off, show(rec))
-	}
-}
-
-func (w *world) answer(x waiting, err error) {
-	w.answered++
-	x.reply(err)
-}
-
-func (w *world) release() {
-	left := w.waiting
-	w.waiting = nil
-	for _, x := range left {
-		if x.needs < w.watermark {
-			w.answer(x, nil)
-		} else {
-			w.waiting = append(w.waiting, x)
-		}
-	}
-}
-
-func (w *world) settle() {
-	w.watermark = w.end()
-	w.m.Settle(w.watermark)
-	w.release()
-}
-
-// refuse takes back what is not settled.
-func (w *world) refuse() {
-	left := w.waiting
-	w.waiting, w.log = nil, w.log[:w.watermark-w.start]
-	w.m.Revert(w.watermark)
-	for _, x := range left {
-		w.answer(x, errRefused)
-	}
-}
+func (w *world) deleteTopic(name string) { w.Tell(command.Delete(w.image.Topic(name).ID)) }
 
 // prune deletes what the machine does not need.
-func (w *world) prune() {
-	to := w.m.Needed()
-	if to < w.start || to > w.watermark {
-		w.t.Fatalf("the machine needs records from %d on, the log begins at %d and is settled up to %d", to, w.start, w.watermark)
-	}
-	w.log, w.start = w.log[to-w.start:], to
-}
+func (w *world) prune() { w.Prune(w.m.Needed()) }
 
-func (w *world) load() *Machine {
-	m := New(w.config)
-	m.Settle(w.end())
-	for off := w.start; off < w.end(); off++ {
-		w.apply(m, off)
-	}
-	return m
-}
-
-// reload is a fail-over: what is settled stays.
-func (w *world) reload() {
-	left := w.waiting
-	w.waiting, w.log = nil, w.log[:w.watermark-w.start]
-	for _, x := range left {
-		w.answer(x, ErrNotCoordinator)
-	}
-	w.m.End()
-	w.m, w.timers = w.load(), make(map[shard.TimerKey]time.Time)
-	w.run(w.m.Loaded(w.now, w.image))
-}
-
-// advance lets time pass, and fires timers at their times.
-func (w *world) advance(t time.Duration) {
-	to := w.now.Add(t)
-	for {
-		due := slices.SortedFunc(maps.Keys(w.timers), func(a, b shard.TimerKey) int {
-			return cmp.Or(w.timers[a].Compare(w.timers[b]), a.Compare(b))
-		})
-		if len(due) == 0 || w.timers[due[0]].After(to) {
-			break
-		}
-		if at := w.timers[due[0]]; at.After(w.now) {
-			w.now = at
-		}
-		delete(w.timers, due[0])
-		w.run(w.m.OnTimer(w.now, due[0]))
-	}
-	w.now = to
-}
-
-// same tells how a machine that is loaded from the log differs from the one that wrote it.
-func (w *world) same() string {
-	if a, b := dump(w.m), dump(w.load()); a != b {
-		return fmt.Sprintf("in memory:\n%s\nloaded:\n%s", a, b)
-	}
-	return ""
-}
+// The World's, as scripts say it.
+func (w *world) run(r shard.Result)                         { w.Run(r) }
+func (w *world) settle()                                    { w.Settle() }
+func (w *world) refuse()                                    { w.Refuse() }
+func (w *world) reload()                                    { w.Reload() }
+func (w *world) advance(t time.Duration)                    { w.Advance(t) }
+func (w *world) same() string                               { return w.Same() }
+func (w *world) change(cs ...*command.Command) *image.Delta { return w.Change(cs...) }
 
 func dump(m *Machine) string {
 	var b strings.Builder

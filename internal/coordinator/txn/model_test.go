@@ -153,7 +153,7 @@ func (h *history) writes(off model.Offset, r *schema.TransactionLog) {
 // before is the last record of an ID below an offset.
 func (h *history) before(off model.Offset, id string) model.Offset {
 	for off--; off >= 0; off-- {
-		r, err := schema.Transactions.Decode(h.log[off].key, h.log[off].value)
+		r, err := schema.Transactions.Decode(h.Log[off].Key, h.Log[off].Value)
 		if err != nil {
 			h.fail("%v", err)
 		}
@@ -168,7 +168,7 @@ func (h *history) value(off model.Offset) *schema.Transaction {
 	if off < 0 {
 		return nil
 	}
-	r, err := schema.Transactions.Decode(h.log[off].key, h.log[off].value)
+	r, err := schema.Transactions.Decode(h.Log[off].Key, h.Log[off].Value)
 	if err != nil {
 		h.fail("%v", err)
 	}
@@ -177,7 +177,7 @@ func (h *history) value(off model.Offset) *schema.Transaction {
 
 // sends: T3. What is sent is what the log has, below the watermark.
 func (h *history) sends(e *Markers) {
-	off := h.before(h.watermark, e.TransactionalID)
+	off := h.before(h.Watermark, e.TransactionalID)
 	v := h.value(off)
 	if !slices.ContainsFunc(e.Partitions, func(tp model.TopicPartition) bool { return tp.Topic != "u" }) && v != nil && !ending(v.Status) {
 		return // they were gone before they were sent
@@ -208,7 +208,7 @@ func (h *history) deliver() {
 			some = append(some, tp)
 		}
 	}
-	if off := h.before(h.watermark, e.TransactionalID); h.prepares[off] == e {
+	if off := h.before(h.Watermark, e.TransactionalID); h.prepares[off] == e {
 		for _, tp := range some {
 			h.marked[mark{off, tp}] = e.Commit
 		}
@@ -222,7 +222,7 @@ func (h *history) calm() {
 	h.settle()
 	h.advance((modelTimeout + 2000) * time.Millisecond)
 	for _, e := range h.sent {
-		if off := h.before(h.watermark, e.TransactionalID); h.prepares[off] == e {
+		if off := h.before(h.Watermark, e.TransactionalID); h.prepares[off] == e {
 			for _, tp := range e.Partitions {
 				h.marked[mark{off, tp}] = e.Commit
 			}
@@ -374,7 +374,7 @@ func (p *producer) outcome(r EndRequest, newest Producer) {
 	if r.Version < V2 {
 		p.changed("ending", r.Producer, newest)
 	}
-	for off := p.h.watermark; off > 0; {
+	for off := p.h.Watermark; off > 0; {
 		if off = p.h.before(off, p.id); off < 0 {
 			break
 		}
