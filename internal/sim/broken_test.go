@@ -34,11 +34,12 @@ var broken = []struct {
 	{"G3 a coordinator goes on in whatever epoch its replica leads", 64, func(b *bugs) { b.noSeatEpoch = true }, func(w *world) { w.grouped = true }},
 	{"G3 a coordinator loads before all of its log is safe", 1, func(b *bugs) { b.loadsEarly = true }, func(w *world) { w.grouped = true }},
 	{"T3 markers are sent before it is safe that the transaction ends", 2, func(b *bugs) { b.earlyMarkers = true }, func(w *world) { w.transacted = true }},
-	{"T3 a leader appends what a fenced producer sends", 13, func(b *bugs) { b.fencedProduce = true }, func(w *world) { w.transacted = true }},
-	{"T3 nobody asks whether a partition is of a transaction", 1, func(b *bugs) { b.unverified = true }, func(w *world) { w.transacted = true }},
+	{"T3 a leader appends what a fenced producer sends", 1, func(b *bugs) { b.fencedProduce = true }, func(w *world) { w.transacted = true }},
+	{"T3 nobody asks whether a partition is of a transaction", 4, func(b *bugs) { b.unverified = true }, func(w *world) { w.transacted = true }},
+	{"T3 a marker does not void what was asked before it", 190, func(b *bugs) { b.neverVoid = true }, func(w *world) { w.transacted = true }},
 	{"T2 open transactions do not hold the last stable offset", 1, func(b *bugs) { b.openIsStable = true }, func(w *world) { w.transacted = true }},
-	{"T3 a transaction is complete when one of its markers is written", 1, func(b *bugs) { b.hastyComplete = true }, func(w *world) { w.transacted = true }},
-	{"T4 a coordinator that has loaded forgets when transactions time out", 40, func(b *bugs) { b.forgetsTimers = true }, func(w *world) { w.transacted = true }},
+	{"T3 a transaction is complete when one of its markers is written", 2, func(b *bugs) { b.hastyComplete = true }, func(w *world) { w.transacted = true }},
+	{"T4 a coordinator that has loaded forgets when transactions time out", 8, func(b *bugs) { b.forgetsTimers = true }, func(w *world) { w.transacted = true }},
 }
 
 // TestBrokenIsFound breaks one rule after the other. The seed that is known to find it comes first; where the schedules have changed since, others are

@@ -40,7 +40,7 @@ type bugs struct {
 	loadsEarly       bool // G3: a coordinator loads what is committed, not all that may yet be
 	earlyMarkers     bool // T3: markers are sent before it is safe that the transaction ends
 	fencedProduce    bool // T3: a leader appends what a fenced producer sends
-	unverified       bool // T3: nobody asks whether a partition is of a transaction
+	unverified       bool // T3: nobody asks whether a partition is of a transaction, unless to make it so
 	neverVoid        bool // T3: what is known of a transaction is believed after its marker
 	openIsStable     bool // T2: open transactions do not hold the last stable offset
 	hastyComplete    bool // T3: a transaction is complete when one of its markers is written

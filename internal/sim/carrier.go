@@ -53,6 +53,10 @@ func (n *node) carry(from *seat, of *txn.Markers) {
 		items[i] = &carried{from: from, of: of, to: tp}
 	}
 	n.after(0, func() { n.route(items) })
+	if n.w.trades.ambush {
+		n.w.trades.ambush = false
+		n.after(n.w.between(0, 5*time.Millisecond), func() { n.w.down(n, n.w.crashMode()) })
+	}
 }
 
 // route gives markers to who leads their partitions, as far as this node knows.
@@ -217,8 +221,8 @@ func (n *node) markOne(k *mark, done func(error)) {
 		done(refusal(unknownTopic))
 		return
 	}
-	if r := n.find(t.ID, k.to.Partition); r == nil || r.leader == nil || r.failed != nil {
-		done(refusal(notLeader))
+	if r, c := n.leads(t.ID, k.to.Partition); c != okay {
+		done(refusal(c))
 	} else {
 		r.appendMarker(k, done)
 	}

@@ -83,6 +83,10 @@ func (w *world) schedule(events int) {
 		w.after(w.between(0, 2*pace), next)
 	}
 	w.until(5*time.Second, func() bool { return w.lastAck > 0 })
+	if w.transacted {
+		w.until(5*time.Second, w.trades.begun)
+		events += w.ran // to come
+	}
 	if w.alone {
 		w.after(w.between(0, 2*time.Second), w.grow)
 	}
@@ -137,12 +141,20 @@ func (w *world) crashAll() {
 	}
 }
 
-// crashCoordinator crashes the node that coordinates the groups, one that members wait for first.
+// crashCoordinator crashes a node that coordinates groups or transactions, one that members wait for first. Or who is next to end a transaction.
 func (w *world) crashCoordinator() {
+	if w.transacted && w.one(2) {
+		w.trades.ambush = true
+		return
+	}
 	var who *node
 	for _, n := range w.nodes[1:] {
 		for _, r := range n.replicas {
-			if r.seat != nil && (who == nil || r.seat.joins > 0) {
+			if r.seat == nil {
+				continue
+			}
+			open, ends := r.seat.underWay()
+			if who == nil || r.seat.joins > 0 || open || ends {
 				who = n
 			}
 		}
@@ -174,6 +186,7 @@ func (w *world) fillOne() {
 // heal ends all that goes on; what is down comes back by itself.
 func (w *world) heal() {
 	w.net.clear()
+	w.trades.ambush = false
 	for _, n := range w.nodes[1:] {
 		n.disk.repair()
 		n.armed = false

@@ -141,6 +141,7 @@ func (n *node) seatOf(topic, key string) *seat {
 func (n *node) coordinate(m groupRequest, reply func(any)) {
 	answer := func(out any, err error) { reply(groupReply{m.number, out, err}) }
 	switch q := m.body.(type) {
+	case stuck: // it is still on its way
 	case sellRequest:
 		n.sell(q, answer)
 	case depositRequest:

@@ -24,6 +24,8 @@ const (
 	// mostFailures is how many are printed.
 	mostFailures = 5
 	enough       = 2000 // schedules, for their shares to say something
+	// leastFixed is the same for the fixed schedules: they are few, so that a share that is well above leastShare may be below that here.
+	leastFixed = 2
 )
 
 // TestMain has the garbage of small worlds collected less often: it takes a third of the time else.
@@ -59,7 +61,7 @@ func TestSim(t *testing.T) {
 		}
 		return uint64(began.UnixNano())>>10 + uint64(n), true
 	}
-	var sum summary
+	var sum, fixed summary
 	for sum.failed < mostFailures {
 		seed, ok := next(sum.schedules)
 		if !ok {
@@ -67,11 +69,19 @@ func TestSim(t *testing.T) {
 		}
 		w := run(t, seed, nil)
 		sum.add(w)
+		if *seedsFlag == 0 && seed <= fixedSeeds {
+			fixed.add(w)
+		}
 		if w.failed != nil {
 			t.Errorf("%s\nseed %d: %v\nreplay with: make sim SEED=%d", w.trace.last(), seed, w.failed, seed)
 		}
 	}
 	t.Logf("%v; %.0f schedules a second", &sum, float64(sum.schedules)/time.Since(began).Seconds())
+	if fixed.schedules == fixedSeeds {
+		for _, rare := range fixed.below(leastFixed) {
+			t.Errorf("%s in less than %d %% of the fixed schedules", rare, leastFixed)
+		}
+	}
 	if sum.failed == 0 && sum.schedules >= enough {
 		for _, rare := range sum.below(leastShare) {
 			t.Errorf("%s in less than %d %% of the schedules: they do not show much about it", rare, leastShare)

@@ -36,7 +36,7 @@ func (w *world) trade(id nodeID) {
 		c := &consumer{client: client{w: w, id: id, topic: booksTopic, num: num}, near: w.one(2), committed: true, pause: w.between(10*time.Millisecond, 100*time.Millisecond)}
 		id++
 		w.consumers = append(w.consumers, c)
-		w.whenOpen(c.start)
+		w.whenSold(c.start)
 	}
 	for range 2 + w.rng.IntN(2) {
 		w.openTill()
@@ -52,7 +52,16 @@ func (w *world) openTill() {
 		l.version = txn.V2
 	}
 	t.tills = append(t.tills, l)
-	w.whenOpen(l.hire)
+	w.whenSold(l.hire)
+}
+
+// whenSold runs f when there is something to write to, and to have offsets of.
+func (w *world) whenSold(f func()) {
+	if w.truth.Topic(booksTopic) == nil || w.truth.Topic(shopTopic) == nil {
+		w.after(50*time.Millisecond, func() { w.whenSold(f) })
+		return
+	}
+	w.after(w.between(0, 100*time.Millisecond), f)
 }
 
 // hire has a process begin with the transactional ID. Who has it now is fenced.
@@ -63,7 +72,7 @@ func (l *till) hire() {
 	w := l.w
 	id := w.trades.nodes
 	w.trades.nodes++
-	t := &trader{w: w, id: id, till: l}
+	t := &trader{w: w, id: id, till: l, wait: time.Duration(w.rng.IntN(2)) * 50 * time.Millisecond}
 	t.desk = asker{client: client{w: w, id: id, topic: schema.Transactions.Name, num: schema.Partition(l.id, partitionsOf(schema.Transactions.Name))}}
 	t.clerk = asker{client: client{w: w, id: id, topic: schema.Groups.Name, num: schema.Partition(l.key.group, partitionsOf(schema.Groups.Name))}}
 	for num := range t.shelves {
@@ -84,7 +93,11 @@ func (l *till) gone(t *trader) {
 		l.closed = true
 		w.after(w.between(0, time.Second), w.openTill)
 	default:
-		w.after(w.between(0, time.Second), func() {
+		pause := time.Second
+		if w.one(2) {
+			pause /= 100
+		}
+		w.after(w.between(0, pause), func() {
 			if l.last(t) {
 				l.hire()
 			}

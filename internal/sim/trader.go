@@ -22,8 +22,8 @@ type trader struct {
 	producer txn.Producer
 	next     [booksPartitions]int32 // sequences
 	deal     *deal
-	plan     []func() // what is to be done until the transaction ends
-	tries    int
+	plan     []func()      // what is to be done until the transaction ends
+	wait     time.Duration // of requests, for a transaction that is being ended
 	over     bool
 }
 
@@ -52,7 +52,7 @@ func (t *trader) again(f func()) { t.later(10*time.Millisecond, 100*time.Millise
 
 // open gets the producer. expected is what it has, nil: nothing.
 func (t *trader) open(expected *txn.Producer) {
-	q := txn.InitRequest{TransactionalID: t.till.id, TimeoutMs: int32(t.till.timeout.Milliseconds()), Expected: expected}
+	q := txn.InitRequest{TransactionalID: t.till.id, TimeoutMs: int32(t.till.timeout.Milliseconds()), Expected: expected, Wait: t.wait}
 	t.say(&t.desk, func() any { return q }, 2*time.Second, func(r *groupReply) {
 		again := func() { t.again(func() { t.open(expected) }) }
 		if r == nil {
@@ -85,9 +85,7 @@ func (t *trader) rest(f func()) {
 		t.later(0, 150*time.Millisecond, f)
 		return
 	case w.one(40):
-		w.note(t.id, "ends within a transaction")
-		t.end()
-		t.till.gone(t)
+		t.die()
 		return
 	case w.one(50) && t.till.last(t):
 		w.note(t.id, "is taken for dead, and goes on")
@@ -96,7 +94,14 @@ func (t *trader) rest(f func()) {
 		t.later(t.till.timeout/2, t.till.timeout*3/2, f)
 		return
 	}
-	t.later(0, 30*time.Millisecond, f)
+	t.later(0, 60*time.Millisecond, f)
+}
+
+// die ends the process, within a transaction perhaps.
+func (t *trader) die() {
+	t.w.note(t.id, "ends")
+	t.end()
+	t.till.gone(t)
 }
 
 // start plans the next transaction.
@@ -132,13 +137,13 @@ func (p *piece) of(num int32) bool { return p.offset == 0 && p.num == num }
 // proceed does what is planned next.
 func (t *trader) proceed() {
 	f := t.plan[0]
-	t.plan, t.tries = t.plan[1:], 0
+	t.plan = t.plan[1:]
 	t.rest(f)
 }
 
 // join tells the coordinator what the transaction is about to write to, under the first version of the protocol.
 func (t *trader) join() {
-	q := joinRequest{add: true, AddRequest: txn.AddRequest{TransactionalID: t.till.id, Producer: t.producer, Version: t.till.version}}
+	q := joinRequest{add: true, AddRequest: txn.AddRequest{TransactionalID: t.till.id, Producer: t.producer, Version: t.till.version, Wait: t.wait}}
 	for _, p := range t.deal.pieces {
 		tp := model.TopicPartition{Topic: booksTopic, Partition: p.num}
 		if p.offset != 0 {
@@ -175,12 +180,21 @@ func (t *trader) sell(num int32) {
 	}
 	a := &t.shelves[num]
 	var to nodeID
+	late := !t.w.calm && t.w.net.echo > 0 && t.w.one(8)
 	t.say(a, func() any {
-		q.id, q.epoch, to = a.known, a.epoch, a.leader
+		q.id, to = a.known, a.leader
+		switch {
+		case late:
+			return stuck{}
+		case !t.w.calm && t.w.one(15):
+			t.later(0, 5*time.Millisecond, t.die)
+		}
 		return q.clone()
 	}, t.w.between(300*time.Millisecond, 2*time.Second), func(r *groupReply) {
 		if r == nil || r.err != nil {
-			t.echo(to, &q)
+			if late || t.w.net.echo > 0 && t.w.one(2) {
+				t.echo(to, &q)
+			}
 			t.retry(a, func() { t.sell(num) })
 			return
 		}
@@ -217,16 +231,19 @@ func (q sellRequest) clone() sellRequest {
 	return q
 }
 
-// echo has a request that was given up on come late: it had been received before its connection broke.
+// stuck is a request that comes when its client has given it up: it was received before the connection broke.
+type stuck struct{}
+
+// echo has a request come late: mostly when the client is about to give up the transaction, or much later.
 func (t *trader) echo(to nodeID, q *sellRequest) {
-	w := t.w
-	if w.net.echo == 0 || !w.one(2) {
-		return
+	w, late := t.w, 40*time.Millisecond
+	if w.one(3) {
+		late = 2 * time.Second
 	}
-	late := q.clone()
-	w.after(w.between(0, 2*time.Second), func() {
+	sent := q.clone()
+	w.after(w.between(0, late), func() {
 		if e := w.endpoint(to); e != nil {
-			e.serve(t.id, groupRequest{body: late}, func(any) {})
+			e.serve(t.id, groupRequest{body: sent}, func(any) {})
 		}
 	})
 }
@@ -234,7 +251,7 @@ func (t *trader) echo(to nodeID, q *sellRequest) {
 // retry asks again, at whoever leads now, or gives the transaction up.
 func (t *trader) retry(a *asker, f func()) {
 	a.hangUp()
-	if t.tries++; t.tries > 3 && t.w.one(4) {
+	if t.w.one(2) {
 		t.deal.loose = true
 		t.abort()
 		return
@@ -245,7 +262,12 @@ func (t *trader) retry(a *asker, f func()) {
 // commitOffset commits the group's offset in the transaction.
 func (t *trader) commitOffset() {
 	p := t.deal.deposit()
-	t.say(&t.clerk, func() any { return t.commitOf(p) }, 2*time.Second, func(r *groupReply) {
+	t.say(&t.clerk, func() any {
+		if !t.w.calm && t.w.one(15) {
+			t.later(0, 5*time.Millisecond, t.die)
+		}
+		return t.commitOf(p)
+	}, 2*time.Second, func(r *groupReply) {
 		if r == nil || r.err != nil {
 			t.retry(&t.clerk, t.commitOffset)
 			return
@@ -280,7 +302,7 @@ func (t *trader) abort() {
 func (t *trader) finish(how fate) {
 	d := t.deal
 	d.asked = how
-	q := endRequest{txn.EndRequest{TransactionalID: t.till.id, Producer: t.producer, Version: t.till.version, Commit: how == visible}, d}
+	q := endRequest{txn.EndRequest{TransactionalID: t.till.id, Producer: t.producer, Version: t.till.version, Commit: how == visible, Wait: t.wait}, d}
 	t.say(&t.desk, func() any { return q }, 2*time.Second, func(r *groupReply) {
 		if r == nil || r.err != nil {
 			t.again(func() { t.finish(how) })

@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"chronik/internal/coordinator/schema"
@@ -27,6 +28,7 @@ const (
 
 // trades is what is known of all transactions by who sees everything.
 type trades struct {
+	ambush  bool        // the next coordinator that sends markers crashes
 	version txn.Version // of what coordinators do by themselves
 	ids     model.ProducerID
 	nodes   nodeID // the next client's
@@ -75,6 +77,11 @@ func (d *deal) String() string {
 
 // drawn tells whether a schedule has transactions. It is drawn beside all else, so that the others are as they are.
 func (t *trades) drawn(seed uint64) bool { return rand.New(rand.NewPCG(seed, 0x74786e)).IntN(100) < 54 }
+
+// begun tells whether each client has come to the end of a transaction.
+func (t *trades) begun() bool {
+	return len(t.tills) > 0 && !slices.ContainsFunc(t.tills, func(l *till) bool { return l.doneAt == 0 })
+}
 
 // wrote notes what a coordinator's batch says, which is about to be appended.
 func (t *trades) wrote(s *seat, b record.Batch) {

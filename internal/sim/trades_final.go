@@ -111,7 +111,7 @@ func (w *world) compareDeposits(r *replica, m *group.Machine) {
 		}
 		o := m.Fetch(fetchOf(l.key))
 		if got := o.Offsets; o.Err != nil || !slices.ContainsFunc(got, func(f group.FetchedOffset) bool { return f.Offset == want }) {
-			w.fail("T3", "%v has the offset %v of %s; the newest that a transaction has committed is %d", r, got, l.key.group, want)
+			w.fail("T3", "%v has the offset %d of %s; the newest that a transaction has committed is %d", r, got[0].Offset, l.key.group, want)
 		}
 	}
 }

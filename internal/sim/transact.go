@@ -20,15 +20,17 @@ const (
 	joinPause = 5 * time.Millisecond
 	joinTime  = 100 * time.Millisecond
 	joinCall  = 400 * time.Millisecond
+	joinLate  = 200 * time.Millisecond
+	joinWait  = 20 * time.Millisecond
 )
 
-// sellRequest is some batches of a transaction, for one partition. It is answered by a code for each.
+// sellRequest is some batches of a transaction, for one partition. It is answered by a code for each. As in Kafka's protocol it does not say who
+// is believed to lead in what epoch.
 type sellRequest struct {
 	till    string
 	version txn.Version
 	id      model.TopicID
 	num     int32
-	epoch   model.LeaderEpoch
 	batches []record.Batch
 }
 
@@ -50,7 +52,7 @@ type parked struct {
 
 // sell appends the batches of a transaction in their order.
 func (n *node) sell(q sellRequest, answer func(any, error)) {
-	r, c := n.led(q.id, q.num, q.epoch)
+	r, c := n.leads(q.id, q.num)
 	codes, left := make([]code, len(q.batches)), len(q.batches)
 	if c != okay {
 		for i := range codes {
@@ -85,6 +87,15 @@ func (n *node) sell(q sellRequest, answer func(any, error)) {
 	}
 }
 
+// leads finds a partition if this node leads it.
+func (n *node) leads(id model.TopicID, num int32) (*replica, code) {
+	r := n.find(id, num)
+	if r == nil || r.leader == nil {
+		return nil, notLeader
+	}
+	return n.led(id, num, r.leader.Epoch())
+}
+
 // transact appends a batch of a transaction. One that begins it on the partition is verified first.
 func (r *replica) transact(p parked) {
 	id := p.batch.ProducerID()
@@ -92,7 +103,7 @@ func (r *replica) transact(p parked) {
 		b.parked = append(b.parked, p)
 		return
 	}
-	err := r.place(&p, r.n.w.bugs.unverified)
+	err := r.place(&p, r.n.w.bugs.unverified && !p.raised)
 	if !errors.Is(err, producers.ErrUnverified) {
 		p.placed(err)
 		return
@@ -176,7 +187,7 @@ func (r *replica) appendMarker(k *mark, done func(error)) {
 // join asks the coordinator of a transaction whether a partition is part of it, or to make it so. One that is ending the transaction before, or is not there
 // yet, is asked again for a while.
 func (n *node) join(till string, p txn.Producer, version txn.Version, tp model.TopicPartition, since time.Time, done func(error)) {
-	q := joinRequest{add: version >= txn.V2, AddRequest: txn.AddRequest{TransactionalID: till, Producer: p, Version: version, Partitions: []model.TopicPartition{tp}}}
+	q := joinRequest{add: version >= txn.V2, AddRequest: txn.AddRequest{Wait: joinWait, TransactionalID: till, Producer: p, Version: version, Partitions: []model.TopicPartition{tp}}}
 	answered := func(err error) {
 		again := errors.Is(err, txn.ErrConcurrentTransactions) || err != nil && !definite(err)
 		if again && n.now().Sub(since) < joinTime {
@@ -196,14 +207,19 @@ func (n *node) join(till string, p txn.Producer, version txn.Version, tp model.T
 	}
 	n.confer(nodeID(to), groupRequest{body: q}, joinCall, func(answer any) {
 		a, ok := answer.(groupReply)
-		switch o, _ := a.body.(txn.VerifyReply); {
+		o, _ := a.body.(txn.VerifyReply)
+		err := o.Err
+		switch {
 		case !ok:
-			answered(shard.ErrNotCoordinator)
+			err = shard.ErrNotCoordinator
 		case a.err != nil:
-			answered(a.err)
-		default:
-			answered(o.Err)
+			err = a.err
 		}
+		if n.w.calm || !n.w.one(4) {
+			answered(err)
+			return
+		}
+		n.after(n.w.between(0, joinLate), func() { answered(err) }) // much happens until somebody sees to it
 	})
 }
 
