@@ -17,7 +17,7 @@ func probes() []probe {
 	for _, group := range [][]probe{
 		connectionProbes(), metadataProbes(), produceProbes(), idempotentProbes(), fetchProbes(), sessionProbes(), offsetProbes(),
 		topicProbes(), partitionProbes(), recordProbes(), configProbes(), alterProbes(), clusterProbes(),
-		replicaProbes(), quorumProbes(), coordinatorProbes(), groupProbes(), shareProbes(), shareFetchProbes(), commitProbes(), transactionProbes(),
+		replicaProbes(), quorumProbes(), coordinatorProbes(), groupProbes(), shareProbes(), shareFetchProbes(), streamsProbes(), commitProbes(), transactionProbes(),
 	} {
 		all = append(all, group...)
 	}

@@ -34,7 +34,7 @@ var chosen = map[string]string{
 
 // ignored are fields that say nothing about the behaviour under test. A broker may explain an error or not.
 var ignored = map[string]bool{
-	"ErrorMessage": true, "AcknowledgeErrorMessage": true,
+	"ErrorMessage": true, "AcknowledgeErrorMessage": true, "StatusDetail": true,
 	"Version": true, "ThrottleMillis": true, "UnknownTags": true, "SupportedFeatures": true, "FinalizedFeatures": true,
 	"FinalizedFeaturesEpoch": true, "ZkMigrationReady": true,
 }
