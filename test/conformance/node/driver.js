@@ -8,6 +8,7 @@ const snappy = require('kafkajs-snappy')
 const lz4 = require('lz4js')
 const zstd = require('@bokuweb/zstd-wasm')
 const { Dataset, selftest, timestamp } = require('./dataset')
+const { copy, committed } = require('./copy')
 
 const CHECK_LIMIT_MS = 60000
 const PROFILE = '3kevhdt' // its encoder refuses null header values
@@ -151,13 +152,9 @@ async function groupResume() {
     await new Promise((resolve, reject) => {
       const eachMessage = async ({ partition, message }) => {
         if (taken >= until) return
-        const r = t.record(next[partition] * t.partitions + partition)
-        const what = `offset of partition ${partition}`
         try {
-          want(what, message.offset, String(next[partition]))
-          want('key', hex(message.key), hex(r.key))
-          want('value', hex(message.value), hex(r.value))
-          want('timestamp', message.timestamp, String(r.timestamp))
+          want(`offset of partition ${partition}`, message.offset, String(next[partition]))
+          wantRecord(message, t.record(next[partition] * t.partitions + partition))
         } catch (e) {
           return reject(e)
         }
@@ -175,6 +172,30 @@ async function groupResume() {
   const [found] = await admin.fetchOffsets({ groupId, topics: [t.name] })
   for (const { partition, offset } of found.partitions) want(`offset of ${partition}`, offset, String(next[partition]))
   await admin.deleteGroups([groupId])
+}
+
+function wantRecord(message, r) {
+  want('key', hex(message.key), hex(r.key))
+  want('value', hex(message.value), hex(r.value))
+  want('timestamp', message.timestamp, String(r.timestamp))
+}
+
+// A consumer of committed records finds each copied record once, in order, unchanged.
+async function transactionalCopy() {
+  const from = dataset('none')
+  const to = topicName('copy')
+  const groupId = `group-${client}-copy`
+  await create(to, from.partitions)
+  const copied = await copy(kafka, { from, to, groupId, records })
+  copied.forEach((n, p) => want(`end of partition ${p}`, n, from.count(p, records)))
+  await soon('offsets', async () => {
+    const [found] = await admin.fetchOffsets({ groupId, topics: [from.name] })
+    return found.partitions.sort((a, b) => a.partition - b.partition).map(p => p.offset).join()
+  }, copied.join())
+  const next = Array(from.partitions).fill(0)
+  await committed(kafka, { to, partitions: from.partitions, groupId: `${groupId}-reader`, each: (partition, message) =>
+    wantRecord(message, from.record(next[partition]++ * from.partitions + partition)) })
+  next.forEach((n, p) => want(`copies in partition ${p}`, n, from.count(p, records)))
 }
 
 const hex = b => (b === null ? null : b.toString('hex'))
@@ -196,6 +217,7 @@ const config = async (topic, name) => (await describe(topic)).configEntries.find
 
 const features = {
   'group-resume': groupResume,
+  'transactional-copy': transactionalCopy,
   'offsets-by-timestamp': async () => {
     const t = dataset('none')
     const middle = timestamp(Math.floor(records / 2)) - 1
