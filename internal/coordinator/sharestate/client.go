@@ -122,6 +122,10 @@ func (c *Client) Summarize(k share.Key, answer func(share.State, error)) {
 // Ask has a request decided by whoever coordinates the share partition. It does not wait. It is tried for a time; what cannot be decided then, or after Stop, is
 // answered with an error that wraps ErrUnavailable.
 func (c *Client) Ask(r Request, within time.Duration, answer func(Answer)) {
+	if r.Key.Group == "" { // Kafka's requests of no group are answered with nothing
+		answer(Answer{Err: fmt.Errorf("%w: the group ID is empty", share.ErrInvalid)})
+		return
+	}
 	now := time.Now()
 	c.route(&item{Request: r, answer: answer, since: now, until: now.Add(within)})
 }

@@ -145,6 +145,16 @@ func TestEachIsAskedWhereItIs(t *testing.T) {
 	})
 }
 
+func TestNoGroup(t *testing.T) {
+	in(t, func(t *testing.T, w *world, c *Client) {
+		var told answers
+		c.Forget(key("", 1), told.add)
+		if err := told.one(t); !errors.Is(err, share.ErrInvalid) || len(w.calls) != 0 {
+			t.Errorf("told is %v after %q", err, w.calls)
+		}
+	})
+}
+
 // TestWhatWaitsGoesTogether: while two calls are under way, the next one gathers; other groups and operations do not wait for it.
 func TestWhatWaitsGoesTogether(t *testing.T) {
 	in(t, func(t *testing.T, w *world, c *Client) {
