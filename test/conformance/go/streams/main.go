@@ -82,7 +82,10 @@ func wordCount(ctx context.Context, e *driver.Env, protocol string) error {
 			return err
 		}
 	}
-	return a.finished(ctx)
+	if err := a.finished(ctx); err != nil || protocol != "streams" {
+		return err
+	}
+	return a.deleted(ctx)
 }
 
 func (a *application) open(ctx context.Context) error {
@@ -143,6 +146,11 @@ func (a *application) live(ctx context.Context, directory string, lines int) err
 	if a.lines > lines {
 		a.process.Kill()
 		return nil
+	}
+	if a.protocol == "streams" {
+		if err := a.describedAs(ctx); err != nil {
+			return err
+		}
 	}
 	return a.process.Stop()
 }
