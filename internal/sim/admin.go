@@ -86,7 +86,7 @@ func (w *world) createTopic(name string) {
 		if active < w.factor() {
 			return nil
 		}
-		return topicRequest{create: []controller.NewTopic{{Name: name, Partitions: partitionsOf(name), ReplicationFactor: int16(w.factor()), Configs: w.topicConfigs(name)}}}
+		return topicRequest{create: []controller.NewTopic{{Name: name, Partitions: w.partitionsOf(name), ReplicationFactor: int16(w.factor()), Configs: w.topicConfigs(name)}}}
 	})
 }
 

@@ -103,6 +103,9 @@ func (w *world) loaded(s *seat, m *group.Machine) {
 	for _, name := range w.groups.names {
 		for num := range int32(shopPartitions) {
 			k := offsetKey{name, num}
+			if w.coordinatorOf(s.r.topic, name) != s.r.num {
+				break
+			}
 			if o := m.Fetch(fetchOf(k)); o.Err == nil && o.Offsets[0].Offset < w.groups.account(k).floor {
 				w.fail("G3", "%v loads offset %d of partition %d of %s; %d was acknowledged", s.r, o.Offsets[0].Offset, num, name, w.groups.account(k).floor)
 			}
@@ -128,7 +131,7 @@ type groupReply struct {
 
 // seatOf is where a group, or a transactional ID, is coordinated on this node, nil: elsewhere.
 func (n *node) seatOf(topic, key string) *seat {
-	num := schema.Partition(key, partitionsOf(topic))
+	num := n.w.coordinatorOf(topic, key)
 	for _, r := range n.replicas {
 		if r.topic == topic && r.num == num && r.seat != nil {
 			return r.seat
@@ -280,16 +283,16 @@ func (w *world) promised(q group.CommitRequest, o group.CommitReply) {
 func (w *world) groupWorkload(id nodeID) nodeID {
 	n := 2 + w.rng.IntN(3)
 	for range n {
-		w.joinGroup(&member{asker: asker{client: client{w: w, id: id, topic: schema.Groups.Name}}, group: "classic", protocol: new(classicProtocol)})
+		w.joinGroup(&member{asker: w.groupAsker(id, "classic"), group: "classic", protocol: new(classicProtocol)})
 		id++
 	}
 	n = 2 + w.rng.IntN(2)
 	for range n {
-		w.joinGroup(&member{asker: asker{client: client{w: w, id: id, topic: schema.Groups.Name}}, group: "consumer", protocol: new(consumerProtocol)})
+		w.joinGroup(&member{asker: w.groupAsker(id, "consumer"), group: "consumer", protocol: new(consumerProtocol)})
 		id++
 	}
 	for num := range int32(1 + w.rng.IntN(2)) {
-		s := &saver{asker: asker{client: client{w: w, id: id, topic: schema.Groups.Name}}, key: offsetKey{"savings", num}}
+		s := &saver{asker: w.groupAsker(id, "savings"), key: offsetKey{"savings", num}}
 		id++
 		w.groups.savers = append(w.groups.savers, s)
 		w.whenOpen(s.turn)
@@ -307,6 +310,16 @@ func (w *world) whenOpen(f func()) {
 	w.after(w.between(0, time.Second), f)
 }
 
+// coordinatorOf is the partition of a topic by whose leader something is coordinated.
+func (w *world) coordinatorOf(topic, key string) int32 {
+	return schema.Partition(key, w.partitionsOf(topic))
+}
+
+// groupAsker asks the coordinator of a group.
+func (w *world) groupAsker(id nodeID, group string) asker {
+	return asker{client: client{w: w, id: id, topic: schema.Groups.Name, num: w.coordinatorOf(schema.Groups.Name, group)}}
+}
+
 // coordinated tells whether there are coordinators of groups.
 func (w *world) coordinated() bool { return w.grouped || w.transacted }
 
@@ -322,11 +335,13 @@ func (w *world) inner() []string {
 }
 
 // partitionsOf is how many partitions a topic has.
-func partitionsOf(topic string) int32 {
-	switch topic {
-	case shopTopic:
+func (w *world) partitionsOf(topic string) int32 {
+	switch {
+	case topic == schema.Groups.Name && w.transacted:
+		return 2
+	case topic == shopTopic:
 		return shopPartitions
-	case booksTopic:
+	case topic == booksTopic:
 		return booksPartitions
 	}
 	return 1

@@ -108,7 +108,7 @@ func (w *world) grow() {
 		w.after(w.between(0, 500*time.Millisecond), n.start)
 	}
 	for _, name := range slices.Concat(w.topics, w.inner()) {
-		for num := range partitionsOf(name) {
+		for num := range w.partitionsOf(name) {
 			w.raise(model.TopicPartition{Topic: name, Partition: num})
 		}
 	}

@@ -84,8 +84,8 @@ func (m *member) say(make func() any, patience time.Duration, done func(sent tim
 
 // someOffset draws one that the member may ask for.
 func (m *member) someOffset() offsetKey {
-	if m.w.one(2) {
-		return m.w.groups.savers[0].key
+	if s := m.w.groups.savers[0]; m.w.one(2) && s.num == m.num { // of the same coordinator
+		return s.key
 	}
 	return offsetKey{m.group, int32(m.w.rng.IntN(shopPartitions))}
 }

@@ -105,7 +105,7 @@ func (s *seat) underWay() (open, ends bool) {
 		return false, false
 	}
 	for id, v := range w.trades.states { // in whatever order
-		if schema.Partition(id, partitionsOf(s.r.topic)) == s.r.num {
+		if w.coordinatorOf(s.r.topic, id) == s.r.num {
 			open, ends = open || v.Status == schema.TxnOngoing, ends || ending(v.Status) != undecided
 		}
 	}

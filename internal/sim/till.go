@@ -73,8 +73,8 @@ func (l *till) hire() {
 	id := w.trades.nodes
 	w.trades.nodes++
 	t := &trader{w: w, id: id, till: l, wait: time.Duration(w.rng.IntN(2)) * 50 * time.Millisecond}
-	t.desk = asker{client: client{w: w, id: id, topic: schema.Transactions.Name, num: schema.Partition(l.id, partitionsOf(schema.Transactions.Name))}}
-	t.clerk = asker{client: client{w: w, id: id, topic: schema.Groups.Name, num: schema.Partition(l.key.group, partitionsOf(schema.Groups.Name))}}
+	t.desk = asker{client: client{w: w, id: id, topic: schema.Transactions.Name, num: w.coordinatorOf(schema.Transactions.Name, l.id)}}
+	t.clerk = w.groupAsker(id, l.key.group)
 	for num := range t.shelves {
 		t.shelves[num] = asker{client: client{w: w, id: id, topic: booksTopic, num: int32(num)}}
 	}

@@ -106,7 +106,7 @@ func (w *world) compareDeposits(r *replica, m *group.Machine) {
 				want = max(want, p.offset)
 			}
 		}
-		if n := schema.Partition(l.key.group, partitionsOf(schema.Groups.Name)); n != r.num {
+		if w.coordinatorOf(r.topic, l.key.group) != r.num {
 			continue
 		}
 		o := m.Fetch(fetchOf(l.key))

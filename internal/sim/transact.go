@@ -239,7 +239,7 @@ type asking struct {
 
 // deposit asks the transaction's coordinator, then has the group's decide. If the transaction has ended between the two, it asks again.
 func (n *node) deposit(q *depositRequest, answer func(any, error)) {
-	num := schema.Partition(q.Group, partitionsOf(schema.Groups.Name))
+	num := n.w.coordinatorOf(schema.Groups.Name, q.Group)
 	a := &asking{num: num, producer: q.Producer.ID}
 	n.asking = append(n.asking, a)
 	n.join(q.till, txn.Producer(q.Producer), q.version, model.TopicPartition{Topic: schema.Groups.Name, Partition: num}, n.now(), func(err error) {
