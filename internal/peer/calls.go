@@ -90,7 +90,7 @@ func (c *Client) Forward(ctx context.Context, q ClientRequest) ([]byte, error) {
 	return a.Body, nil
 }
 
-// Transact asks one broker something about transactions, and returns the body of the response. It is made once. After an error that is ErrUnknown it may
+// Transact asks one broker something about transactions or share partitions, and returns the body of the response. It is made once. After an error that is ErrUnknown it may
 // have been done.
 func (p *Pool) Transact(ctx context.Context, node model.BrokerID, q ClientRequest) ([]byte, error) {
 	request, err := peerpb.Marshal(nil, putClientRequest(q))

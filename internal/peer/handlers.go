@@ -41,8 +41,8 @@ type Forwarder interface {
 	Forward(context.Context, Caller, ClientRequest) (response []byte, err error)
 }
 
-// Transactor answers what brokers ask each other about transactions: Kafka's WriteTxnMarkers, and AddPartitionsToTxn of several transactions. The origin
-// of the request is the caller.
+// Transactor answers what brokers ask each other: about transactions Kafka's WriteTxnMarkers, and AddPartitionsToTxn of several transactions; about share
+// partitions their state's requests and ListOffsets. The origin of the request is the caller.
 type Transactor interface {
 	Transact(context.Context, Caller, ClientRequest) (response []byte, err error)
 }

@@ -43,7 +43,7 @@ type lane uint8
 const (
 	urgent lane = iota // small; leadership depends on it
 	bulk               // clients' requests
-	coordination       // what transactions wait for
+	coordination       // what transactions and share groups wait for
 	lanes
 )
 
@@ -55,7 +55,7 @@ const (
 // methods is everything that can be called. What repeatable rests on: a second Registration of an incarnation changes nothing, nor does a second
 // Join; a block of producer IDs that nobody gets is lost and no harm. AlterPartitions and Resign are compare-and-set: nothing is done twice,
 // but the second answer would deny what the first has done, so their callers learn the outcome from the metadata. What Forward does is not known here.
-// Transact may be repeated, and its callers do so: a marker that is there twice says nothing new.
+// Transact's callers know what may be repeated: a marker that is there twice says nothing new, a share partition that begins twice may.
 var methods = map[Method]rules{
 	Probe:               {name: "Probe", since: 1, repeatable: true, maxBody: smallBody, stranger: true},
 	FindController:      {name: "FindController", since: 1, repeatable: true, maxBody: smallBody},
