@@ -41,9 +41,9 @@ type rules struct {
 type lane uint8
 
 const (
-	urgent lane = iota // small; leadership depends on it
-	bulk               // clients' requests
-	coordination       // what transactions and share groups wait for
+	urgent       lane = iota // small; leadership depends on it
+	bulk                     // clients' requests
+	coordination             // what transactions and share groups wait for
 	lanes
 )
 
