@@ -85,6 +85,7 @@ func (s *Shares) Fetch(ctx context.Context, q FetchRequest) (*Answer, error) {
 		s.end(q.Session.Key)
 	}
 	if err != nil {
+		f.giveBack()
 		out.Release()
 		return nil, err
 	}
@@ -200,6 +201,22 @@ func (f *fetching) grant(ctx context.Context, need int) bool {
 	}
 	f.buf = buf
 	return err == nil
+}
+
+// giveBack releases what was acquired for an answer that nobody gets: who ended the session meanwhile did not know of it.
+func (f *fetching) giveBack() {
+	for i := range f.found {
+		batches := make([]sharepartition.AckBatch, len(f.found[i].Acquired))
+		for j, r := range f.found[i].Acquired {
+			batches[j] = sharepartition.AckBatch{First: r.First, Last: r.Last, Types: []sharepartition.AckType{sharepartition.Release}}
+		}
+		if l := f.leds[i]; len(batches) > 0 {
+			l.tell(func(now time.Time) {
+				l.acknowledge(now, f.q.Session.Key.Member, batches, func(error) {})
+				l.stirred = true
+			})
+		}
+	}
 }
 
 // shrink gives back the memory that was not needed.

@@ -145,6 +145,43 @@ func TestSessionEnds(t *testing.T) {
 	})
 }
 
+// TestSessionEndsMeanwhile: what is acquired for a session that has just ended is given back, and who waits gets it.
+func TestSessionEndsMeanwhile(t *testing.T) {
+	inRig(t, func(g *rig) {
+		g.put(0, 3, 10)
+		a, b := g.member("a", 0), g.member("b", 0)
+		b.must()
+		if err := b.acknowledge(ack(0, 0, 2, sharepartition.Release)); err != nil {
+			t.Fatal(err)
+		}
+		q := a.query
+		q.Session.Key, q.Session.Connection, q.Deadline = a.key, a.conn, time.Now().Add(time.Hour)
+		q.Lead = func(p sharesession.Partition) (Leadership, error) {
+			g.Disconnect(a.conn)
+			return g.Lead(p)
+		}
+		if _, err := g.Fetch(context.Background(), q); !errors.Is(err, sharesession.ErrEpoch) {
+			t.Fatalf("a fetch whose session ends meanwhile: %v", err)
+		}
+		b.wait = time.Hour
+		began := time.Now()
+		g.want(b.must(), ranges{{First: 0, Last: 2, Deliveries: 3}}[:1])
+		if d := time.Since(began); d != 0 {
+			t.Errorf("it took %v", d)
+		}
+	})
+}
+
+// TestLargeBatches: answers are filled up with batches of any size.
+func TestLargeBatches(t *testing.T) {
+	inRig(t, func(g *rig) {
+		for range 8 {
+			g.put(0, 1, 200<<10)
+		}
+		g.want(g.member("a", 0).must(), ranges{{First: 0, Last: 4, Deliveries: 1}})
+	})
+}
+
 // TestUnreadableState: while the state cannot be read members wait; an answer that is final they hear, once.
 func TestUnreadableState(t *testing.T) {
 	inRig(t, func(g *rig) {

@@ -56,7 +56,11 @@ func (x *stress) given(who string, f Fetched, epoch int32, since time.Time) {
 			if was.by != "" && was.until.After(now) && epoch == x.epoch.Load() {
 				x.t.Errorf("record %v is given to %s while %s has it until %v; it is %v", at, who, was.by, was.until, now)
 			}
-			x.fates[at] = fate{by: who, until: since.Add(x.config.LockDuration), maybe: was.maybe}
+			now := fate{accepted: was.accepted, maybe: was.maybe}
+			if epoch == x.epoch.Load() { // else another leader has nobody hold it
+				now.by, now.until = who, since.Add(x.config.LockDuration)
+			}
+			x.fates[at] = now
 		}
 	}
 }
@@ -213,6 +217,6 @@ func TestStress(t *testing.T) {
 // next is another leader epoch: what members have of the old one is nobody's in it.
 func (x *stress) next(epoch model.LeaderEpoch) {
 	x.epoch.Store(0) // until it is another one, nothing is known of who has what
-	x.lead(epoch)
 	x.free("")
+	x.lead(epoch)
 }

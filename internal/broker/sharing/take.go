@@ -10,8 +10,8 @@ import (
 	"chronik/internal/replica"
 )
 
-// chunkBytes is how much of the log is read at a time: a member mostly wants fewer records than these.
-const chunkBytes = 128 << 10
+// firstChunk is how much of the log is read first; a member mostly wants fewer records than these. If it wants more, twice as much is read next.
+const firstChunk = 128 << 10
 
 // want is what a member wants of a partition.
 type want struct {
@@ -41,14 +41,14 @@ func (l *led) take(now time.Time, w want) (out taken) {
 	c := l.s.o.Config(l.key.Group)
 	l.p.Config = c.Config
 	out.records = w.into
-	for out.count < w.maxRecords {
+	for chunk := firstChunk; out.count < w.maxRecords; chunk *= 2 {
 		from, ok := l.p.NextFetch()
 		if l.full = !ok; l.full {
 			break
 		}
 		out.ready = true
 		at := len(out.records)
-		res, err := l.read(from, min(chunkBytes, cap(out.records)-at), w.minOne && at == 0, c.Committed)
+		res, err := l.read(from, min(chunk, cap(out.records)-at), w.minOne && at == 0, c.Committed)
 		if err != nil || res.Records == nil {
 			out.err = err
 			break
@@ -73,7 +73,7 @@ func (l *led) take(now time.Time, w want) (out taken) {
 			From: from, Batches: batches, Aborted: aborted(res),
 		})
 		out.records = out.records[:at+keep(out.records[at:], a.Ranges)]
-		out.ranges, out.count = append(out.ranges, a.Ranges...), out.count+a.Count
+		out.ranges, out.count = w.join(out.ranges, a.Ranges), out.count+a.Count
 		if a.Full || len(a.Ranges) == 0 && !a.Passed {
 			break
 		}
@@ -82,6 +82,17 @@ func (l *led) take(now time.Time, w want) (out taken) {
 		out.err = nil // the member hears it the next time, if it lasts: what it has acquired it must get
 	}
 	return out
+}
+
+// join appends ranges. The first of them goes on with the last one there is, unless that is as long as one is to be.
+func (w *want) join(all, more []sharepartition.Range) []sharepartition.Range {
+	if n := len(all); n > 0 && len(more) > 0 {
+		last := &all[n-1]
+		if last.Last+1 == more[0].First && last.Deliveries == more[0].Deliveries && (w.recordLimit || int(last.Last-last.First)+1 < w.batchSize) {
+			last.Last, more = more[0].Last, more[1:]
+		}
+	}
+	return append(all, more...)
 }
 
 // read reads the log from an offset on; no Records: there are none.
