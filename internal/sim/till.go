@@ -94,7 +94,7 @@ func (l *till) gone(t *trader) {
 		w.after(w.between(0, time.Second), w.openTill)
 	default:
 		pause := time.Second
-		if w.one(2) {
+		if !w.one(3) {
 			pause /= 100
 		}
 		w.after(w.between(0, pause), func() {

@@ -186,7 +186,7 @@ func (t *trader) sell(num int32) {
 		switch {
 		case late:
 			return stuck{}
-		case !t.w.calm && t.w.one(15):
+		case !t.w.calm && t.w.one(10):
 			t.later(0, 5*time.Millisecond, t.die)
 		}
 		return q.clone()
@@ -263,7 +263,7 @@ func (t *trader) retry(a *asker, f func()) {
 func (t *trader) commitOffset() {
 	p := t.deal.deposit()
 	t.say(&t.clerk, func() any {
-		if !t.w.calm && t.w.one(15) {
+		if !t.w.calm && t.w.one(10) {
 			t.later(0, 5*time.Millisecond, t.die)
 		}
 		return t.commitOf(p)

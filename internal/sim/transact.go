@@ -20,7 +20,7 @@ const (
 	joinPause = 5 * time.Millisecond
 	joinTime  = 100 * time.Millisecond
 	joinCall  = 400 * time.Millisecond
-	joinLate  = 200 * time.Millisecond
+	joinLate  = 120 * time.Millisecond
 	joinWait  = 20 * time.Millisecond
 )
 
@@ -215,7 +215,7 @@ func (n *node) join(till string, p txn.Producer, version txn.Version, tp model.T
 		case a.err != nil:
 			err = a.err
 		}
-		if n.w.calm || !n.w.one(4) {
+		if n.w.calm || n.w.one(2) {
 			answered(err)
 			return
 		}
