@@ -22,13 +22,8 @@ type broker struct {
 }
 
 // brisk are keys of brokers that are started here. A new group waits for more members for so many milliseconds: with Kafka's default, 3 seconds, that would be most of the time that
-// the clients' groups take. Members of streams groups that are killed are missed soon: with Kafka's default, 45 seconds, a word count that is killed twice would be most of the time.
-var brisk = []string{
-	"group.initial.rebalance.delay.ms=100",
-	"group.streams.initial.rebalance.delay.ms=100",
-	"group.streams.min.session.timeout.ms=6000", "group.streams.session.timeout.ms=6000",
-	"group.streams.min.heartbeat.interval.ms=500", "group.streams.heartbeat.interval.ms=500",
-}
+// all of this takes. Streams groups keep theirs: what groups have of their own is asked for, and compared.
+var brisk = []string{"group.initial.rebalance.delay.ms=100"}
 
 // briskly is how Chronik is told so.
 func briskly() []string {

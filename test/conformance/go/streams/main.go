@@ -144,7 +144,9 @@ func (a *application) live(ctx context.Context, directory string, lines int) err
 	}
 	fmt.Fprintf(os.Stderr, "life %d: %d words counted after %v\n", a.starts, a.counts.seen, time.Since(begin))
 	if a.lines > lines {
-		a.process.Kill()
+		if a.process.Kill(); a.protocol == "streams" {
+			return a.evict(ctx)
+		}
 		return nil
 	}
 	if a.protocol == "streams" {
