@@ -82,8 +82,15 @@ func (d done) add(t *testing.T, values []string, certain bool) {
 	}
 }
 
-// shareOffset is where the group is in the topic, and how much it has left to do.
-func shareOffset(t *testing.T, c *testcluster.Cluster) (at int64) {
+// shareOffset is where the group is in the topic.
+func shareOffset(t *testing.T, c *testcluster.Cluster) int64 {
+	t.Helper()
+	at, _ := sharePlace(t, c)
+	return at
+}
+
+// sharePlace is where the group is in the topic, and how much it is said to have left to do.
+func sharePlace(t *testing.T, c *testcluster.Cluster) (at, lag int64) {
 	t.Helper()
 	began := time.Now()
 	for {
@@ -97,7 +104,8 @@ func shareOffset(t *testing.T, c *testcluster.Cluster) (at int64) {
 			err = got[shareGroup].Offsets.Error()
 		}
 		if err == nil {
-			return got[shareGroup].Offsets[topic][0].StartOffset
+			o := got[shareGroup].Offsets[topic][0]
+			return o.StartOffset, o.Lag
 		}
 		if time.Since(began) > time.Minute {
 			t.Fatalf("describing the group's offsets: %v", err)
@@ -156,7 +164,10 @@ func TestShareStateOutlivesBrokers(t *testing.T) {
 		}
 		w := newWorker(c)
 		defer w.Close()
-		for at := shareOffset(t, c); at < records; at = shareOffset(t, c) {
+		for at, lag := sharePlace(t, c); at < records; at, lag = sharePlace(t, c) {
+			if lag <= 0 || lag > records-at {
+				t.Errorf("the group is at %d of %d, and is said to lag by %d", at, records, lag)
+			}
 			finished.add(t, first(w.work(t)), true)
 		}
 		if len(finished) != records {
