@@ -68,7 +68,8 @@ func files(ctx context.Context, e *driver.Env) error {
 
 func (p *pipe) open(ctx context.Context) error {
 	var err error
-	p.client, err = kgo.NewClient(kgo.SeedBrokers(p.e.Servers()...), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+	// Markers are kept, and left out below: this client goes past them without their epoch, and takes the next leader's answer for a loss.
+	p.client, err = kgo.NewClient(kgo.SeedBrokers(p.e.Servers()...), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{p.topic: {0: kgo.NewOffset().AtStart()}}))
 	if err != nil {
 		return err
@@ -121,6 +122,9 @@ func (p *pipe) await(ctx context.Context, n int) error {
 			return fmt.Errorf("%d of %d lines are in the topic: %w", len(p.arrived), n, err)
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
+			if r.Attrs.IsControl() {
+				return
+			}
 			p.arrived = append(p.arrived, string(r.Value))
 			p.last = r.Offset
 		})

@@ -47,6 +47,9 @@ func (c *counts) line(i int) string {
 }
 
 func (c *counts) take(r *kgo.Record) {
+	if r.Attrs.IsControl() {
+		return
+	}
 	word := string(r.Key)
 	if word == end {
 		c.ends++

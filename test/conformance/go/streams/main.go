@@ -94,7 +94,8 @@ func (a *application) open(ctx context.Context) error {
 		consume[p] = kgo.NewOffset().AtStart()
 	}
 	var err error
-	a.client, err = kgo.NewClient(kgo.SeedBrokers(a.e.Servers()...), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+	// Markers are kept, and left out below: this client goes past them without their epoch, and takes the next leader's answer for a loss.
+	a.client, err = kgo.NewClient(kgo.SeedBrokers(a.e.Servers()...), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(),
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{a.out: consume}), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	if err != nil {
 		return err
