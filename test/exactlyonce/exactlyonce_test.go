@@ -43,7 +43,7 @@ type story struct {
 // killed in the middle of their transactions, which end by their timeout, and others finish.
 func TestExactlyOnce(t *testing.T) {
 	if testing.Short() {
-		t.Skip("three servers and two processors are killed at random: ten seconds")
+		t.Skip("three servers and two processors are killed at random: six to ten seconds")
 	}
 	if *seed == 0 {
 		*seed = rand.Uint64()
