@@ -8,7 +8,6 @@
 //	fetch.go         a ShareFetch: looks, waits, and looks again
 //	take.go          what one look at a partition gives: the log is read, records are acquired
 //	acknowledge.go   acknowledgements, and members that go
-//	alarm.go         one timer for all locks that expire
 //
 // # One turn, no lock held
 //

@@ -48,7 +48,7 @@ func (s *Shares) Follow(_ *image.Image, d *image.Delta) {
 // Stop ends everything. Who waits is told that this broker leads no more.
 func (s *Shares) Stop() {
 	s.stop()
-	s.alarm.stop()
+	s.alarm.Stop()
 	s.mu.Lock()
 	s.stopped = true
 	for _, parts := range s.groups {

@@ -65,7 +65,7 @@ func (l *led) loaded(now time.Time, state share.State, err error) {
 	default:
 		l.failed(now)
 		l.armed = l.hold
-		l.s.alarm.set(l, l.hold)
+		l.s.alarm.Set(l, l.hold)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"chronik/internal/mem"
 	"chronik/internal/model"
 	"chronik/internal/replica"
+	"chronik/internal/wait"
 )
 
 // State is what coordinators know of share partitions, wherever they are. An answer is given once, on any goroutine, perhaps before the call
@@ -51,9 +52,9 @@ type Options struct {
 type Shares struct {
 	o       Options
 	budget  *mem.Budget
-	memory  *mem.Pool // within the budget
-	alarm   alarm
-	running sync.WaitGroup // goroutines that have a turn
+	memory  *mem.Pool         // within the budget
+	alarm   *wait.Alarm[*led] // one timer for all locks that expire
+	running sync.WaitGroup    // goroutines that have a turn
 	ctx     context.Context
 	stop    context.CancelFunc
 
@@ -69,7 +70,7 @@ func New(o Options) *Shares {
 		o.Now = time.Now
 	}
 	budget := mem.NewBudget(o.Memory)
-	s := &Shares{o: o, budget: budget, memory: mem.NewPool(budget), alarm: alarm{now: o.Now}, groups: make(map[string]map[sharesession.Partition]*led),
+	s := &Shares{o: o, budget: budget, memory: mem.NewPool(budget), alarm: wait.NewAlarm[*led](o.Now), groups: make(map[string]map[sharesession.Partition]*led),
 		sessions: sharesession.NewCache(o.Sessions)}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	return s

@@ -144,7 +144,7 @@ func (l *led) end(why error) {
 	if l.s.remove(l); l.p != nil {
 		l.p.Close(why)
 	}
-	l.s.alarm.forget(l)
+	l.s.alarm.Forget(l)
 	l.wake()
 }
 
@@ -163,12 +163,12 @@ func (l *led) arm(now time.Time) {
 	}
 	if ok && (l.armed.IsZero() || at.Before(l.armed)) {
 		l.armed = at
-		l.s.alarm.set(l, at)
+		l.s.alarm.Set(l, at)
 	}
 }
 
-// ring lets the share partition see what time it is.
-func (l *led) ring() {
+// Ring implements wait.Ringer: it lets the share partition see what time it is.
+func (l *led) Ring() {
 	l.tell(func(now time.Time) {
 		l.armed = time.Time{}
 		switch {

@@ -13,6 +13,7 @@ import (
 	"chronik/internal/metadata/image"
 	"chronik/internal/model"
 	"chronik/internal/replica"
+	"chronik/internal/wait"
 	"chronik/internal/wal"
 )
 
@@ -61,7 +62,7 @@ type Limits struct {
 type Coordinator[M shard.Machine] struct {
 	o       Options[M]
 	gate    gate
-	alarm   alarm
+	alarm   *wait.Alarm[*seat[M]]
 	running sync.WaitGroup // goroutines that have a turn, or load
 	table   atomic.Pointer[table[M]]
 
@@ -86,7 +87,7 @@ func New[M shard.Machine](o Options[M]) *Coordinator[M] {
 	if o.Loaders == 0 {
 		o.Loaders = goruntime.GOMAXPROCS(0)
 	}
-	c := &Coordinator[M]{o: o, gate: gate{free: o.Loaders}, alarm: alarm{now: o.Now}}
+	c := &Coordinator[M]{o: o, gate: gate{free: o.Loaders}, alarm: wait.NewAlarm[*seat[M]](o.Now)}
 	c.table.Store(new(table[M]))
 	return c
 }

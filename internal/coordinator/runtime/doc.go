@@ -8,7 +8,6 @@
 //	turn.go          what who has the turn does: decide, append, settle
 //	load.go, read.go a seat waits until all that there is to load is safe, and reads it
 //	gate.go          how many load at a time
-//	alarm.go         one timer for all
 //
 // # One turn, no lock held
 //

@@ -106,6 +106,6 @@ func (c *Coordinator[M]) Stop() {
 			s.end()
 		}
 	}
-	c.alarm.stop()
+	c.alarm.Stop()
 	c.running.Wait()
 }

@@ -141,5 +141,5 @@ func (s *seat[M]) end() {
 	s.over = true
 	s.mu.Unlock()
 	close(s.gone)
-	s.c.alarm.forget(s)
+	s.c.alarm.Forget(s)
 }

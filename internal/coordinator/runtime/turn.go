@@ -147,12 +147,12 @@ func (a *awaited[M]) Done(err error) {
 func (s *seat[M]) arm() {
 	if next, ok := s.shard.Next(); ok && (s.armed.IsZero() || next.Before(s.armed)) {
 		s.armed = next
-		s.c.alarm.set(s, next)
+		s.c.alarm.Set(s, next)
 	}
 }
 
-// ring lets the shard see what time it is.
-func (s *seat[M]) ring() {
+// Ring implements wait.Ringer: it lets the shard see what time it is.
+func (s *seat[M]) Ring() {
 	s.tell(func(now time.Time) {
 		s.armed = time.Time{}
 		s.shard.Tick(now, s.c.o.WallClockTrusted())
