@@ -41,6 +41,7 @@ type led struct {
 func (l *led) ask(event func(now time.Time)) error {
 	mine, err := l.put(event)
 	if mine {
+		defer l.s.running.Done()
 		l.work(true)
 	}
 	return err
@@ -59,11 +60,15 @@ func (l *led) run(event func(now time.Time)) error {
 // tell has something done by another goroutine than the caller's, which may hold locks. It is left out if the share partition has ended.
 func (l *led) tell(event func(now time.Time)) {
 	if mine, _ := l.put(event); mine {
-		l.s.running.Go(func() { l.work(false) })
+		go func() {
+			defer l.s.running.Done()
+			l.work(false)
+		}()
 	}
 }
 
-// put puts an event into the inbox, and tells whether the caller has the turn now.
+// put puts an event into the inbox, and tells whether the caller has the turn now. A turn counts as running from here on: Stop, which puts an event into each
+// inbox, waits for all that began before.
 func (l *led) put(event func(now time.Time)) (mine bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -71,7 +76,9 @@ func (l *led) put(event func(now time.Time)) (mine bool, err error) {
 		return false, l.ended
 	}
 	l.inbox = append(l.inbox, event)
-	mine = !l.busy
+	if mine = !l.busy; mine {
+		l.s.running.Add(1)
+	}
 	l.busy = true
 	return mine, nil
 }
