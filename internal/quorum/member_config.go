@@ -182,7 +182,7 @@ func (m *Member) Unreachable(to uint64) {
 // here until it does (M1), but the others go on (R8). Who was removed while it led goes on leading until another one can,
 // because only it may know that its removal is committed.
 func (m *Member) handOver() {
-	stalled := m.save != nil && m.saveAge >= stallTicks && m.saveAge%electionTicks == 0
+	stalled := m.save != nil && m.saveAge >= stallTicks
 	if !m.role.leading || !stalled && m.belongs() {
 		return
 	}
