@@ -105,7 +105,7 @@ func (n *node) callMarked(to nodeID) {
 		if it.of.Commit {
 			m.Type = record.Commit
 		}
-		raised = raised && m.raised && m.to.Topic == booksTopic // the log of offsets is not told that the epoch was raised
+		raised = raised && m.raised
 		req.markers = append(req.markers, m)
 	}
 	n.confer(to, req, markerCall, func(answer any) {
@@ -204,7 +204,7 @@ func (n *node) markOne(k *mark, done func(error)) {
 	if k.to.Topic == schema.Groups.Name {
 		for _, r := range n.replicas {
 			if r.topic == k.to.Topic && r.num == k.to.Partition && r.seat != nil {
-				r.seat.ask(k.Marker, func(out any, err error) {
+				r.seat.ask(*k, func(out any, err error) {
 					if no, ok := out.(error); ok && err == nil {
 						err = no
 					}

@@ -207,7 +207,7 @@ func (s *seat) give(b shard.Batch) (model.Offset, code) {
 	}
 	end := b.Base + model.Offset(b.Bytes.LastOffsetDelta()) + 1
 	r.n.w.trades.wrote(s, b.Bytes)
-	out, err := r.append(write{batch: b.Bytes, acks: -1, origin: producers.Coordinator, verified: true}, func(c code, _ model.Offset) {
+	out, err := r.append(write{batch: b.Bytes, acks: -1, origin: producers.Coordinator, verified: true, raised: b.Raised}, func(c code, _ model.Offset) {
 		s.inbox = append(s.inbox, func(time.Time) { s.heard(end, c) })
 	})
 	if err == nil && r.n.w.bugs.earlyAnswer {

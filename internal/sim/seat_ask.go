@@ -8,7 +8,6 @@ import (
 	"chronik/internal/coordinator/shard"
 	"chronik/internal/coordinator/txn"
 	"chronik/internal/model"
-	"chronik/internal/record"
 )
 
 // seatOf is where a group, or a transactional ID, is coordinated on this node, nil: elsewhere.
@@ -107,9 +106,9 @@ func (s *seat) decideGroup(m *group.Machine, now time.Time, body any, answer fun
 		return m.Commit(now, q, func(o group.CommitReply) { s.r.n.w.promised(q, o); answer(o, o.Err) })
 	case depositRequest:
 		return m.TxnCommit(now, q.TxnCommitRequest, func(o group.CommitReply) { answer(o, o.Err) })
-	case record.Marker:
+	case mark:
 		s.r.n.ended(s.r.num, q.Producer)
-		return m.Marker(now, q, func(err error) { answer(err, err) })
+		return m.Marker(now, q.Marker, q.raised, func(err error) { answer(err, err) })
 	case group.FetchRequest:
 		o := m.Fetch(q)
 		return shard.Result{Sees: model.NoOffset, Reply: func(err error) {

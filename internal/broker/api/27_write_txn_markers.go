@@ -130,7 +130,7 @@ func (b *Broker) writeMarker(tp model.TopicPartition, m record.Marker, raised bo
 	if tp.Topic == schema.Groups.Name {
 		b.Groups.At(tp.Partition, func(of *group.Machine, now time.Time) shard.Result {
 			b.offsetsAsked.end(tp.Partition, m.Producer)
-			return of.Marker(now, m, w.Done)
+			return of.Marker(now, m, raised, w.Done)
 		}, w.Done)
 		return
 	}

@@ -99,11 +99,12 @@ func (d *decision) checkTxnCommit(g *group, r *CommitRequest) error {
 	return nil
 }
 
-// Marker ends a producer's transaction in this log: what it has committed counts, or never did. The same marker may come again.
-func (m *Machine) Marker(now time.Time, marker record.Marker, reply func(error)) shard.Result {
+// Marker ends a producer's transaction in this log: what it has committed counts, or never did. The same marker may come again. raised tells that the epoch was
+// raised for it: one that comes late ends nothing that was begun since.
+func (m *Machine) Marker(now time.Time, marker record.Marker, raised bool, reply func(error)) shard.Result {
 	d := m.decide(now)
 	marker.TimestampMs = now.UnixMilli()
-	d.out.Marker = &marker
+	d.out.Marker, d.out.Raised = &marker, raised
 	d.answer(reply)
 	return d.done(nil)
 }

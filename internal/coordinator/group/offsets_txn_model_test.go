@@ -102,7 +102,7 @@ func (w *world) transact(r *rand.Rand, value model.Offset) {
 		w.run(w.m.Commit(w.now, commit, func(CommitReply) {}))
 	case n < 65:
 		m := record.Marker{Type: record.ControlType(r.IntN(2)), Producer: producer.ID, ProducerEpoch: producer.Epoch}
-		w.run(w.m.Marker(w.now, m, func(error) {}))
+		w.run(w.m.Marker(w.now, m, false, func(error) {}))
 	case n < 70:
 		w.run(w.m.DeleteOffsets(w.now, DeleteOffsetsRequest{Group: commit.Group, Partitions: commit.partitions()}, func(DeleteOffsetsReply) {}))
 	case n < 73:

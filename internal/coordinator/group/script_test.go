@@ -251,7 +251,7 @@ func (s *script) marker(name string, a args) {
 	if name == "commit" {
 		m.Type = record.Commit
 	}
-	s.run(s.m.Marker(s.now, m, func(err error) { s.say("marker %s", problem(err)) }))
+	s.run(s.m.Marker(s.now, m, false, func(err error) { s.say("marker %s", problem(err)) }))
 }
 
 func (s *script) each(what string, tps []model.TopicPartition, o CommitReply) {

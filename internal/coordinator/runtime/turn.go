@@ -74,7 +74,7 @@ func (s *seat[M]) append() {
 		end := b.Base + model.Offset(b.Bytes.LastOffsetDelta()) + 1
 		out, err := s.log.Append(replica.Append{
 			Batch: b.Bytes, Acks: -1, Waiter: &awaited[M]{s, end}, By: &replica.Coordinator{Epoch: s.epoch},
-			Verified: true, // who asks for offsets in a transaction has asked its coordinator
+			Verified: true, TV2: b.Raised, // who asks for offsets in a transaction has asked its coordinator
 		})
 		switch {
 		case err == nil:

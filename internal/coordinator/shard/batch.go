@@ -24,6 +24,7 @@ type batch struct {
 	// Nothing joins a batch of a producer's transaction, or a marker.
 	txn    *Producer
 	marker *record.Marker
+	raised bool
 }
 
 func (b *batch) alone() bool { return b.txn != nil || b.marker != nil }
@@ -36,8 +37,9 @@ type encoded struct {
 
 // Batch is to be appended. The shard expects it to begin at Base.
 type Batch struct {
-	Base  model.Offset
-	Bytes record.Batch // the caller's
+	Base   model.Offset
+	Bytes  record.Batch // the caller's
+	Raised bool         // see Result
 }
 
 var (
@@ -86,7 +88,7 @@ func (s *Shard) apply(now time.Time, r *Result) error {
 
 // gather puts what was encoded, and begins at an offset, into the batch that is open, or begins another one.
 func (s *Shard) gather(first model.Offset, size int, r *Result) {
-	alone := batch{base: first, size: record.HeaderSize, txn: r.Txn, marker: r.Marker}
+	alone := batch{base: first, size: record.HeaderSize, txn: r.Txn, marker: r.Marker, raised: r.Raised}
 	var b *batch
 	if n := len(s.batches); n > s.taken && !alone.alone() {
 		b = s.batches[n-1]
@@ -115,7 +117,7 @@ func (s *Shard) Take() (Batch, bool) {
 	b.records = nil
 	s.taken++
 	s.asked = true
-	return Batch{Base: b.base, Bytes: bytes}, true
+	return Batch{Base: b.base, Bytes: bytes, Raised: b.raised}, true
 }
 
 func (s *Shard) build(b *batch) (record.Batch, error) {

@@ -66,6 +66,7 @@ type Result struct {
 	// Txn makes the records part of this producer's transaction: a batch of their own. nil: they are of none.
 	Txn    *Producer
 	Marker *record.Marker // ends a producer's transaction in this log, instead of records
+	Raised bool           // of Marker: its epoch was raised for it (KIP-890), so that it ends no transaction of that epoch
 	// Reply answers everybody that the decision answers. It is called once: with nil when the records are settled, or without
 	// records when Sees is; with an error if that will not be known. nil: nobody asked.
 	Reply  func(error)
