@@ -122,8 +122,12 @@ func TestStreamsRefusals(t *testing.T) {
 		{"no group", func(r *kmsg.StreamsGroupHeartbeatRequest) { r.Group = "" }, kerr.InvalidRequest},
 		{"a static member", func(r *kmsg.StreamsGroupHeartbeatRequest) { r.InstanceID = &instance }, kerr.InvalidRequest},
 		{"offsets", func(r *kmsg.StreamsGroupHeartbeatRequest) { r.TaskOffsets = []kmsg.TaskOffset{} }, kerr.InvalidRequest},
-		{"a brokers' topic", func(r *kmsg.StreamsGroupHeartbeatRequest) { r.Topology.Subtopologies[0].SourceTopics = []string{"__consumer_offsets"} }, kerr.StreamsInvalidTopology},
-		{"a changelog of its own size", func(r *kmsg.StreamsGroupHeartbeatRequest) { r.Topology.Subtopologies[1].StateChangelogTopics[0].NumPartitions = 1 }, kerr.StreamsInvalidTopology},
+		{"a brokers' topic", func(r *kmsg.StreamsGroupHeartbeatRequest) {
+			r.Topology.Subtopologies[0].SourceTopics = []string{"__consumer_offsets"}
+		}, kerr.StreamsInvalidTopology},
+		{"a changelog of its own size", func(r *kmsg.StreamsGroupHeartbeatRequest) {
+			r.Topology.Subtopologies[1].StateChangelogTopics[0].NumPartitions = 1
+		}, kerr.StreamsInvalidTopology},
 		{"nobody", func(r *kmsg.StreamsGroupHeartbeatRequest) { r.Topology, r.MemberEpoch = nil, 3 }, kerr.GroupIDNotFound},
 	} {
 		req := wordCount("k", "m")
