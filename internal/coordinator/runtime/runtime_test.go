@@ -216,26 +216,40 @@ func TestG3Epochs(t *testing.T) {
 // TestG3AppendOfAnotherEpoch: a seat that has not heard of it cannot append, nor answer from memory, in another epoch; what it decided is not done.
 func TestG3AppendOfAnotherEpoch(t *testing.T) {
 	inRig(t, 1, func(g *rig) {
+		f := g.faults(0)
 		g.add("a").is(t, 1, nil)
+		f.change(func() { f.hold = true })
+		first, second, decided := g.add("a"), g.add("a"), g.add("a") // two are on their way, the third one waits for them
+		decided.waits(t)
 		tp := g.image.Topic(topicName)
 		d := g.apply(command.Lead(&command.SetPartitionLeader{TopicId: tp.ID[:], ExpectedPartitionEpoch: tp.Partitions[0].PartitionEpoch, Leader: 1, Isr: []int32{1}}))
 		g.read("a").is(t, 0, shard.ErrNotCoordinator)
 		g.add("a").is(t, 0, shard.ErrNotCoordinator)
+		f.release()
+		first.is(t, 2, nil)
+		second.is(t, 3, nil)
+		decided.is(t, 0, shard.ErrNotCoordinator)
 		g.read("a").is(t, 0, shard.ErrLoading) // in its epoch, which will not come back
 		g.Follow(g.image, d)
 		synctest.Wait()
-		g.read("a").is(t, 1, nil)
-		g.add("a").is(t, 2, nil)
+		g.read("a").is(t, 3, nil)
+		g.add("a").is(t, 4, nil)
 	})
 }
 
-// TestG1Fenced: an answer from memory is held back when the broker may not lead any more; one that was appended is not.
+// TestG1Fenced: an answer from memory is held back when the broker may not lead any more; one that was appended is not. Nothing new is decided.
 func TestG1Fenced(t *testing.T) {
 	inRig(t, 1, func(g *rig) {
 		f := g.faults(0)
+		f.change(func() { f.hold = true })
+		written, reads := g.add("a"), g.read("a")
+		written.waits(t)
+		reads.is(t, 0, nil)
 		f.change(func() { f.leads = replica.ErrNotLeader })
-		g.add("a").is(t, 1, nil)
 		g.read("a").is(t, 0, shard.ErrNotCoordinator)
+		g.add("a").is(t, 0, shard.ErrNotCoordinator)
+		f.release()
+		written.is(t, 1, nil)
 		f.change(func() { f.leads = nil })
 		g.read("a").is(t, 1, nil)
 	})

@@ -56,6 +56,10 @@ func (s *seat[M]) ask(decide func(m M, now time.Time) shard.Result, refuse func(
 		s.wanted.Store(true)
 		refuse(shard.ErrLoading)
 		return
+	case s.log.Leads(s.epoch) != nil: // what waits in its log may wait for long: clients are better off elsewhere, and find the way
+		s.mu.Unlock()
+		refuse(shard.ErrNotCoordinator)
+		return
 	}
 	mine := s.put(event[M]{decide: decide, refuse: refuse})
 	s.mu.Unlock()
