@@ -41,6 +41,7 @@ func (s *script) own(name string, a args) {
 // A heartbeat says how often to report, as the group's kind has it; the session's timer shows the rest.
 func TestOwnValuesOfEachKind(t *testing.T) {
 	s := &script{world: newWorld(t), ids: make(map[string]string), generations: make(map[string]int32)}
+	s.config.Streams.MaxStandbys = 2
 	s.own("g", args{"consumer.heartbeat.interval.ms": "6000", "consumer.session.timeout.ms": "50000"})
 	s.own("h", args{"share.heartbeat.interval.ms": "7000", "share.session.timeout.ms": "51000"})
 	s.own("i", args{"streams.heartbeat.interval.ms": "8000", "streams.session.timeout.ms": "52000", "streams.num.standby.replicas": "1", "streams.initial.rebalance.delay.ms": "0"})

@@ -1,12 +1,9 @@
 package group
 
-import (
-	"cmp"
-	"time"
-)
+import "time"
 
 // StreamsConfig is what the broker's keys say of streams groups (KIP-1071). What is zero has Kafka's default, but for those where zero means that there is
-// none: AssignmentInterval, InitialDelay, Standbys, MaxSize.
+// none: AssignmentInterval, InitialDelay, Standbys, MaxStandbys, MaxSize.
 type StreamsConfig struct {
 	Session, MinSession, MaxSession       time.Duration // group.streams.session.timeout.ms and its bounds
 	Heartbeat, MinHeartbeat, MaxHeartbeat time.Duration // group.streams.heartbeat.interval.ms and its bounds
@@ -24,11 +21,7 @@ func (c *StreamsConfig) pace() *ConsumerConfig {
 	}
 }
 
-const defaultMaxStandbys = 2
-
 func (c *StreamsConfig) session() time.Duration   { return c.pace().session() }
 func (c *StreamsConfig) heartbeat() time.Duration { return c.pace().heartbeat() }
 func (c *StreamsConfig) full(members int) bool    { return c.MaxSize > 0 && members >= c.MaxSize }
-func (c *StreamsConfig) standbys() int {
-	return min(c.Standbys, cmp.Or(c.MaxStandbys, defaultMaxStandbys))
-}
+func (c *StreamsConfig) standbys() int            { return min(c.Standbys, c.MaxStandbys) }

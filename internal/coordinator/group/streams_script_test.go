@@ -158,7 +158,7 @@ func showInternal(all []schema.InternalTopic) (out []string) {
 
 func (s *script) configureStreams(_ string, a args) {
 	c := &s.config.Streams
-	c.MaxSize, c.Standbys = a.number("max", c.MaxSize), a.number("standbys", c.Standbys)
+	c.MaxSize, c.Standbys, c.MaxStandbys = a.number("max", c.MaxSize), a.number("standbys", c.Standbys), 2
 	if v, ok := a["interval"]; ok {
 		c.AssignmentInterval, _ = time.ParseDuration(v)
 	}
