@@ -11,6 +11,10 @@ import (
 	"chronik/internal/model"
 )
 
+// patientRebalance is how long members of the new protocol may take to give up partitions: for ever. Who was removed because it took longer cannot know; it
+// is kept from committing, and G2 promises no more.
+const patientRebalance = time.Hour
+
 // consumerProtocol is the heartbeat of KIP-848, which is told what to have, and says what it has.
 type consumerProtocol struct {
 	quiet bool // all that it had to say was heard
@@ -52,7 +56,7 @@ func (c *consumerProtocol) beat(m *member) group.ConsumerHeartbeatRequest {
 	r := group.ConsumerHeartbeatRequest{Group: m.group, Member: m.member, Epoch: m.epoch, RebalanceMs: -1, ClientID: m.id.String(), ClientHost: "/sim"}
 	if !c.quiet || m.epoch == group.JoinEpoch {
 		none := ""
-		r.RebalanceMs, r.Topics, r.Regex = int32(groupRebalance.Milliseconds()), []string{shopTopic}, &none
+		r.RebalanceMs, r.Topics, r.Regex = int32(patientRebalance.Milliseconds()), []string{shopTopic}, &none
 		if r.Owned = []assign.TopicPartitions{}; len(m.owns) > 0 {
 			r.Owned = append(r.Owned, assign.TopicPartitions{Topic: m.w.shop(), Partitions: slices.Clone(m.owns)})
 		}
