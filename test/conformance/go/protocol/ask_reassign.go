@@ -103,17 +103,24 @@ func electLeaders(a *asker) {
 	})
 	a.each("unclean, where there is a leader", 1, 2, func(int16) kmsg.Request { return ask(unclean, name, 0) })
 	a.each("unclean, a topic that does not exist", 1, 2, func(int16) kmsg.Request { return ask(unclean, a.topicName("none"), 0) })
+	wherever := func(kind int8, v int16) (code string, elected int) {
+		req := ask(kind, name)
+		req.Topics = nil
+		r := a.quiet(req, v).(*kmsg.ElectLeadersResponse)
+		for _, t := range r.Topics { // Kafka names the topics where nothing was to do, too
+			elected += len(t.Partitions)
+		}
+		return errorName(r.ErrorCode), elected
+	}
+	a.until("all partitions have their preferred leaders", func() bool { // of several brokers one may have been away for a moment
+		_, elected := wherever(preferred, 2)
+		return elected == 0
+	})
 	for v := int16(0); v <= 2; v++ {
 		for kind := int8(preferred); kind <= unclean; kind++ {
+			code, elected := wherever(kind, v)
 			a.question("election %d wherever it is needed (v%d)", kind, v)
-			req := ask(kind, name)
-			req.Topics = nil
-			r := a.quiet(req, v).(*kmsg.ElectLeadersResponse)
-			elected := 0
-			for _, t := range r.Topics { // Kafka names the topics where nothing was to do, too
-				elected += len(t.Partitions)
-			}
-			a.say("%s, %d elections", errorName(r.ErrorCode), elected)
+			a.say("%s, %d elections", code, elected)
 		}
 	}
 	a.each("a kind of election that does not exist", 1, 2, func(int16) kmsg.Request { return ask(7, name, 0) })

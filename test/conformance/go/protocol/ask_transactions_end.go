@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -219,6 +220,21 @@ func writeMarkers(a *asker) {
 	}
 }
 
+// led is the partitions of a topic that the broker leads.
+func (a *asker) led(topic string) (partitions []int32) {
+	req := kmsg.NewPtrMetadataRequest()
+	t := kmsg.NewMetadataRequestTopic()
+	t.Topic = &topic
+	req.Topics = append(req.Topics, t)
+	node := a.node()
+	for _, p := range a.quiet(req, 9).(*kmsg.MetadataResponse).Topics[0].Partitions {
+		if p.Leader == node {
+			partitions = append(partitions, p.Partition)
+		}
+	}
+	return partitions
+}
+
 // markersOnOffsets: groups' offsets are ended by markers on the partition that they are in.
 func markersOnOffsets(a *asker) {
 	topic, _ := a.topic("t", 1)
@@ -226,17 +242,13 @@ func markersOnOffsets(a *asker) {
 		x, group := a.txn(fmt.Sprint("x", v)), a.group(fmt.Sprint("g", v))
 		a.quiet(x.addOffsets(group), 3)
 		a.quiet(x.commitOffset(group, topic, 0, 5), 4)
-		var all []int32
-		for p := range int32(50) {
-			all = append(all, p)
-		}
-		resp := a.quiet(x.marker(x.epoch, true, 3, "__consumer_offsets", all...), v).(*kmsg.WriteTxnMarkersResponse)
-		codes := map[string]int{}
+		resp := a.quiet(x.marker(x.epoch, true, 3, "__consumer_offsets", a.led("__consumer_offsets")...), v).(*kmsg.WriteTxnMarkersResponse)
+		codes := map[string]bool{}
 		for _, p := range resp.Markers[0].Topics[0].Partitions {
-			codes[errorName(p.ErrorCode)]++
+			codes[errorName(p.ErrorCode)] = true
 		}
 		a.question("a commit on all partitions of offsets, version %d", v)
-		a.say("%v", codes)
+		a.say("%v", slices.Sorted(maps.Keys(codes)))
 		stable := fetchOffsets(group, topic, 0)
 		stable.RequireStable = true
 		a.ask(fmt.Sprintf("what is committed then, version %d", v), stable, 7)
