@@ -25,10 +25,11 @@ var (
 )
 
 const (
-	// KeyProduce, KeyFetch and KeyApiVersions are the keys that need treatment of their own.
-	KeyProduce     int16 = 0
-	KeyFetch       int16 = 1
-	KeyApiVersions int16 = 18
+	// The keys that need treatment of their own.
+	KeyProduce      int16 = 0
+	KeyFetch        int16 = 1
+	KeyOffsetCommit int16 = 8
+	KeyApiVersions  int16 = 18
 
 	// ProduceMinWorking is the lowest version of Produce that works. Versions 0 to 2 are advertised, because librdkafka
 	// looks for them (KAFKA-18659), and answered UNSUPPORTED_VERSION.

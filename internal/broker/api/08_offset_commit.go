@@ -1,14 +1,12 @@
 package api
 
 import (
-	"context"
 	"errors"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"chronik/internal/broker/server"
 	"chronik/internal/coordinator/group"
 	"chronik/internal/coordinator/shard"
 	"chronik/internal/metadata/image"
@@ -26,7 +24,9 @@ const (
 // epochs (KIP-320), 7 static members (KIP-345), 9 member epochs (KIP-848), 10 topic IDs (KIP-848).
 //
 // Offsets are stored by name, and with the ID that the topic has now, so that a topic that is deleted and created again has none (L5).
-func (b *Broker) offsetCommit(ctx context.Context, _ *server.Request, req *kmsg.OffsetCommitRequest) *kmsg.OffsetCommitResponse {
+//
+// Commits of one connection are decided in their order, and wait together until they are safe: answer is called once, now or by whoever learns of that.
+func (b *Broker) offsetCommit(req *kmsg.OffsetCommitRequest, answer func(*kmsg.OffsetCommitResponse)) {
 	in := group.CommitRequest{
 		Group: req.Group, Generation: req.Generation, Member: req.MemberID, Instance: req.InstanceID, RetentionMs: req.RetentionTimeMillis,
 		Epochless: req.Version < commitEpochs,
@@ -50,13 +50,18 @@ func (b *Broker) offsetCommit(ctx context.Context, _ *server.Request, req *kmsg.
 		}
 	}
 	if in.Offsets = c.offsets; len(in.Offsets) == 0 {
-		return resp
+		answer(resp)
+		return
 	}
-	got, err := askGroup(ctx, b, in.Group, func(m *group.Machine, now time.Time, reply func(group.CommitReply)) shard.Result {
-		return m.Commit(now, in, reply)
-	})
-	c.answer(got, err, func(err error) int16 { return commitCode(err, req.Version) })
-	return resp
+	reply := func(got group.CommitReply, err error) {
+		c.answer(got, err, func(err error) int16 { return commitCode(err, req.Version) })
+		answer(resp)
+	}
+	b.Groups.Ask(in.Group,
+		func(m *group.Machine, now time.Time) shard.Result {
+			return m.Commit(now, in, func(got group.CommitReply) { reply(got, nil) })
+		},
+		func(err error) { reply(group.CommitReply{}, err) })
 }
 
 // committing is the offsets of a request that are to be committed, and where the answer to each belongs.

@@ -22,11 +22,10 @@ func on[In kmsg.Request, Out kmsg.Response](handle func(*Broker, context.Context
 	}
 }
 
-// served is everything that this broker answers by itself, besides Produce, Fetch and ShareFetch, which have paths of their own; see also controlled.
+// served is everything that this broker answers by itself, besides Produce, Fetch, OffsetCommit and ShareFetch, which have paths of their own; see also controlled.
 var served = map[kmsg.Key]serveFunc{
 	kmsg.ListOffsets:                on((*Broker).listOffsets),
 	kmsg.Metadata:                   on((*Broker).metadata),
-	kmsg.OffsetCommit:               on((*Broker).offsetCommit),
 	kmsg.OffsetFetch:                on((*Broker).offsetFetch),
 	kmsg.FindCoordinator:            on((*Broker).findCoordinator),
 	kmsg.JoinGroup:                  on((*Broker).joinGroup),
@@ -74,7 +73,7 @@ var served = map[kmsg.Key]serveFunc{
 
 // Table is what this package answers, each API in all versions that Kafka and the message library know.
 func Table() (*wire.Table, error) {
-	apis := []wire.API{wire.MustFull(wire.KeyProduce), wire.MustFull(wire.KeyFetch), wire.MustFull(kmsg.ShareFetch.Int16())}
+	apis := []wire.API{wire.MustFull(wire.KeyProduce), wire.MustFull(wire.KeyFetch), wire.MustFull(wire.KeyOffsetCommit), wire.MustFull(kmsg.ShareFetch.Int16())}
 	for _, key := range slices.Concat(slices.Collect(maps.Keys(served)), slices.Collect(maps.Keys(controlled))) {
 		a, err := wire.Full(key.Int16())
 		if err != nil {
@@ -100,8 +99,12 @@ func (b *Broker) Handle(ctx context.Context, r *server.Request, slot *server.Slo
 		slot.Close(err)
 		return
 	}
-	if in, ok := in.(*kmsg.ShareFetchRequest); ok {
+	switch in := in.(type) {
+	case *kmsg.ShareFetchRequest:
 		b.shareFetch(ctx, r, slot, in)
+		return
+	case *kmsg.OffsetCommitRequest:
+		b.offsetCommit(in, func(out *kmsg.OffsetCommitResponse) { slot.Send(versioned(out, in)) })
 		return
 	}
 	if serve, ok := served[kmsg.Key(r.Key)]; ok {

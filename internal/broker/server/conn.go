@@ -27,6 +27,7 @@ type Conn struct {
 	writer func() // c.write, made once
 	reader reader
 	names  wire.Interner
+	newest int16 // kind of the request that was taken last; the reader's
 	failed atomic.Pointer[failure]
 	clock  activity
 

@@ -37,13 +37,18 @@ func (c *Conn) dispatch(frame []byte) error {
 	return err
 }
 
+// pipelines tells which requests start while others of their kind are in progress: those that wait for the disk, and take their place in a log before
+// their handler returns.
+func pipelines(key int16) bool { return key == wire.KeyProduce || key == wire.KeyOffsetCommit }
+
 // await blocks until a request of n bytes may start. Its connection has room for one more unwritten reply; and E1: what does not
-// pipeline starts when all before it are complete.
+// pipeline with those before it starts when they are complete.
 func (c *Conn) await(key int16, n int) {
-	pipelines := key == wire.KeyProduce
+	together := pipelines(key) && key == c.newest
+	c.newest = key
 	limits := &c.server.limits
 	ok := func(q *queue) bool {
-		if !pipelines && q.head != q.next {
+		if !together && q.head != q.next {
 			return false
 		}
 		return q.unwritten == 0 || q.unwritten < limits.MaxInFlight && q.unwrittenBytes+n <= limits.MaxInFlightBytes

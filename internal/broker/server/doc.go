@@ -17,7 +17,7 @@
 // elsewhere (TLS, in-memory connections, simulated disks).
 //
 // # Invariants
-//   - E1: replies leave in request order. Only Produce pipelines: any other request starts when all slots before
+//   - E1: replies leave in request order. Only Produce and OffsetCommit pipeline, each with its like: any other request starts when all slots before
 //     it are complete. A request's chunk is released only after its reply is encoded, so a reply may alias the request,
 //     but for requests that their handlers forget (Request.Forget), because they wait for others, perhaps for minutes.
 //   - E2: memory is bounded. Chunks are charged to the broker-wide budget of the mem.Pool; a frame gets memory in proportion

@@ -20,7 +20,7 @@ import (
 // testTable is what the tests' handlers handle.
 func testTable(t testing.TB) *wire.Table {
 	t.Helper()
-	table, err := wire.NewTable(wire.MustFull(wire.KeyProduce), wire.MustFull(wire.KeyFetch), wire.MustFull(3), wire.MustFull(wire.KeyApiVersions))
+	table, err := wire.NewTable(wire.MustFull(wire.KeyProduce), wire.MustFull(wire.KeyFetch), wire.MustFull(3), wire.MustFull(wire.KeyOffsetCommit), wire.MustFull(wire.KeyApiVersions))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,6 +31,7 @@ const (
 	keyMetadata   = 3
 	produceV      = 9 // versions that tests use
 	metadataV     = 9
+	commitV       = 7
 	testBudget    = 64 << 20
 	requestHeader = 10 // of a request without client ID, plus its tagged fields where flexible
 )
@@ -153,6 +154,10 @@ func frame(key, version int16, correlationID int32, body []byte) []byte {
 
 func produceFrame(correlationID int32, body []byte) []byte {
 	return frame(wire.KeyProduce, produceV, correlationID, body)
+}
+
+func commitFrame(correlationID int32) []byte {
+	return frame(wire.KeyOffsetCommit, commitV, correlationID, nil)
 }
 
 func metadataFrame(correlationID int32) []byte {

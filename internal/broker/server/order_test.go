@@ -5,16 +5,19 @@ import (
 	"errors"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kmsg"
+
 	"chronik/internal/invariant"
 	"chronik/internal/wire"
 )
 
-// held is a handler that keeps the slots of Produce requests for the test to complete, and answers all others.
+// held is a handler that keeps the slots of requests that pipeline for the test to complete, and answers all others.
 type held struct {
 	mu    sync.Mutex
 	slots []*Slot
@@ -24,7 +27,7 @@ type held struct {
 func (h *held) Handle(ctx context.Context, req *Request, reply *Slot) {
 	h.mu.Lock()
 	h.calls = append(h.calls, req.CorrelationID)
-	if req.Key == wire.KeyProduce {
+	if pipelines(req.Key) {
 		h.slots = append(h.slots, reply)
 		reply = nil
 	}
@@ -96,6 +99,35 @@ func TestE1RepliesLeaveInRequestOrder(t *testing.T) {
 			h.stop()
 		})
 	}
+}
+
+// TestE1LikePipelinesWithLike: offset commits wait for the disk together, and begin when the records before them are there.
+func TestE1LikePipelinesWithLike(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		handler := new(held)
+		h := start(t, setup{handler: handler})
+		c := h.client()
+		c.send(produceFrame(1, nil), commitFrame(2), commitFrame(3), produceFrame(4, nil), metadataFrame(5))
+		for i, want := range []int{1, 3, 4} {
+			synctest.Wait()
+			if n := handler.called(); n != want {
+				t.Fatalf("step %d: %v reached the handler, want %d", i, handler.calls, want)
+			}
+			open := handler.take()
+			for _, s := range slices.Backward(open) {
+				if s.req.Key == wire.KeyProduce {
+					s.Send(produceReply(&s.req))
+					continue
+				}
+				out := kmsg.NewPtrOffsetCommitResponse()
+				out.SetVersion(commitV)
+				s.Send(out)
+			}
+		}
+		c.expect(1, 2, 3, 4, 5)
+		_ = c.Close()
+		h.stop()
+	})
 }
 
 // TestE1OnlyProducePipelines: a request of another kind does not reach the handler before all Produce requests before it are

@@ -44,7 +44,7 @@ func (r *Request) Forget() {
 // Handler answers requests.
 type Handler interface {
 	// Handle is called in the connection's reader goroutine, in request order. It sees to it that exactly one of the methods
-	// of reply is called, once, before it returns or later from any goroutine. For Produce it returns without waiting
+	// of reply is called, once, before it returns or later from any goroutine. For Produce and OffsetCommit it returns without waiting
 	// for the disk; others may block, and then they heed ctx: it ends when the connection is lost, as far as that shows, and
 	// when the server shuts down (context.Cause tells ErrShutdown). A reply given after that is still sent if it can be.
 	//
