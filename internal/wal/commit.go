@@ -229,11 +229,7 @@ func (l *Log) fence(cause error) {
 
 // failQueue undoes what is not written and tells the waiters why.
 func (l *Log) failQueue(err error) {
-	l.mu.Lock()
-	g, dups := l.core.fail()
-	l.spilling = nil // it may remember what has just been undone
-	l.endAt.Store(int64(l.core.end))
-	l.mu.Unlock()
+	g, dups := l.undo()
 	for g != nil {
 		next := g.next
 		g.release()
@@ -244,4 +240,14 @@ func (l *Log) failQueue(err error) {
 	for _, d := range dups {
 		d.waiter.Done(err)
 	}
+}
+
+// undo takes the queue out of the log. If that panics, the mutex is free for who has the turn to give it back: the process ends instead of standing still.
+func (l *Log) undo() (*group, []duplicate) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	g, dups := l.core.fail()
+	l.spilling = nil // it may remember what has just been undone
+	l.endAt.Store(int64(l.core.end))
+	return g, dups
 }

@@ -74,7 +74,10 @@ func (s *State) Revert(from model.Offset) {
 		p.pending--
 		if u.ended {
 			s.insertOpen(openTxn{first: p.txnFirst, producer: p.producer})
-			s.done = s.done[:len(s.done)-1] // markers are in order, and this one is not replicated
+			// Markers are in order. This one is forgotten already if the watermark has passed it: other replicas had synced it before this one.
+			if n := len(s.done); n > 0 && s.done[n-1].marker == u.offset {
+				s.done = s.done[:n-1]
+			}
 		}
 		if u.created {
 			s.removeSlot(u.slot)
