@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"chronik/internal/broker/server"
 	"chronik/internal/coordinator/group"
-	"chronik/internal/coordinator/shard"
 )
 
 // groupOperations is what a client may do to a group where nobody is restricted: read, delete, describe, describe and alter configs.
@@ -22,26 +20,13 @@ const describeNotFound = 6
 // DescribeGroups (15), versions 0 to 6: classic groups, each once. Version 3 tells what the client may do, 4 of static members (KIP-345), 6
 // that a group does not exist (KIP-1043); before, it is Dead.
 func (b *Broker) describeGroups(ctx context.Context, _ *server.Request, req *kmsg.DescribeGroupsRequest) *kmsg.DescribeGroupsResponse {
-	ids := distinct(req.Groups)
-	asked := make([]pending[described], len(ids))
-	for i, id := range ids {
-		asked[i] = begin(b, id, func(m *group.Machine, _ time.Time, reply func(described)) shard.Result {
-			return m.Describe([]string{id}, func(d []group.Description, err error) { reply(described{d[0], err}) })
-		})
-	}
 	resp := kmsg.NewPtrDescribeGroupsResponse()
-	for i, p := range asked {
-		got, err := p.wait(ctx)
-		out := describedGroup(&got.Description, firstOf(err, got.err), req)
-		out.Group = ids[i]
+	for _, got := range describeEach(ctx, b, req.Groups, nil, (*group.Machine).Describe) {
+		out := describedGroup(&got.group, got.err, req)
+		out.Group = got.id
 		resp.Groups = append(resp.Groups, out)
 	}
 	return resp
-}
-
-type described struct {
-	group.Description
-	err error
 }
 
 func describedGroup(d *group.Description, err error, req *kmsg.DescribeGroupsRequest) kmsg.DescribeGroupsResponseGroup {

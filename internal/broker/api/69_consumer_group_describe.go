@@ -2,13 +2,11 @@ package api
 
 import (
 	"context"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"chronik/internal/broker/server"
 	"chronik/internal/coordinator/group"
-	"chronik/internal/coordinator/shard"
 )
 
 // What members speak, as ConsumerGroupDescribe has it.
@@ -19,34 +17,21 @@ const (
 
 // ConsumerGroupDescribe (69), versions 0 to 1: groups of the new protocol, each once (KIP-848). Version 1 tells which protocol a member speaks.
 func (b *Broker) consumerGroupDescribe(ctx context.Context, _ *server.Request, req *kmsg.ConsumerGroupDescribeRequest) *kmsg.ConsumerGroupDescribeResponse {
-	ids := distinct(req.Groups)
-	asked := make([]pending[describedConsumer], len(ids))
-	for i, id := range ids {
-		asked[i] = begin(b, id, func(m *group.Machine, _ time.Time, reply func(describedConsumer)) shard.Result {
-			return m.DescribeConsumer([]string{id}, func(d []group.ConsumerDescription, err error) { reply(describedConsumer{d[0], err}) })
-		})
-	}
 	resp := kmsg.NewPtrConsumerGroupDescribeResponse()
-	for i, p := range asked {
-		got, err := p.wait(ctx)
+	for _, got := range describeEach(ctx, b, req.Groups, nil, (*group.Machine).DescribeConsumer) {
 		out := kmsg.NewConsumerGroupDescribeResponseGroup()
-		if err = firstOf(err, got.err, got.Err); err != nil {
+		if err := firstOf(got.err, got.group.Err); err != nil {
 			out.ErrorCode, out.ErrorMessage = groupCode(err), message(err)
 		} else {
-			describeConsumer(&out, &got.ConsumerDescription)
+			describeConsumer(&out, &got.group)
 			if req.IncludeAuthorizedOperations {
 				out.AuthorizedOperations = groupOperations
 			}
 		}
-		out.Group = ids[i]
+		out.Group = got.id
 		resp.Groups = append(resp.Groups, out)
 	}
 	return resp
-}
-
-type describedConsumer struct {
-	group.ConsumerDescription
-	err error
 }
 
 func describeConsumer(out *kmsg.ConsumerGroupDescribeResponseGroup, d *group.ConsumerDescription) {

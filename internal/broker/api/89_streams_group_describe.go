@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -10,45 +9,25 @@ import (
 	"chronik/internal/coordinator/group"
 	"chronik/internal/coordinator/group/streams"
 	"chronik/internal/coordinator/schema"
-	"chronik/internal/coordinator/shard"
 )
 
 // StreamsGroupDescribe (89), version 0: streams groups, each once (KIP-1071).
 func (b *Broker) streamsGroupDescribe(ctx context.Context, _ *server.Request, req *kmsg.StreamsGroupDescribeRequest) *kmsg.StreamsGroupDescribeResponse {
-	ids := distinct(req.Groups)
-	asked := make([]pending[describedStreams], len(ids))
-	for i, id := range ids {
-		if id == "" {
-			continue
-		}
-		asked[i] = begin(b, id, func(m *group.Machine, _ time.Time, reply func(describedStreams)) shard.Result {
-			return m.DescribeStreams([]string{id}, func(d []group.StreamsDescription, err error) { reply(describedStreams{d[0], err}) })
-		})
-	}
 	resp := kmsg.NewPtrStreamsGroupDescribeResponse()
-	for i, p := range asked {
+	for _, got := range describeEach(ctx, b, req.Groups, group.ErrInvalidGroupID, (*group.Machine).DescribeStreams) {
 		out := kmsg.NewStreamsGroupDescribeResponseGroup()
-		got, err := describedStreams{}, error(group.ErrInvalidGroupID)
-		if ids[i] != "" {
-			got, err = p.wait(ctx)
-		}
-		if err = firstOf(err, got.err, got.Err); err != nil {
+		if err := firstOf(got.err, got.group.Err); err != nil {
 			out.ErrorCode, out.ErrorMessage = groupCode(err), message(err)
 		} else {
-			describeStreams(&out, &got.StreamsDescription)
+			describeStreams(&out, &got.group)
 			if req.IncludeAuthorizedOperations {
 				out.AuthorizedOperations = groupOperations
 			}
 		}
-		out.Group = ids[i]
+		out.Group = got.id
 		resp.Groups = append(resp.Groups, out)
 	}
 	return resp
-}
-
-type describedStreams struct {
-	group.StreamsDescription
-	err error
 }
 
 func describeStreams(out *kmsg.StreamsGroupDescribeResponseGroup, d *group.StreamsDescription) {

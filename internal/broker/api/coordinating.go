@@ -85,6 +85,38 @@ func askNamed[Reply any](ctx context.Context, b *Broker, id string, d decision[R
 	return askGroup(ctx, b, id, d)
 }
 
+// described is what a machine tells of one group, or why none does.
+type described[D any] struct {
+	id    string
+	group D
+	err   error
+}
+
+// describeEach has groups described, each once and by the machine that coordinates it. nameless is what a group without a name is refused with; nil: it is asked for.
+func describeEach[D any](ctx context.Context, b *Broker, groups []string, nameless error,
+	describe func(m *group.Machine, ids []string, reply func([]D, error)) shard.Result) []described[D] {
+	ids := distinct(groups)
+	asked := make([]pending[described[D]], len(ids))
+	for i, id := range ids {
+		if id == "" && nameless != nil {
+			continue
+		}
+		asked[i] = begin(b, id, func(m *group.Machine, _ time.Time, reply func(described[D])) shard.Result {
+			return describe(m, []string{id}, func(d []D, err error) { reply(described[D]{id, d[0], err}) })
+		})
+	}
+	out := make([]described[D], len(ids))
+	for i, id := range ids {
+		if id == "" && nameless != nil {
+			out[i].err = nameless
+			continue
+		}
+		got, err := asked[i].wait(ctx)
+		out[i] = described[D]{id, got.group, firstOf(err, got.err)}
+	}
+	return out
+}
+
 // groupCode is the Kafka error code of what a coordinator has answered. What only whoever wrote to the log would understand becomes what
 // clients of coordinators do: ask again here, or look for the coordinator again.
 func groupCode(err error) int16 {
