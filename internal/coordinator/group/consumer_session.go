@@ -60,6 +60,14 @@ func (d *decision) consumerTimer(g *group, c *consumer, k shard.TimerKey) {
 	if _, ok := c.members.Get(k.Member); !ok || x == nil {
 		return
 	}
+	if d.overdue(x, k, c.has(k.Member).state == memberUnrevoked) {
+		d.expel(g, k.Member)
+	}
+}
+
+// overdue tells whether what a timer waits for has not been done in time. One that is early, because more time was given since, is set again. unrevoked tells
+// whether the member has partitions, or tasks, to give up.
+func (d *decision) overdue(x *session, k shard.TimerKey, unrevoked bool) bool {
 	var by time.Time
 	switch k.Kind {
 	case SessionTimer:
@@ -68,21 +76,19 @@ func (d *decision) consumerTimer(g *group, c *consumer, k shard.TimerKey) {
 			x.timer = by
 		}
 	case RebalanceTimer:
-		if by = x.revokeBy; c.has(k.Member).state != memberUnrevoked {
-			return
+		if by = x.revokeBy; !unrevoked {
+			return false
 		}
 	case JoinTimer:
 		by = x.joinBy
 	case SyncTimer:
 		by = x.syncBy
 	}
-	switch {
-	case by.IsZero():
-	case d.now.Before(by):
+	if d.now.Before(by) {
 		d.timer(k, by)
-	default:
-		d.expel(g, k.Member)
+		return false
 	}
+	return !by.IsZero()
 }
 
 // mendConsumer makes up for records of a group that the log has refused.

@@ -48,23 +48,7 @@ func (d *decision) streamsTimer(g *group, k shard.TimerKey) {
 	if _, ok := c.members.Get(k.Member); !ok || x == nil {
 		return
 	}
-	var by time.Time
-	switch k.Kind {
-	case SessionTimer:
-		by, x.timer = x.deadline, time.Time{}
-		if d.now.Before(by) {
-			x.timer = by
-		}
-	case RebalanceTimer:
-		if by = x.revokeBy; c.has(k.Member).State != streams.Unrevoked {
-			return
-		}
-	}
-	switch {
-	case by.IsZero():
-	case d.now.Before(by):
-		d.timer(k, by)
-	default:
+	if d.overdue(x, k, c.has(k.Member).State == streams.Unrevoked) {
 		d.expelStreams(g, k.Member)
 	}
 }
