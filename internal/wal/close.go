@@ -105,9 +105,8 @@ func (l *Log) keepForNext(m *mark) error {
 // and a mark that says so. The caller has turn and upkeep, and nothing is queued.
 func (l *Log) finish() error {
 	l.mu.Lock()
-	c := &l.core
-	seg, fenced, failure := c.active(), l.fenced, c.failure
-	done := seg == nil || c.marks.clean
+	seg, fenced, failure := l.core.active(), l.fenced, l.core.failure
+	done := seg == nil || l.core.marks.clean
 	l.mu.Unlock()
 	if fenced {
 		return failure
@@ -120,12 +119,14 @@ func (l *Log) finish() error {
 		return err
 	}
 	defer f.release()
-	l.mu.Lock()
-	size, seq := seg.size, c.marks.seq
-	frontier := l.space.frontier
-	m := c.capture()
-	m.flags = markClean
-	l.mu.Unlock()
+	var m *mark
+	var size, frontier int64
+	var seq uint64
+	l.locked(func(c *core) {
+		size, frontier, seq = seg.size, l.space.frontier, c.marks.seq
+		m = c.capture()
+		m.flags = markClean
+	})
 	if err := l.syncWritten(); err != nil {
 		l.fence(err)
 		return err

@@ -43,9 +43,8 @@ type part struct {
 // writeNext forms the next group and writes it. It reports whether there was one; the part is empty if there was none or it
 // failed. The caller has the turn.
 func (l *Log) writeNext() (p part, ok bool) {
-	l.mu.Lock()
-	g := l.core.formGroup()
-	l.mu.Unlock()
+	var g *group
+	l.locked(func(c *core) { g = c.formGroup() })
 	if g == nil {
 		return part{}, false
 	}
@@ -54,10 +53,11 @@ func (l *Log) writeNext() (p part, ok bool) {
 		l.failGroup(f, err)
 		return part{}, true
 	}
-	l.mu.Lock()
-	l.core.onWritten(g)
-	mustSync := !g.relaxed || l.core.unsynced >= l.core.cfg.FlushMessages
-	l.mu.Unlock()
+	mustSync := false
+	l.locked(func(c *core) {
+		c.onWritten(g)
+		mustSync = !g.relaxed || c.unsynced >= c.cfg.FlushMessages
+	})
 	g.release()
 	if g.relaxed {
 		l.groupDone(g)
@@ -90,9 +90,7 @@ func (l *Log) syncPart(p part) {
 			return
 		}
 		l.settled()
-		l.mu.Lock()
-		l.core.onSynced(g)
-		l.mu.Unlock()
+		l.locked(func(c *core) { c.onSynced(g) })
 	}
 	if !g.relaxed {
 		l.groupDone(g)
@@ -110,9 +108,8 @@ func (l *Log) groupDone(g *group) {
 	if l.observer != nil {
 		l.observer.EndAdvanced(end)
 	}
-	l.mu.Lock()
-	answered := l.core.groupDone()
-	l.mu.Unlock()
+	var answered []duplicate
+	l.locked(func(c *core) { answered = c.groupDone() })
 	g.finish(nil)
 	for _, d := range answered {
 		d.waiter.Done(nil)
@@ -229,7 +226,13 @@ func (l *Log) fence(cause error) {
 
 // failQueue undoes what is not written and tells the waiters why.
 func (l *Log) failQueue(err error) {
-	g, dups := l.undo()
+	var g *group
+	var dups []duplicate
+	l.locked(func(c *core) {
+		g, dups = c.fail()
+		l.spilling = nil // it may remember what has just been undone
+		l.endAt.Store(int64(c.end))
+	})
 	for g != nil {
 		next := g.next
 		g.release()
@@ -240,14 +243,4 @@ func (l *Log) failQueue(err error) {
 	for _, d := range dups {
 		d.waiter.Done(err)
 	}
-}
-
-// undo takes the queue out of the log. If that panics, the mutex is free for who has the turn to give it back: the process ends instead of standing still.
-func (l *Log) undo() (*group, []duplicate) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	g, dups := l.core.fail()
-	l.spilling = nil // it may remember what has just been undone
-	l.endAt.Store(int64(l.core.end))
-	return g, dups
 }

@@ -68,7 +68,8 @@
 //
 // # Concurrency
 //
-// A log has one mutex, held for moments and never across I/O or a call to a waiter or an observer. The right
+// A log has one mutex, held for moments and never across I/O or a call to a waiter or an observer;
+// what could panic under it has the unlock deferred (Log.locked), so that a broken invariant ends the process instead of halting it. The right
 // to do I/O is handed on in two batons (baton): the turn, to write, sync, roll, cut and delete segments; and
 // the upkeep, for index and snapshot files. Whoever needs both takes the upkeep first. Files that are read are held
 // by reference. An idle log has no goroutine, no timer, no open file and no buffer.

@@ -80,17 +80,15 @@ func (l *Log) writeFloorDue() {
 // namely that more segments lie below that offset by now, waits for the next deletion.
 func (l *Log) keepFloor(to model.Offset) (first *segment, err error) {
 	l.writeFloorDue()
-	l.mu.Lock()
-	c := &l.core
-	n := c.below(to)
-	if n == 0 {
-		l.mu.Unlock()
-		return nil, nil
-	}
-	first = c.segs[n]
-	gone := slices.Clone(c.segs[:n]) // sealed: they do not change
-	done := to <= c.start || c.producers.Len() == 0 || slices.Contains(c.floors, first.number)
-	l.mu.Unlock()
+	var gone []*segment
+	done := true
+	l.locked(func(c *core) {
+		if n := c.below(to); n > 0 {
+			first = c.segs[n]
+			gone = slices.Clone(c.segs[:n]) // sealed: they do not change
+			done = to <= c.start || c.producers.Len() == 0 || slices.Contains(c.floors, first.number)
+		}
+	})
 	if done {
 		return first, nil
 	}
@@ -124,22 +122,21 @@ func (l *Log) writeFloor(number int64, body []byte) error {
 
 // dropFloors removes the floors of segments that are gone. One that stays behind is found at the next open.
 func (l *Log) dropFloors() {
-	l.mu.Lock()
-	c := &l.core
-	stands := func(number int64) bool {
-		return slices.ContainsFunc(c.segs, func(s *segment) bool { return s.number == number })
-	}
 	var stray []int64
-	for _, number := range c.floors {
-		if !stands(number) {
-			stray = append(stray, number)
+	l.locked(func(c *core) {
+		stands := func(number int64) bool {
+			return slices.ContainsFunc(c.segs, func(s *segment) bool { return s.number == number })
 		}
-	}
-	c.floors = slices.DeleteFunc(c.floors, func(number int64) bool { return !stands(number) })
-	if !stands(l.floorDue.number) {
-		l.floorDue = floor{}
-	}
-	l.mu.Unlock()
+		for _, number := range c.floors {
+			if !stands(number) {
+				stray = append(stray, number)
+			}
+		}
+		c.floors = slices.DeleteFunc(c.floors, func(number int64) bool { return !stands(number) })
+		if !stands(l.floorDue.number) {
+			l.floorDue = floor{}
+		}
+	})
 	for _, number := range stray {
 		_ = l.fs.RemoveAll(l.path(floorName(number)))
 	}
@@ -194,9 +191,8 @@ func (l *Log) knownProducers(segs []*segment, end model.Offset) (p producer.Stat
 
 // floorOf reads a segment's floor, if it has one.
 func (l *Log) floorOf(s *segment) (p producer.State, ok bool, err error) {
-	l.mu.Lock()
-	there := slices.Contains(l.core.floors, s.number)
-	l.mu.Unlock()
+	there := false
+	l.locked(func(c *core) { there = slices.Contains(c.floors, s.number) })
 	if !there {
 		return producer.State{}, false, nil
 	}

@@ -3,6 +3,7 @@ package wal
 import (
 	"errors"
 	"io/fs"
+	"slices"
 	"sort"
 
 	"chronik/internal/model"
@@ -16,11 +17,13 @@ func (l *Log) findEntry(v *view, after func(indexEntry) bool) (indexEntry, bool)
 		return l.findInFoot(v, after)
 	}
 	number := v.number
-	l.mu.Lock()
-	x := &l.core.index
-	e, ok := x.before(number, after)
-	count, broken := x.count, x.broken
-	l.mu.Unlock()
+	var e indexEntry
+	var ok, broken bool
+	var count int64
+	l.locked(func(c *core) {
+		e, ok = c.index.before(number, after)
+		count, broken = c.index.count, c.index.broken
+	})
 	if ok || broken || count == 0 {
 		return e, ok
 	}
@@ -111,21 +114,22 @@ func (l *Log) indexBroken() {
 // batch a crash could take back. The caller has the upkeep. Failing costs memory, not data: it is tried
 // again at the next tick.
 func (l *Log) flushIndex(idle bool) {
-	l.mu.Lock()
-	x := &l.core.index
-	synced := l.core.synced
-	n := sort.Search(len(x.tail), func(i int) bool { return x.tail[i].offset >= synced })
-	if broken := x.broken; broken || n == 0 || idle && n < idleTail && x.count == 0 {
-		l.mu.Unlock()
-		if broken {
-			l.rebuildIndex()
+	var entries []indexEntry
+	var count int64
+	var broken bool
+	l.locked(func(c *core) {
+		x := &c.index
+		n := sort.Search(len(x.tail), func(i int) bool { return x.tail[i].offset >= c.synced })
+		if count, broken = x.count, x.broken; !broken && n > 0 && (!idle || n >= idleTail || count > 0) {
+			entries = slices.Clone(x.tail[:n])
 		}
+	})
+	if broken {
+		l.rebuildIndex()
+	}
+	if len(entries) == 0 {
 		return
 	}
-	entries := append([]indexEntry(nil), x.tail[:n]...)
-	count := x.count
-	l.mu.Unlock()
-
 	f, err := l.openIndex()
 	if err != nil {
 		return
@@ -142,12 +146,13 @@ func (l *Log) flushIndex(idle bool) {
 		}
 		return
 	}
-	l.mu.Lock()
-	x.count += int64(n)
-	if x.tail = append(x.tail[:0], x.tail[n:]...); len(x.tail) == 0 {
-		x.tail = nil
-	}
-	l.mu.Unlock()
+	l.locked(func(c *core) {
+		x := &c.index
+		x.count += int64(len(entries))
+		if x.tail = append(x.tail[:0], x.tail[len(entries):]...); len(x.tail) == 0 {
+			x.tail = nil
+		}
+	})
 	// Not durable is not wrong: recovery finds the last valid entry and walks the log from there. The sync
 	// bounds that walk.
 	if err := f.Sync(); err != nil {
@@ -175,13 +180,15 @@ func (l *Log) openIndex() (*file, error) {
 
 // rebuildIndex makes a new index by walking the headers of all visible batches. The caller has the upkeep.
 func (l *Log) rebuildIndex() {
-	l.mu.Lock()
-	segs := make([]view, 0, len(l.core.segs))
-	for _, s := range l.core.segs {
-		segs = append(segs, viewOf(s))
-	}
-	interval, synced := l.core.cfg.indexInterval(), l.core.synced
-	l.mu.Unlock()
+	var segs []view
+	var interval int64
+	var synced model.Offset
+	l.locked(func(c *core) {
+		for _, s := range c.segs {
+			segs = append(segs, viewOf(s))
+		}
+		interval, synced = c.cfg.indexInterval(), c.synced
+	})
 	var body []byte
 	var count int64
 	end := model.Offset(0)
@@ -199,12 +206,12 @@ func (l *Log) rebuildIndex() {
 		return
 	}
 	l.forgetFile(indexNumber)
-	l.mu.Lock()
-	x := &l.core.index
-	x.broken, x.count = false, count
-	n := sort.Search(len(x.tail), func(i int) bool { return x.tail[i].offset >= end })
-	x.tail = append([]indexEntry(nil), x.tail[n:]...)
-	l.mu.Unlock()
+	l.locked(func(c *core) {
+		x := &c.index
+		x.broken, x.count = false, count
+		n := sort.Search(len(x.tail), func(i int) bool { return x.tail[i].offset >= end })
+		x.tail = append([]indexEntry(nil), x.tail[n:]...)
+	})
 }
 
 // minTrim is how many entries of deleted segments are left alone.
@@ -213,15 +220,15 @@ const minTrim = 1024
 // trimIndex rewrites the index without the entries of deleted segments, once they are most of it. The
 // caller has the upkeep.
 func (l *Log) trimIndex() {
-	l.mu.Lock()
-	x := &l.core.index
-	count, wanted := x.count, x.deleted && !x.broken && len(l.core.segs) > 0
-	x.deleted = false
-	first := int64(0)
-	if wanted {
-		first = l.core.firstIndexed()
-	}
-	l.mu.Unlock()
+	var count, first int64
+	wanted := false
+	l.locked(func(c *core) {
+		x := &c.index
+		count, wanted = x.count, x.deleted && !x.broken && len(c.segs) > 0
+		if x.deleted = false; wanted {
+			first = c.firstIndexed()
+		}
+	})
 	if !wanted || count < 2*minTrim {
 		return
 	}
@@ -254,7 +261,7 @@ func (l *Log) trimIndex() {
 		return // the dead entries only cost space
 	}
 	l.mu.Lock()
-	x.count = count - dead
+	l.core.index.count = count - dead
 	l.mu.Unlock()
 	l.forgetFile(indexNumber)
 }

@@ -11,20 +11,20 @@ import (
 // committer had; else it has it still, and the file a reference.
 func (l *Log) join() (*group, *file) {
 	known, mine := l.committer.unsettled.has(l)
-	l.mu.Lock()
-	head := l.core.head
-	if head == nil {
-		l.mu.Unlock()
+	var head, g *group
+	l.locked(func(c *core) {
+		if head = c.head; head != nil && l.mayShare(head) && (mine || known < l.committer.files.cap) {
+			g = c.formGroup()
+		}
+	})
+	switch {
+	case head == nil:
 		l.endTurn()
 		return nil, nil
-	}
-	if !l.mayShare(head) || !mine && known >= l.committer.files.cap {
-		l.mu.Unlock()
+	case g == nil:
 		l.committer.pushAlone(l)
 		return nil, nil
 	}
-	g := l.core.formGroup()
-	l.mu.Unlock()
 	invariant.Assert(g.mark == nil && !g.roll && !g.relaxed, "D2: a group that must be synced where it is joined a round")
 	f, err := l.write(g)
 	if err != nil {
@@ -32,9 +32,7 @@ func (l *Log) join() (*group, *file) {
 		l.endTurn()
 		return nil, nil
 	}
-	l.mu.Lock()
-	l.core.onWritten(g)
-	l.mu.Unlock()
+	l.locked(func(c *core) { c.onWritten(g) })
 	return g, f
 }
 
@@ -59,9 +57,7 @@ func (l *Log) mayShare(g *group) bool {
 // finishShared follows the sync of a record that holds a log's group, and passes the turn on.
 func (l *Log) finishShared(f *file, g *group, gen uint64) {
 	l.committer.unsettled.note(gen, l, f)
-	l.mu.Lock()
-	l.core.onSynced(g)
-	l.mu.Unlock()
+	l.locked(func(c *core) { c.onSynced(g) })
 	l.groupDone(g)
 	l.listAfter(g)
 	g.recycle()
@@ -77,9 +73,7 @@ func (l *Log) finishAlone(f *file, g *group) {
 		return
 	}
 	l.settled()
-	l.mu.Lock()
-	l.core.onSynced(g)
-	l.mu.Unlock()
+	l.locked(func(c *core) { c.onSynced(g) })
 	l.groupDone(g)
 	l.afterGroup(f, g)
 	g.recycle()

@@ -147,30 +147,43 @@ func (l *Log) BeginEpoch(e model.LeaderEpoch) error {
 // have been stamped. On an error nothing has happened and the waiter will not be told; else it is told
 // exactly once.
 func (l *Log) Append(a Append) (Appended, error) {
-	now := l.committer.clockMs.Load()
-	l.mu.Lock()
-	out, done, err := l.core.append(&a, now)
+	p, err := l.place(&a, l.committer.clockMs.Load())
 	if err != nil {
-		l.mu.Unlock()
 		return Appended{}, fmt.Errorf("%s: %w", l.tp, err)
 	}
-	l.endAt.Store(int64(l.core.end))
-	mine := l.core.head != nil && l.turn.tryTake()
-	inline := mine && a.Inline && l.committer.admit()
-	l.queued = l.queued || mine && !inline
-	l.mu.Unlock()
-	if done && a.Waiter != nil {
+	if p.done && a.Waiter != nil {
 		a.Waiter.Done(nil)
 	}
 	switch {
-	case inline:
+	case p.inline:
 		l.commitInline()
 		l.committer.busy.Add(-1)
 		l.endTurn()
-	case mine:
+	case p.mine:
 		l.committer.push(l)
 	}
-	return out, nil
+	return p.out, nil
+}
+
+// placed is a batch that has its place, and what is left to do for it.
+type placed struct {
+	out          Appended
+	done         bool // there is nothing to wait for
+	mine, inline bool // the caller has the turn, for the committer or to commit itself
+}
+
+// place is what Append does with the mutex held.
+func (l *Log) place(a *Append, nowMs int64) (p placed, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if p.out, p.done, err = l.core.append(a, nowMs); err != nil {
+		return p, err
+	}
+	l.endAt.Store(int64(l.core.end))
+	p.mine = l.core.head != nil && l.turn.tryTake()
+	p.inline = p.mine && a.Inline && l.committer.admit()
+	l.queued = l.queued || p.mine && !p.inline
+	return p, nil
 }
 
 // Configure changes the configuration from the next append on.
@@ -239,6 +252,15 @@ func (l *Log) Producers() []ProducerInfo {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.core.producers.List()
+}
+
+// locked runs f with the mutex held. Should f panic, the mutex is free again: on its way up a panic gives turns and upkeep back, which takes
+// the mutex, and what should end the process would stand still instead. Whatever does more with the core than look at it or set it
+// either goes through here or defers the unlock.
+func (l *Log) locked(f func(c *core)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f(&l.core)
 }
 
 // path is the name of a file in the log's directory.

@@ -65,34 +65,16 @@ func (l *Log) Read(from, limit model.Offset, maxBytes int, minOne bool) (*Region
 }
 
 func (l *Log) tryRead(from, limit model.Offset, maxBytes int, minOne bool) (*Region, error) {
-	l.mu.Lock()
-	if l.closed {
-		l.mu.Unlock()
-		return nil, fmt.Errorf("%s: %w", l.tp, ErrClosed)
+	r := reader{log: l, from: from, limit: limit, max: int64(maxBytes), minOne: minOne}
+	region, start, err := r.look()
+	switch {
+	case err == errBelowStart:
+		return l.readBelow(from, start, limit, maxBytes, minOne)
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", l.tp, err)
+	case region != nil && region.n == 0:
+		return region, nil
 	}
-	c := &l.core
-	if start, end := c.start, c.end; from < start || from > end {
-		l.mu.Unlock()
-		if from < start && start < limit {
-			return l.readBelow(from, start, limit, maxBytes, minOne)
-		}
-		return nil, fmt.Errorf("%s: %w: %d, it holds %d to %d", l.tp, ErrOutOfRange, from, start, end)
-	}
-	if limit = min(limit, c.visible); from >= limit {
-		l.mu.Unlock()
-		return &Region{next: from}, nil
-	}
-	seg := c.segmentAt(from)
-	r := reader{log: l, v: viewOf(seg), from: from, limit: limit, max: int64(maxBytes), minOne: minOne, gen: l.generation.Load()}
-	if at, ok := l.hinted(from, seg.file()); ok {
-		r.at, r.expect = at, from
-	}
-	region := r.rest(seg)
-	l.mu.Unlock()
-	if r.v.broken != nil {
-		return nil, fmt.Errorf("%s: %w", l.tp, r.v.broken)
-	}
-	var err error
 	if r.f, err = l.segmentFile(r.v.file); err != nil {
 		return nil, fmt.Errorf("%s: %w", l.tp, l.gone(&r.v, err))
 	}
@@ -104,6 +86,37 @@ func (l *Log) tryRead(from, limit model.Offset, maxBytes int, minOne bool) (*Reg
 		return nil, fmt.Errorf("%s: %w", l.tp, err)
 	}
 	return region, nil
+}
+
+// errBelowStart: the offset lies below the log start, but perhaps in the batch that holds it.
+var errBelowStart = errors.New("below the log start")
+
+// look finds the segment to read in, and also the region if nothing must be read to find that.
+func (r *reader) look() (region *Region, start model.Offset, err error) {
+	l := r.log
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := &l.core
+	switch {
+	case l.closed:
+		return nil, 0, ErrClosed
+	case r.from < c.start && c.start < r.limit:
+		return nil, c.start, errBelowStart
+	case r.from < c.start || r.from > c.end:
+		return nil, 0, fmt.Errorf("%w: %d, it holds %d to %d", ErrOutOfRange, r.from, c.start, c.end)
+	}
+	if r.limit = min(r.limit, c.visible); r.from >= r.limit {
+		return &Region{next: r.from}, 0, nil
+	}
+	seg := c.segmentAt(r.from)
+	if seg.broken != nil {
+		return nil, 0, seg.broken
+	}
+	r.v, r.gen = viewOf(seg), l.generation.Load()
+	if at, ok := l.hinted(r.from, seg.file()); ok {
+		r.at, r.expect = at, r.from
+	}
+	return r.rest(seg), 0, nil
 }
 
 // readBelow is Read from an offset below the log start, which is there if the batch that holds the start holds it too.
@@ -149,7 +162,7 @@ func (l *Log) hint(off model.Offset, file, pos int64) {
 // needs no check: then there is nothing to look for. Most reads at the end of the log are of this kind. The
 // caller holds the mutex.
 func (r *reader) rest(seg *segment) *Region {
-	if r.at == 0 || seg.broken != nil || r.limit < seg.end || seg.size-r.at > r.max || r.at >= seg.size {
+	if r.at == 0 || r.limit < seg.end || seg.size-r.at > r.max || r.at >= seg.size {
 		return nil
 	}
 	if known, ok := seg.clean.covering(r.at); !ok || known.to < seg.size {

@@ -106,10 +106,12 @@ func (l *Log) remembered(to model.Offset) model.Offset {
 // segment has expired too begins a new one.
 func (l *Log) EnforceRetention(limit model.Offset) (deleted int, err error) {
 	nowMs := l.now().UnixMilli()
-	l.mu.Lock()
-	to, all := l.core.expired(nowMs, limit)
-	idle := l.core.start >= to
-	l.mu.Unlock()
+	var to model.Offset
+	var all, idle bool
+	l.locked(func(c *core) {
+		to, all = c.expired(nowMs, limit)
+		idle = c.start >= to
+	})
 	if idle {
 		return 0, nil
 	}
@@ -144,9 +146,8 @@ func (c *core) expired(nowMs int64, limit model.Offset) (to model.Offset, all bo
 // rollEmpty begins an empty segment at the log's end, so that the one before can be deleted. It does
 // nothing if the log has gone on meanwhile. The caller has the turn.
 func (l *Log) rollEmpty(end model.Offset) error {
-	l.mu.Lock()
-	g := l.core.emptyRoll(end)
-	l.mu.Unlock()
+	var g *group
+	l.locked(func(c *core) { g = c.emptyRoll(end) })
 	if g == nil {
 		return nil
 	}

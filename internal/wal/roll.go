@@ -27,16 +27,16 @@ func (l *Log) roll(g *group) error {
 	if err := l.createSegment(id.number, page); err != nil {
 		return err
 	}
-	l.mu.Lock()
-	l.core.beginSegment(g)
-	if g.floor != nil {
-		l.floorDue, g.floor = floor{id.number, g.floor}, nil
-	}
-	l.core.marks.seq, l.core.marks.onDisk, l.core.marks.lean, l.core.marks.unsure = 1, g.base, false, false
-	l.markSeed = identitySum(page)
-	l.space = space{frontier: headerBytes, ahead: l.space.ahead, begun: l.space.begun, groups: l.space.groups}
-	l.hints = [numHints]hint{}
-	l.mu.Unlock()
+	l.locked(func(c *core) {
+		c.beginSegment(g)
+		if g.floor != nil {
+			l.floorDue, g.floor = floor{id.number, g.floor}, nil
+		}
+		c.marks.seq, c.marks.onDisk, c.marks.lean, c.marks.unsure = 1, g.base, false, false
+		l.markSeed = identitySum(page)
+		l.space = space{frontier: headerBytes, ahead: l.space.ahead, begun: l.space.begun, groups: l.space.groups}
+		l.hints = [numHints]hint{}
+	})
 	return nil
 }
 
@@ -70,10 +70,10 @@ func (l *Log) seal(m *mark) error {
 	if err := l.syncFile(f); err != nil {
 		return fmt.Errorf("sealing %s: %v", f.name, err) // whatever it is, it is final (D3)
 	}
-	l.mu.Lock()
-	l.space.frontier = m.pos
-	l.core.settle(m.offset)
-	l.mu.Unlock()
+	l.locked(func(c *core) {
+		l.space.frontier = m.pos
+		c.settle(m.offset)
+	})
 	return nil
 }
 
@@ -134,8 +134,8 @@ func (l *Log) writeMark(f *file, seq uint64, m *mark) error {
 	if _, err := f.WriteAt(buf[:], markPos(seq)); err != nil {
 		return fmt.Errorf("writing a mark to %s: %w", f.name, err)
 	}
-	l.mu.Lock()
-	l.core.marks.seq, l.core.marks.onDisk, l.core.marks.lean, l.core.marks.unsure = seq, m.offset, l.core.leans(m), false
-	l.mu.Unlock()
+	l.locked(func(c *core) {
+		c.marks.seq, c.marks.onDisk, c.marks.lean, c.marks.unsure = seq, m.offset, c.leans(m), false
+	})
 	return nil
 }

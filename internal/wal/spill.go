@@ -33,23 +33,23 @@ func (c *core) spillDue() bool {
 // An error is no loss yet: recovery walks a longer way, and the next tick tries again.
 func (l *Log) spill(last bool) error {
 	l.writeFloorDue()
-	l.mu.Lock()
-	c := &l.core
-	if (l.spilling == nil || last) && (c.spillDue() || last && c.marks.spillAt > 0) {
-		l.spilling = c.takeSpill()
-	}
-	s := l.spilling
-	if s == nil || s.end > c.synced || l.fenced {
-		l.mu.Unlock()
+	var s *snapshots
+	l.locked(func(c *core) {
+		if (l.spilling == nil || last) && (c.spillDue() || last && c.marks.spillAt > 0) {
+			l.spilling = c.takeSpill()
+		}
+		if l.spilling != nil && l.spilling.end <= c.synced && !l.fenced {
+			s, l.spilling = l.spilling, nil
+		}
+	})
+	if s == nil {
 		return nil
 	}
-	l.spilling = nil
-	l.mu.Unlock()
 	if err := l.writeSnapshots(s); err != nil {
 		return err
 	}
 	l.mu.Lock()
-	c.marks.spillAt -= s.at
+	l.core.marks.spillAt -= s.at
 	l.mu.Unlock()
 	return nil
 }
@@ -120,11 +120,13 @@ func (l *Log) rememberProducers(m *mark, base model.Offset) error {
 	if err := l.syncWritten(); err != nil {
 		return err
 	}
-	l.mu.Lock()
-	s := &snapshots{end: c.synced}
-	before := c.producers.Before(c.synced)
-	l.spilling = nil // it is older
-	l.mu.Unlock()
+	var s snapshots
+	var before producer.State
+	l.locked(func(c *core) {
+		s.end = c.synced
+		before = c.producers.Before(c.synced)
+		l.spilling = nil // it is older
+	})
 	s.body[stateProducers] = before.AppendSnapshot(nil, s.end)
-	return l.writeSnapshots(s)
+	return l.writeSnapshots(&s)
 }

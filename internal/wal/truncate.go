@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"chronik/internal/model"
 	"chronik/internal/vfs"
@@ -105,18 +106,15 @@ func (l *Log) cut(to model.Offset) error {
 	if err := l.syncWritten(); err != nil { // the lowered mark must not claim what only the page cache holds
 		return err
 	}
-	l.mu.Lock()
-	seg := l.core.segmentAt(to)
-	if n := len(l.core.segs); to == seg.base && seg != l.core.segs[0] {
-		for i := range n {
-			if l.core.segs[i] == seg {
-				seg = l.core.segs[i-1]
-				break
-			}
+	var seg *segment
+	var v view
+	l.locked(func(c *core) {
+		seg = c.segmentAt(to)
+		if i := slices.Index(c.segs, seg); i > 0 && to == seg.base {
+			seg = c.segs[i-1]
 		}
-	}
-	v := viewOf(seg)
-	l.mu.Unlock()
+		v = viewOf(seg)
+	})
 	f, err := l.segmentFile(v.file)
 	if err != nil {
 		return err
@@ -133,14 +131,15 @@ func (l *Log) cut(to model.Offset) error {
 		return l.restart(start, true)
 	}
 	l.generation.Add(1)
-	l.mu.Lock()
-	doomed := l.core.cutTo(seg, at)
-	l.space = space{frontier: at.pos, ahead: minAhead}
-	l.hints = [numHints]hint{}
-	l.spilling = nil
-	l.visibleAt.Store(int64(at.offset))
-	l.endAt.Store(int64(at.offset))
-	l.mu.Unlock()
+	var doomed []*segment
+	l.locked(func(c *core) {
+		doomed = c.cutTo(seg, at)
+		l.space = space{frontier: at.pos, ahead: minAhead}
+		l.hints = [numHints]hint{}
+		l.spilling = nil
+		l.visibleAt.Store(int64(at.offset))
+		l.endAt.Store(int64(at.offset))
+	})
 	if err := l.cutProducers(at.offset); err != nil {
 		return err
 	}
@@ -259,14 +258,14 @@ func (l *Log) restart(at model.Offset, remember bool) error {
 	}
 	g := newGroup()
 	g.roll, g.first, g.base, g.end, g.before = true, true, at, at, plan{used: number}
-	l.mu.Lock()
-	l.core = fresh
-	g.seal = l.core.capture()
-	l.startAt.Store(int64(at))
-	l.visibleAt.Store(int64(at))
-	l.endAt.Store(int64(at))
-	l.hints, l.spilling = [numHints]hint{}, nil
-	l.mu.Unlock()
+	l.locked(func(c *core) {
+		*c = fresh
+		g.seal = c.capture()
+		l.startAt.Store(int64(at))
+		l.visibleAt.Store(int64(at))
+		l.endAt.Store(int64(at))
+		l.hints, l.spilling = [numHints]hint{}, nil
+	})
 	if err := l.roll(g); err != nil {
 		return err
 	}

@@ -21,10 +21,12 @@ func (l *Log) cutProducers(end model.Offset) error {
 }
 
 func (l *Log) cutProducersTo(end model.Offset) error {
-	l.mu.Lock()
-	done := l.core.producers.TruncateTo(end)
-	segs := slices.Clone(l.core.segs)
-	l.mu.Unlock()
+	var segs []*segment
+	done := false
+	l.locked(func(c *core) {
+		done = c.producers.TruncateTo(end)
+		segs = slices.Clone(c.segs)
+	})
 	if done {
 		return nil
 	}
@@ -106,20 +108,20 @@ func (l *Log) readHeader(s *segment, page []byte) (bool, error) {
 // cutSnapshots replaces the snapshot files that know what is cut off by those of the log's new end, before
 // anything goes: whatever a crash leaves, they are true. Nothing is queued, and all is synced.
 func (l *Log) cutSnapshots() error {
-	l.mu.Lock()
-	c := &l.core
-	c.capture() // which finds out what outgrows a mark
-	stale := c.marks.files
-	s := &snapshots{end: c.end}
-	for k, reach := range c.marks.reach {
-		if stale[k] && reach > 0 && reach <= c.end && !c.marks.doubtful[k] {
-			stale[k] = false
-		} else if stale[k] || c.marks.wanted[k] {
-			s.body[k] = c.snapshotOf(k)
+	var stale [stateKinds]bool
+	var s snapshots
+	l.locked(func(c *core) {
+		c.capture() // which finds out what outgrows a mark
+		stale, s.end = c.marks.files, c.end
+		for k, reach := range c.marks.reach {
+			if stale[k] && reach > 0 && reach <= c.end && !c.marks.doubtful[k] {
+				stale[k] = false
+			} else if stale[k] || c.marks.wanted[k] {
+				s.body[k] = c.snapshotOf(k)
+			}
 		}
-	}
-	l.mu.Unlock()
-	err := l.writeSnapshots(s)
+	})
+	err := l.writeSnapshots(&s)
 	if errors.Is(err, vfs.ErrNoSpace) {
 		return l.dropSnapshots(stale)
 	}
@@ -154,11 +156,12 @@ func (l *Log) lowerMark(f *file) error {
 		return err
 	}
 	old, _ := latestMark(page)
-	l.mu.Lock()
-	l.markSeed = identitySum(page)
-	m := l.core.capture()
-	m.flags = markRedo
-	l.mu.Unlock()
+	var m *mark
+	l.locked(func(c *core) {
+		l.markSeed = identitySum(page)
+		m = c.capture()
+		m.flags = markRedo
+	})
 	if err := l.writeMark(f, old.seq+1, m); err != nil {
 		return err
 	}

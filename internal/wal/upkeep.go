@@ -48,25 +48,10 @@ func (l *Log) keepUp() {
 	l.take(&l.upkeep)
 	defer l.give(&l.upkeep)
 	l.fenceIdle()
-	nowMs := l.committer.clockMs.Load()
-	l.mu.Lock()
-	l.listed = false
-	if l.closed || l.fenced {
-		l.mu.Unlock()
+	over, behind, idle, late := l.lookAfter(l.committer.clockMs.Load())
+	if over {
 		return
 	}
-	c := &l.core
-	l.space.groups, l.space.full = 0, false
-	if c.cfg.ProducerExpiryMs > 0 {
-		c.producers.Expire(nowMs, c.cfg.ProducerExpiryMs)
-	}
-	c.producers.Trim()
-	behind := c.marks.onDisk < c.written || c.synced < c.written
-	idle := c.head == nil && c.inflight == nil
-	late := c.marks.due || c.marks.pending != nil
-	c.marks.due = behind && !idle
-	l.mu.Unlock()
-
 	l.trimIndex()
 	l.flushIndex(idle)
 	_ = l.spill(false)
@@ -75,13 +60,36 @@ func (l *Log) keepUp() {
 		l.markAlone()
 		l.endTurn()
 	}
-	l.mu.Lock()
-	again := !l.listed && !l.closed && !l.fenced && (c.marks.onDisk < c.written || c.spillDue())
-	l.listed = l.listed || again
-	l.mu.Unlock()
+	again := false
+	l.locked(func(c *core) {
+		again = !l.listed && !l.closed && !l.fenced && (c.marks.onDisk < c.written || c.spillDue())
+		l.listed = l.listed || again
+	})
 	if again {
 		l.committer.list(l)
 	}
+}
+
+// lookAfter forgets what may be forgotten, and tells what has to be written: whether the mark is behind the log, whether the log is idle, and
+// whether a mark that was due has gone with no group. over: nothing any more.
+func (l *Log) lookAfter(nowMs int64) (over, behind, idle, late bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.listed = false
+	if l.closed || l.fenced {
+		return true, false, false, false
+	}
+	c := &l.core
+	l.space.groups, l.space.full = 0, false
+	if c.cfg.ProducerExpiryMs > 0 {
+		c.producers.Expire(nowMs, c.cfg.ProducerExpiryMs)
+	}
+	c.producers.Trim()
+	behind = c.marks.onDisk < c.written || c.synced < c.written
+	idle = c.head == nil && c.inflight == nil
+	late = c.marks.due || c.marks.pending != nil
+	c.marks.due = behind && !idle
+	return false, behind, idle, late
 }
 
 // markAlone writes and syncs a mark without a group to go with. The caller has the turn.
@@ -106,17 +114,11 @@ func (l *Log) markAlone() {
 		l.fence(err)
 		return
 	}
-	l.mu.Lock()
-	m := c.marks.pending
-	if c.head == nil {
-		m = c.capture() // nothing is queued: the state is that of the synced end
-	}
-	if m == nil || m.offset > c.synced || !c.mayMark() || !c.serves(m) {
-		l.mu.Unlock()
+	var m *mark
+	l.locked(func(c *core) { m = c.loneMark() })
+	if m == nil {
 		return
 	}
-	c.marks.pending, c.marks.due, c.marks.since = nil, false, 0
-	l.mu.Unlock()
 	if err = l.writeMark(f, seq+1, m); errors.Is(err, vfs.ErrNoSpace) {
 		return // the mark before stays good
 	}
@@ -128,6 +130,19 @@ func (l *Log) markAlone() {
 		return
 	}
 	l.settled()
+}
+
+// loneMark takes the mark that may be written now, nil if there is none.
+func (c *core) loneMark() *mark {
+	m := c.marks.pending
+	if c.head == nil {
+		m = c.capture() // nothing is queued: the state is that of the synced end
+	}
+	if m == nil || m.offset > c.synced || !c.mayMark() || !c.serves(m) {
+		return nil
+	}
+	c.marks.pending, c.marks.due, c.marks.since = nil, false, 0
+	return m
 }
 
 // syncWritten makes durable in the segment what relaxed flushing has left unsynced, or only the journal holds. The
@@ -152,9 +167,7 @@ func (l *Log) syncTo(f *file, written model.Offset) error {
 	if err := l.syncFile(f); err != nil {
 		return fmt.Errorf("syncing %s: %v", f.name, err) // final (D3), whatever it is
 	}
-	l.mu.Lock()
-	l.core.settle(written)
-	l.mu.Unlock()
+	l.locked(func(c *core) { c.settle(written) })
 	l.settled()
 	return nil
 }

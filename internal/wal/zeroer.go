@@ -77,15 +77,17 @@ type zeroJob struct {
 
 // makeAhead asks for space behind the group that was just committed. The caller has the turn.
 func (l *Log) makeAhead(f *file, g *group) {
-	l.mu.Lock()
-	from, to := l.space.want(g.pos+g.bytes, g.bytes, headerBytes+l.core.cfg.segmentBytes(), l.committer.now)
-	if from == to {
-		l.mu.Unlock()
+	var j *zeroJob
+	l.locked(func(c *core) {
+		from, to := l.space.want(g.pos+g.bytes, g.bytes, headerBytes+c.cfg.segmentBytes(), l.committer.now)
+		if from < to {
+			j = &zeroJob{log: l, name: f.name, from: from, to: to, over: make(chan struct{})}
+			l.space.job = j
+		}
+	})
+	if j == nil {
 		return
 	}
-	j := &zeroJob{log: l, name: f.name, from: from, to: to, over: make(chan struct{})}
-	l.space.job = j
-	l.mu.Unlock()
 	select {
 	case l.committer.zeroing <- j:
 	default: // the zeroer is behind; this log extends its file meanwhile
