@@ -53,7 +53,11 @@ func (m *Machine) of(id string, p Producer) (*txn, error) {
 	switch {
 	case id == "":
 		return nil, ErrInvalidRequest
-	case !ok || t.ProducerID != p.ID:
+	case !ok:
+		return nil, ErrInvalidProducerIDMapping
+	case ending(t.Status) && p == successor(&t.Transaction): // also if that has another ID
+		return nil, ErrConcurrentTransactions
+	case t.ProducerID != p.ID:
 		return nil, ErrInvalidProducerIDMapping
 	case t.ProducerEpoch != p.Epoch:
 		return nil, ErrProducerFenced

@@ -25,6 +25,7 @@
 //   - Epochs of a producer ID only grow, but for what the log has refused, which nobody has heard of. Who comes with an older one is
 //     refused, and ends nothing.
 //   - The highest epoch is for fencing only: a producer that would have to work with it gets another ID.
+//   - Who has what was given out last is not fenced, also while the markers are being written of the end that it was given with.
 //   - Who is held while a transaction is being ended is decided with its COMPLETE, or when its time is over, or refused by End: once.
 //
 // Kafka refuses every request with CONCURRENT_TRANSACTIONS while an earlier one about the same ID is being written. Here a decision sees

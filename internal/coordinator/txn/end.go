@@ -49,6 +49,11 @@ func (d *decision) endRequest(r *EndRequest) (Producer, error) {
 	}
 	again, err := t.again(r)
 	if err != nil {
+		if err == ErrConcurrentTransactions && r.Commit {
+			// Nothing can be in its transaction before this end is complete. Java's producer may be ahead of batches of its own that it has
+			// not sent: told so at once it waits for them, while after that end the same request would be an error for good.
+			r.Wait = 0
+		}
 		return noProducer, err
 	}
 	switch {
@@ -73,7 +78,8 @@ func (t *txn) commits() bool {
 
 // again tells whether a request asks for what has been done already, and refuses who is not the producer. Under V1 the state tells; under V2
 // the epoch does, which has grown by one since: by that end, and not by an InitProducerId of who has ended a transaction under V1 then.
-// Kafka takes one for the other, and gives a fenced producer the epoch of its successor.
+// Kafka takes one for the other, and gives a fenced producer the epoch of its successor. Who has heard of an end before its markers are written
+// is told to wait for them, whatever it asks.
 func (t *txn) again(r *EndRequest) (bool, error) {
 	over := ending(t.Status) || ended(t.Status)
 	bumped := over && t.ClientVersion >= V2
@@ -91,6 +97,8 @@ func (t *txn) again(r *EndRequest) (bool, error) {
 	switch {
 	case rotated || grown:
 		return true, nil
+	case ending(t.Status) && r.Producer == successor(&t.Transaction):
+		return false, ErrConcurrentTransactions
 	case r.Producer.ID != t.ProducerID:
 		return false, ErrInvalidProducerIDMapping
 	case r.Producer.Epoch != t.ProducerEpoch || ending(t.Status):

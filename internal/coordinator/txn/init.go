@@ -93,7 +93,7 @@ func (d *decision) init(r *InitRequest) (Producer, error) {
 // at the epoch while a transaction is open, so that a fenced producer can abort that of its successor.
 func (t *txn) expects(p Producer, replaced int16) bool {
 	switch {
-	case p.ID == t.ProducerID && p.Epoch == t.ProducerEpoch:
+	case p == t.producer() || p == successor(&t.Transaction): // told of an end that is not complete, with another ID perhaps
 		return true
 	case replaced == -1 || p.Epoch != replaced:
 		return false

@@ -300,25 +300,33 @@ func (p *producer) told(is Producer) {
 	p.h.newest[p.id] = is
 }
 
-func (p *producer) lost(err error) {
-	if errors.Is(err, ErrProducerFenced) || errors.Is(err, ErrInvalidProducerIDMapping) || errors.Is(err, ErrInvalidTxnState) {
+// lost: who is told that it is somebody else's turn is not the last one that anybody was told of.
+func (p *producer) lost(is Producer, err error) {
+	fenced := errors.Is(err, ErrProducerFenced) || errors.Is(err, ErrInvalidProducerIDMapping)
+	if t, ok := p.h.m.txns.Get(p.id); fenced && ok && is == successor(&t.Transaction) {
+		p.h.fail("%s: %s is told %q, the state is %s", p.id, showProducer(is), err, show(&t.Transaction))
+	}
+	if fenced || errors.Is(err, ErrInvalidTxnState) {
 		p.is, p.open, p.ending = noProducer, false, nil
 	}
 }
 
 func (p *producer) init(expected *Producer) {
-	heard, newest := p.ask(), p.h.newest[p.id]
+	heard, newest, is := p.ask(), p.h.newest[p.id], noProducer
+	if expected != nil {
+		is = *expected
+	}
 	r := InitRequest{TransactionalID: p.id, TimeoutMs: modelTimeout, Expected: expected, Wait: p.h.wait()}
 	p.h.run(p.h.m.InitProducerID(p.h.now, r, func(o InitReply) {
 		here := heard()
 		if o.Err == nil && expected != nil {
-			p.changed("going on", *expected, newest)
+			p.changed("going on", is, newest)
 		}
 		if o.Err == nil && here {
 			p.told(o.Producer)
 			p.is, p.open, p.ending = o.Producer, false, nil
 		} else if here {
-			p.lost(o.Err)
+			p.lost(is, o.Err)
 		}
 	}))
 }
@@ -341,7 +349,7 @@ func (p *producer) add() {
 			p.changed("adding", is, newest)
 			p.open = p.open || here
 		} else if here {
-			p.lost(err)
+			p.lost(is, err)
 		}
 	}))
 }
@@ -364,7 +372,7 @@ func (p *producer) end(r EndRequest) {
 		case o.Err == nil:
 			p.open, p.ending = false, nil
 		default:
-			p.lost(o.Err)
+			p.lost(r.Producer, o.Err)
 		}
 	}))
 }
