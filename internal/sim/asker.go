@@ -126,29 +126,36 @@ func (s *saver) turn() {
 		})
 		return
 	}
-	s.fetch(s.key, func(ok bool) {
-		if ok {
+	s.fetch(fetchOf(s.key), func(o *group.FetchReply) {
+		if o != nil && o.Err == nil {
 			s.answeredAt = s.w.now
 		}
 		then()
 	})
 }
 
-// fetch asks for an offset, and looks whether it is one that may be.
-func (a *asker) fetch(k offsetKey, done func(ok bool)) {
-	floor := a.w.groups.account(k).floor
+// fetch asks for an offset, and looks whether it is one that may be. done is told nil if there was no answer.
+func (a *asker) fetch(q group.FetchRequest, done func(o *group.FetchReply)) {
+	k := offsetKey{q.Group, q.Partitions[0].Partition}
+	of := a.w.groups.account(k)
+	floor, held := of.floor, (*piece)(nil)
 	a.ask(func() any {
-		floor = a.w.groups.account(k).floor
-		return fetchOf(k)
+		if floor = of.floor; q.Stable {
+			floor, held = max(floor, of.stable), of.pending
+		}
+		return q
 	}, time.Second, func(_ time.Duration, r *groupReply) {
 		if r == nil {
-			done(false)
+			done(nil)
 			return
 		}
 		o := r.body.(group.FetchReply)
-		if o.Err == nil {
+		if o.Err == nil && o.Offsets[0].Err == nil {
+			if held != nil && held.fate == undecided {
+				a.w.fail("T3", "%v is told that offset %d of %s is stable; a %v is open, which has %d", a.id, o.Offsets[0].Offset, k.group, held.deal, held.offset)
+			}
 			a.w.fetched(a.id, k, floor, o.Offsets[0].Offset)
 		}
-		done(o.Err == nil)
+		done(&o)
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"chronik/internal/coordinator/group"
 	"chronik/internal/coordinator/shard"
 	"chronik/internal/coordinator/txn"
 	"chronik/internal/metadata/command"
@@ -44,6 +45,9 @@ type bugs struct {
 	neverVoid        bool // T3: what is known of a transaction is believed after its marker
 	openIsStable     bool // T2: open transactions do not hold the last stable offset
 	hastyComplete    bool // T3: a transaction is complete when one of its markers is written
+	zombieCommits    bool // T3: whoever is a member of the group, its offsets are taken into a transaction
+	ignoresPending   bool // T3: offsets that open transactions will change are taken for stable
+	forgetsOwners    bool // G2: a group that becomes one of the new protocol does not know what its classic members have
 	forgetsTimers    bool // T4: a coordinator that has loaded does not know when open transactions end
 	quorum           quorum.Broken
 }
@@ -139,6 +143,14 @@ func (b *bugs) commands(list []*command.Command) []*command.Command {
 		}
 	}
 	return list
+}
+
+// txnCommit is a commit of offsets in a transaction when it has come to the coordinator of the group.
+func (b *bugs) txnCommit(q group.TxnCommitRequest) group.TxnCommitRequest {
+	if b.zombieCommits {
+		q.Member, q.Generation, q.Instance = "", -1, nil
+	}
+	return q
 }
 
 // machine is what a coordinator's shard drives.

@@ -35,6 +35,7 @@ func (w *world) cluster(size int) {
 	w.lagging = w.lagging || !w.plain && w.one(8)
 	w.grouped = w.grouped || !w.plain && !w.one(3)
 	w.transacted = w.transacted || !w.plain && w.trades.drawn(w.seed)
+	w.trades.market = w.trades.market || w.transacted && !w.one(5)
 	w.net.calm = weather{delay: 200 * time.Microsecond, jitter: time.Duration(1+w.rng.IntN(5)) * time.Millisecond / 2}
 	if w.one(2) {
 		w.net.calm.duplicate, w.net.echo = 0.03, 0.3

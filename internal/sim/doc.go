@@ -18,10 +18,12 @@
 //	producer.go, consumer.go     the workload
 //	seat.go, seat_load.go        a coordinator: what runs a shard on the replica that leads, as events
 //	seat_ask.go, groups.go       requests to it, and what has been promised of offsets
-//	asker.go, member*.go         its clients: who commits offsets, and members of groups of both protocols
+//	seat_migrate.go              groups that change their protocol
+//	asker.go, member*.go         its clients: who commits offsets, and members of groups of both protocols, and of groups that change theirs
 //	seat_txn.go, carrier.go      a coordinator of transactions, and what carries its markers
 //	transact.go, deposit.go      where transactions write: who asks whether a partition is of one, and what a marker does there
 //	till.go, trader*.go          the clients of transactions
+//	market.go                    those that are members of a group, and read, process and write
 //	trades*.go, span.go          what is known of them, what has been promised, and what each log must say of them
 //	auditor.go                   linearizable reads of the metadata
 //	faults*.go, admin.go         what goes wrong, and what operators do, and how often

@@ -43,7 +43,7 @@ func (w *world) missing(since time.Duration) string {
 			return fmt.Sprintf("%v, acks %d, was last answered at %v, its leader is %v", p.id, p.acks, p.answeredAt, p.leader)
 		}
 	}
-	if w.grouped {
+	if w.coordinated() {
 		if lacks := w.groups.missing(since); lacks != "" {
 			return lacks
 		}

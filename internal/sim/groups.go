@@ -32,10 +32,11 @@ var groupConfig = group.Config{
 
 // groups is who is there, and what has been promised to them.
 type groups struct {
-	names   []string
-	members []*member
-	savers  []*saver
-	offsets map[offsetKey]*account
+	names     []string
+	migrating bool // all of them change their protocol
+	members   []*member
+	savers    []*saver
+	offsets   map[offsetKey]*account
 }
 
 // offsetKey is a group's offset of one of shopTopic's partitions.
@@ -50,13 +51,15 @@ type account struct {
 	tried map[model.Offset]bool
 	floor model.Offset // the newest that was acknowledged to, or seen by, anybody
 	// stable is the newest of a transaction that was: it may not be there yet, but then nobody is told another one who wants it to be stable (KIP-447).
-	stable model.Offset
+	stable  model.Offset
+	pending *piece       // the newest of a transaction, whatever has become of it
+	reached model.Offset // how far transactions have come, each from where the one before did
 }
 
 func (g *groups) account(k offsetKey) *account {
 	a := g.offsets[k]
 	if a == nil {
-		a = &account{tried: make(map[model.Offset]bool), floor: model.NoOffset, stable: model.NoOffset}
+		a = &account{tried: make(map[model.Offset]bool), floor: model.NoOffset, stable: model.NoOffset, reached: model.NoOffset}
 		g.offsets[k] = a
 	}
 	return a
@@ -166,17 +169,33 @@ func (w *world) promised(q group.CommitRequest, o group.CommitReply) {
 	}
 }
 
-// groupWorkload starts the clients of groups, and returns the next one's ID.
-func (w *world) groupWorkload(id nodeID) nodeID {
-	n := 2 + w.rng.IntN(3)
-	for range n {
-		w.joinGroup(&member{asker: w.groupAsker(id, "classic"), group: "classic", protocol: new(classicProtocol)})
-		id++
+// protocolOf draws what the members of a group speak in each of their lives: 0: the classic protocol, 1: the new one. Or now this and now that: then the group changes
+// its protocol while it has members (KIP-848).
+func (w *world) protocolOf(kind int) func() protocol {
+	cooperative := w.one(2)
+	mixed := w.groups.migrating || w.one(2)
+	return func() protocol {
+		if k := kind; mixed && w.one(2) || !mixed && k == 1 {
+			return new(consumerProtocol)
+		}
+		return &classicProtocol{cooperative: cooperative}
 	}
-	n = 2 + w.rng.IntN(2)
-	for range n {
-		w.joinGroup(&member{asker: w.groupAsker(id, "consumer"), group: "consumer", protocol: new(consumerProtocol)})
-		id++
+}
+
+// groupWorkload starts the clients of groups, and returns the next one's ID. Where there is a market it is one of the groups.
+func (w *world) groupWorkload(id nodeID) nodeID {
+	left := w.rng.IntN(2) // which group the market has the place of
+	for i, name := range []string{"classic", "consumer"} {
+		if w.trades.market && i == left {
+			continue
+		}
+		n := 2 + w.rng.IntN(3-i)
+		speaks := w.protocolOf(i)
+		for range n {
+			w.joinGroup(&member{asker: w.groupAsker(id, name), group: name, speaks: speaks, protocol: speaks()})
+			id++
+		}
+		w.groups.names = append(w.groups.names, name)
 	}
 	for num := range int32(1 + w.rng.IntN(2)) {
 		s := &saver{asker: w.groupAsker(id, "savings"), key: offsetKey{"savings", num}}
@@ -184,7 +203,7 @@ func (w *world) groupWorkload(id nodeID) nodeID {
 		w.groups.savers = append(w.groups.savers, s)
 		w.whenOpen(s.turn)
 	}
-	w.groups.names = []string{"classic", "consumer", "savings"}
+	w.groups.names = append(w.groups.names, "savings")
 	return id
 }
 

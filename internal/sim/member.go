@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"chronik/internal/coordinator/group"
 )
 
 // member is a consumer in a group. It gives up what it has when its session is over, as far as it can know: a session begins with what the
@@ -11,6 +13,7 @@ import (
 type member struct {
 	asker
 	protocol
+	speaks  func() protocol // in each of its lives
 	group   string
 	member  string        // its ID
 	epoch   int32         // of the member, or generation of the group
@@ -19,6 +22,11 @@ type member struct {
 	until   time.Duration // of its session
 	lapses  int           // of its sessions
 	stopped bool
+	trades  bool // the process commits in transactions (KIP-447)
+	// A static member (KIP-345): another process may have taken its place. Then it is to end, and what it believes to have does not count.
+	instance *string
+	replaced bool
+	fenced   func()
 }
 
 // protocol is what members of classic groups do in another way than those of the new protocol (KIP-848).
@@ -52,6 +60,8 @@ func (m *member) turn() {
 	}
 	m.outlive()
 	switch w := m.w; {
+	case m.trades:
+		m.stay()
 	case !w.calm && w.one(40):
 		m.crashSoon()
 		m.next(m)
@@ -60,7 +70,7 @@ func (m *member) turn() {
 	case len(m.owns) > 0 && w.one(4):
 		m.save()
 	case w.one(8):
-		m.fetch(m.someOffset(), func(bool) { m.again() })
+		m.fetch(fetchOf(m.someOffset()), func(*group.FetchReply) { m.again() })
 	default:
 		m.next(m)
 	}
@@ -112,7 +122,7 @@ func (m *member) crash() {
 	m.hangUp()
 	m.own(nil)
 	m.member, m.epoch, m.joined = "", 0, false
-	m.forget()
+	m.protocol = m.speaks()
 	life := m.life
 	m.w.after(m.w.between(0, 2*time.Second), func() {
 		if life == m.life {
@@ -147,7 +157,7 @@ func (m *member) extend(sent time.Duration) { m.until = max(m.until, sent+groupS
 func (m *member) own(partitions []int32) {
 	m.owns = partitions
 	for _, o := range m.w.groups.members {
-		if len(m.owns) == 0 || o == m || o.group != m.group {
+		if len(m.owns) == 0 || o == m || o.group != m.group || m.replaced || o.replaced {
 			continue
 		}
 		o.outlive()
@@ -161,8 +171,9 @@ func (m *member) own(partitions []int32) {
 
 // missing says what healed groups lack; empty if nothing.
 func (g *groups) missing(since time.Duration) string {
-	has := make(map[offsetKey]bool)
+	has, all := make(map[offsetKey]bool), make(map[string]bool)
 	for _, m := range g.members {
+		all[m.group] = true
 		m.outlive()
 		if !m.joined {
 			return fmt.Sprintf("%s lacks %v", m.group, m.id)
@@ -171,7 +182,7 @@ func (g *groups) missing(since time.Duration) string {
 			has[offsetKey{m.group, p}] = true
 		}
 	}
-	if len(has) < 2*shopPartitions {
+	if len(has) < len(all)*shopPartitions {
 		return "partitions of groups have no owner"
 	}
 	for _, s := range g.savers {

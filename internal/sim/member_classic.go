@@ -1,28 +1,33 @@
 package sim
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"chronik/internal/coordinator/group"
 )
 
-// classicProtocol is JoinGroup, SyncGroup and heartbeats. Members give up everything before they join again.
+// classicProtocol is JoinGroup, SyncGroup and heartbeats. Members give up everything before they join again, or what they are told to when they have
+// (KIP-429).
 type classicProtocol struct {
-	synced  bool
-	members []group.JoinedMember // of a leader
+	cooperative bool
+	again       bool // there is a reason to join, with what the member has
+	synced      bool
+	members     []group.JoinedMember // of a leader
 }
 
-func (c *classicProtocol) forget() { *c = classicProtocol{} }
+func (c *classicProtocol) forget() { *c = classicProtocol{cooperative: c.cooperative} }
 
 func (c *classicProtocol) leave(m *member) any {
-	return group.LeaveRequest{Group: m.group, Members: []group.LeavingMember{{Member: m.member}}}
+	return group.LeaveRequest{Group: m.group, Members: []group.LeavingMember{{Member: m.member, Instance: m.instance}}}
 }
 
 func (c *classicProtocol) next(m *member) {
 	switch {
-	case !m.joined:
+	case !m.joined || c.again:
 		c.join(m)
 	case !c.synced:
 		c.sync(m)
@@ -32,12 +37,14 @@ func (c *classicProtocol) next(m *member) {
 }
 
 func (c *classicProtocol) join(m *member) {
-	m.own(nil)
+	if !c.cooperative {
+		m.own(nil)
+	}
 	m.say(func() any {
 		m.w.made++
 		return group.JoinRequest{
-			Group: m.group, Member: m.member, ClientID: m.id.String(), SessionMs: int32(groupSession.Milliseconds()), RebalanceMs: int32(groupRebalance.Milliseconds()),
-			ProtocolType: "simulated", Protocols: []group.Protocol{{Name: "robin"}}, NeedsID: true, UUID: fmt.Sprint(m.w.made),
+			Group: m.group, Member: m.member, Instance: m.instance, ClientID: m.id.String(), SessionMs: int32(groupSession.Milliseconds()), RebalanceMs: int32(groupRebalance.Milliseconds()),
+			ProtocolType: "consumer", Protocols: []group.Protocol{{Name: "robin", Metadata: subscriptionOf(m.owns)}}, NeedsID: true, UUID: fmt.Sprint(m.w.made),
 		}
 	}, groupRebalance+2*time.Second, func(sent time.Duration, r *groupReply) {
 		defer m.again()
@@ -46,15 +53,19 @@ func (c *classicProtocol) join(m *member) {
 		}
 		switch o := r.body.(group.JoinReply); {
 		case o.Err == nil:
-			m.member, m.epoch, m.joined, c.synced, c.members = o.Member, o.Generation, true, false, nil
+			m.member, m.epoch, m.joined, c.again, c.synced, c.members = o.Member, o.Generation, true, false, false, nil
 			if o.Leader == o.Member {
 				c.members = o.Members
 			}
-			m.until = m.w.now + groupSession // it has nothing yet
+			if m.extend(sent); len(m.owns) == 0 {
+				m.until = m.w.now + groupSession
+			}
 		case errors.Is(o.Err, group.ErrMemberIDRequired):
 			m.member = o.Member
 		case errors.Is(o.Err, group.ErrUnknownMember):
-			m.member = ""
+			m.rejoin(false)
+		case errors.Is(o.Err, group.ErrFencedInstance):
+			m.fenced()
 		}
 	})
 }
@@ -62,15 +73,9 @@ func (c *classicProtocol) join(m *member) {
 // sync gets the member's partitions. Its session goes on while it waits for the leader, but it cannot know since when.
 func (c *classicProtocol) sync(m *member) {
 	m.say(func() any {
-		r := group.SyncRequest{Group: m.group, Generation: m.epoch, Member: m.member}
-		shares := make([][]byte, len(c.members))
-		for p := range byte(shopPartitions) {
-			if n := len(shares); n > 0 {
-				shares[int(p)%n] = append(shares[int(p)%n], p)
-			}
-		}
-		for i, s := range shares {
-			r.Assignments = append(r.Assignments, group.Assignment{Member: c.members[i].Member, Bytes: s})
+		r := group.SyncRequest{Group: m.group, Generation: m.epoch, Member: m.member, Instance: m.instance}
+		for i, s := range c.shares() {
+			r.Assignments = append(r.Assignments, group.Assignment{Member: c.members[i].Member, Bytes: assignmentOf(s)})
 		}
 		return r
 	}, groupRebalance+time.Second, func(sent time.Duration, r *groupReply) {
@@ -89,16 +94,37 @@ func (c *classicProtocol) sync(m *member) {
 			m.rejoin(true)
 			return
 		}
-		var mine []int32
-		for _, p := range o.Assignment {
-			mine = append(mine, int32(p))
-		}
+		mine := assignedIn(o.Assignment)
+		c.again = slices.ContainsFunc(m.owns, func(p int32) bool { return !slices.Contains(mine, p) })
 		m.own(mine)
 	})
 }
 
+// shares is what a leader gives to each member. What somebody else has is to be given up first.
+func (c *classicProtocol) shares() [][]int32 {
+	all := make([][]int32, len(c.members))
+	has := make(map[int32]int)
+	slices.SortFunc(c.members, func(a, b group.JoinedMember) int { return cmp.Compare(a.Member, b.Member) })
+	for i, m := range c.members {
+		for _, p := range ownedIn(m.Metadata) {
+			has[p] = i
+		}
+	}
+	for p := range int32(shopPartitions) {
+		if n := len(all); n > 0 {
+			to := int(p) % n
+			if by, ok := has[p]; !ok || by == to {
+				all[to] = append(all[to], p)
+			}
+		}
+	}
+	return all
+}
+
 func (c *classicProtocol) heartbeat(m *member) {
-	m.say(func() any { return group.HeartbeatRequest{Group: m.group, Generation: m.epoch, Member: m.member} }, time.Second, func(sent time.Duration, r *groupReply) {
+	m.say(func() any {
+		return group.HeartbeatRequest{Group: m.group, Generation: m.epoch, Member: m.member, Instance: m.instance}
+	}, time.Second, func(sent time.Duration, r *groupReply) {
 		defer m.again()
 		if r == nil {
 			return
@@ -114,9 +140,13 @@ func (c *classicProtocol) heartbeat(m *member) {
 // failed follows a refusal.
 func (c *classicProtocol) failed(m *member, err error) {
 	switch {
+	case errors.Is(err, group.ErrRebalance) && c.cooperative:
+		c.again = true
 	case errors.Is(err, group.ErrRebalance):
 		m.rejoin(true)
-	case errors.Is(err, group.ErrUnknownMember), errors.Is(err, group.ErrIllegalGeneration), errors.Is(err, group.ErrFencedInstance):
+	case errors.Is(err, group.ErrFencedInstance):
+		m.fenced()
+	case errors.Is(err, group.ErrUnknownMember), errors.Is(err, group.ErrIllegalGeneration):
 		m.rejoin(false)
 	case !c.synced: // whether the assignment is in force is not known
 		m.rejoin(true)

@@ -23,7 +23,7 @@ type consumerProtocol struct {
 func (c *consumerProtocol) forget() { *c = consumerProtocol{} }
 
 func (c *consumerProtocol) leave(m *member) any {
-	return group.ConsumerHeartbeatRequest{Group: m.group, Member: m.member, Epoch: group.LeaveEpoch, RebalanceMs: -1}
+	return group.ConsumerHeartbeatRequest{Group: m.group, Member: m.member, Instance: m.instance, Epoch: group.LeaveEpoch, RebalanceMs: -1}
 }
 
 func (c *consumerProtocol) next(m *member) {
@@ -41,6 +41,8 @@ func (c *consumerProtocol) next(m *member) {
 			m.rejoin(true)
 			m.epoch = group.JoinEpoch
 			c.forget()
+		case errors.Is(o.Err, group.ErrFencedInstance):
+			m.fenced()
 		default:
 			c.quiet = false
 		}
@@ -53,7 +55,7 @@ func (c *consumerProtocol) beat(m *member) group.ConsumerHeartbeatRequest {
 		m.w.made++
 		m.member = fmt.Sprintf("member-%d", m.w.made)
 	}
-	r := group.ConsumerHeartbeatRequest{Group: m.group, Member: m.member, Epoch: m.epoch, RebalanceMs: -1, ClientID: m.id.String(), ClientHost: "/sim"}
+	r := group.ConsumerHeartbeatRequest{Group: m.group, Member: m.member, Instance: m.instance, Epoch: m.epoch, RebalanceMs: -1, ClientID: m.id.String(), ClientHost: "/sim"}
 	if !c.quiet || m.epoch == group.JoinEpoch {
 		none := ""
 		r.RebalanceMs, r.Topics, r.Regex = int32(patientRebalance.Milliseconds()), []string{shopTopic}, &none

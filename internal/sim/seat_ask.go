@@ -86,7 +86,9 @@ func (s *seat) ask(body any, reply func(any, error)) {
 		if m, ok := s.machine.(*txn.Machine); ok {
 			return s.decideTxn(m, now, body, answer)
 		}
-		return s.decideGroup(s.machine.(*group.Machine), now, body, answer)
+		r := s.decideGroup(s.machine.(*group.Machine), now, body, answer)
+		s.migrates(&r)
+		return r
 	}, func(err error) { answer(nil, err) })
 }
 
@@ -105,11 +107,12 @@ func (s *seat) decideGroup(m *group.Machine, now time.Time, body any, answer fun
 	case group.CommitRequest:
 		return m.Commit(now, q, func(o group.CommitReply) { s.r.n.w.promised(q, o); answer(o, o.Err) })
 	case depositRequest:
-		return m.TxnCommit(now, q.TxnCommitRequest, func(o group.CommitReply) { answer(o, o.Err) })
+		return m.TxnCommit(now, s.r.n.w.bugs.txnCommit(q.TxnCommitRequest), func(o group.CommitReply) { answer(o, o.Err) })
 	case mark:
 		s.r.n.ended(s.r.num, q.Producer)
 		return m.Marker(now, q.Marker, q.raised, func(err error) { answer(err, err) })
 	case group.FetchRequest:
+		q.Stable = q.Stable && !s.r.n.w.bugs.ignoresPending
 		o := m.Fetch(q)
 		return shard.Result{Sees: model.NoOffset, Reply: func(err error) {
 			if err != nil {

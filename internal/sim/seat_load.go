@@ -71,7 +71,7 @@ func (s *seat) begin(until model.Offset) (shard.Machine, *shard.Shard) {
 	} else {
 		m = group.New(groupConfig)
 	}
-	o.Machine = s.r.n.w.bugs.machine(m)
+	o.Machine = watched{s.r.n.w.bugs.machine(m), s}
 	return m, shard.New(o, until)
 }
 

@@ -44,6 +44,11 @@ const (
 	refusedVerifications
 	voidVerifications
 	abortedReads
+	movedTxns
+	refusedMembers
+	unstableFetches
+	upgrades
+	downgrades
 	numExercises
 )
 
@@ -51,7 +56,9 @@ var exerciseNames = [numExercises]string{"election", "truncation", "torn crash",
 	"topic made anew", "reassignment", "cancellation", "node replaced", "records deleted", "read from a follower", "linearizable read", "relaxed topic", "relaxed records lost", "journal replayed", "session inherited", "node alone grown", "disk wiped", "bit flipped",
 	"coordinator loaded", "coordinator moved while somebody waited", "rebalance in progress at a crash", "coordinator's append refused",
 	"transaction committed", "transaction aborted", "transaction timed out", "producer fenced", "transaction open at a crash of its coordinator", "transaction being ended at one",
-	"marker repeated", "batch not of a transaction refused", "verification void", "aborted records read"}
+	"marker repeated", "batch not of a transaction refused", "verification void", "aborted records read",
+	"transaction open when its member lost the partition", "member's offset in a transaction refused", "offset unstable",
+	"classic group made one of the new protocol", "and the other way round"}
 
 // summary adds up what many schedules exercised.
 type summary struct {

@@ -20,6 +20,7 @@ type till struct {
 	timeout   time.Duration
 	key       offsetKey
 	processes []*trader
+	instance  *string       // of static members
 	closed    bool          // nobody comes any more
 	doneAt    time.Duration // the last time that a transaction ended as it was to
 }
@@ -38,16 +39,26 @@ func (w *world) trade(id nodeID) {
 		w.consumers = append(w.consumers, c)
 		w.whenSold(c.start)
 	}
-	for range 2 + w.rng.IntN(2) {
-		w.openTill()
+	n := 2 + w.rng.IntN(2)
+	if t.market {
+		w.openMarket(n)
+		n = 1
+	}
+	for range n {
+		w.openTill("", nil)
 	}
 }
 
-// openTill adds a transactional ID.
-func (w *world) openTill() {
+// openTill adds a transactional ID, for a member of a group or for nobody.
+func (w *world) openTill(group string, instance *string) {
 	t := &w.trades
 	name := fmt.Sprintf("till-%d", len(t.tills))
-	l := &till{w: w, id: name, key: offsetKey{name, int32(w.rng.IntN(shopPartitions))}, timeout: w.between(leastTxnTime, mostTxnTime).Truncate(time.Millisecond)}
+	l := &till{w: w, id: name, key: offsetKey{group, 0}, instance: instance, timeout: w.between(leastTxnTime, mostTxnTime).Truncate(time.Millisecond)}
+	if group == "" {
+		l.key = offsetKey{name, int32(w.rng.IntN(shopPartitions))}
+	} else {
+		l.timeout *= 2 // longer than sessions, now and then
+	}
 	if t.version == txn.V2 && !w.one(4) {
 		l.version = txn.V2
 	}
@@ -79,6 +90,9 @@ func (l *till) hire() {
 		t.shelves[num] = asker{client: client{w: w, id: id, topic: booksTopic, num: int32(num)}}
 	}
 	l.processes = append(l.processes, t)
+	if l.key.group == market {
+		t.enter()
+	}
 	t.open(nil)
 }
 
@@ -88,10 +102,10 @@ func (l *till) last(t *trader) bool { return l.processes[len(l.processes)-1] == 
 // gone is told that a process has ended. Another one takes its place, or nobody ever does: then another transactional ID is used.
 func (l *till) gone(t *trader) {
 	switch w := l.w; {
-	case !l.last(t):
+	case !l.last(t) || l.closed:
 	case !w.calm && w.one(3):
+		w.after(w.between(0, time.Second), l.move)
 		l.closed = true
-		w.after(w.between(0, time.Second), w.openTill)
 	default:
 		pause := time.Second
 		if !w.one(3) {
@@ -102,6 +116,28 @@ func (l *till) gone(t *trader) {
 				l.hire()
 			}
 		})
+	}
+}
+
+// move has another transactional ID used from now on.
+func (l *till) move() {
+	group := ""
+	if l.key.group == market {
+		group = market
+	}
+	l.closed = true
+	l.w.openTill(group, l.instance)
+}
+
+// replace puts another process beside one that goes on. A static member's may have a transactional ID of its own: then only the group's coordinator knows that the
+// other one is to do nothing any more.
+func (l *till) replace() {
+	switch {
+	case l.closed:
+	case l.instance != nil && l.w.one(2):
+		l.move()
+	default:
+		l.hire()
 	}
 }
 
@@ -127,14 +163,20 @@ func (t *trader) begin() *deal {
 			d.pieces = append(d.pieces, p)
 		}
 	}
-	if w.one(2) {
-		w.made++
-		p := &piece{deal: d, offset: model.Offset(w.made)}
-		w.trades.offsets[p.offset] = p
-		w.groups.account(t.till.key).tried[p.offset] = true
-		d.pieces = append(d.pieces, p)
+	if t.member == nil && w.one(2) {
+		d.moves(t.till.key, model.NoOffset)
 	}
 	return d
+}
+
+// moves has the transaction commit an offset that is higher than all before.
+func (d *deal) moves(k offsetKey, from model.Offset) {
+	w := d.till.w
+	w.made++
+	p := &piece{deal: d, offset: model.Offset(w.made), key: k, from: from}
+	w.trades.offsets[p.offset] = p
+	w.groups.account(k).tried[p.offset] = true
+	d.pieces = append(d.pieces, p)
 }
 
 // batch makes one of some records.
@@ -156,7 +198,10 @@ func (t *trader) batch(num int32) record.Batch {
 
 // commitOf is the request that commits a transaction's offset.
 func (t *trader) commitOf(p *piece) depositRequest {
-	q := group.TxnCommitRequest{Producer: t.producer, CommitRequest: group.CommitRequest{Group: t.till.key.group, Generation: -1, RetentionMs: -1}}
-	q.Offsets = []group.CommitOffset{{TopicPartition: model.TopicPartition{Topic: shopTopic, Partition: t.till.key.partition}, Offset: p.offset, LeaderEpoch: model.NoEpoch}}
+	q := group.TxnCommitRequest{Producer: t.producer, CommitRequest: group.CommitRequest{Group: p.key.group, Generation: -1, RetentionMs: -1}}
+	if b := p.deal.badge; b != nil {
+		q.Member, q.Generation, q.Instance = b.member, b.epoch, b.instance
+	}
+	q.Offsets = []group.CommitOffset{{TopicPartition: model.TopicPartition{Topic: shopTopic, Partition: p.key.partition}, Offset: p.offset, LeaderEpoch: model.NoEpoch}}
 	return depositRequest{q, t.till.id, t.till.version}
 }

@@ -18,6 +18,7 @@ type trader struct {
 	till     *till
 	desk     asker                  // of the transactions' coordinator
 	clerk    asker                  // of the group's
+	member   *member                // nil: the process is none, and reads nothing
 	shelves  [booksPartitions]asker // of those who lead the partitions
 	producer txn.Producer
 	next     [booksPartitions]int32 // sequences
@@ -81,6 +82,9 @@ func (t *trader) renew(p txn.Producer) {
 // rest lets some time pass, or something happen to the process.
 func (t *trader) rest(f func()) {
 	switch w := t.w; {
+	case w.calm && t.superfluous():
+		t.end()
+		return
 	case w.calm:
 		t.later(0, 150*time.Millisecond, f)
 		return
@@ -89,7 +93,7 @@ func (t *trader) rest(f func()) {
 		return
 	case w.one(50) && t.till.last(t):
 		w.note(t.id, "is taken for dead, and goes on")
-		t.till.hire()
+		t.till.replace()
 	case w.one(50):
 		t.later(t.till.timeout/2, t.till.timeout*3/2, f)
 		return
@@ -106,11 +110,19 @@ func (t *trader) die() {
 
 // start plans the next transaction.
 func (t *trader) start() {
-	if t.w.one(6) {
+	switch {
+	case t.member != nil:
+		t.read()
+	case t.w.one(6):
 		t.look()
-		return
+	default:
+		t.deal = t.begin()
+		t.carryOut()
 	}
-	t.deal = t.begin()
+}
+
+// carryOut does all that the transaction is to do.
+func (t *trader) carryOut() {
 	t.plan = nil
 	if t.till.version < txn.V2 {
 		t.plan = append(t.plan, t.join)
@@ -121,7 +133,7 @@ func (t *trader) start() {
 		}
 	}
 	if t.deal.deposit() != nil {
-		t.plan = append(t.plan, t.commitOffset)
+		t.plan = append(t.plan, t.dawdle, t.commitOffset, t.dawdle)
 	}
 	end := visible
 	if t.w.one(4) {
@@ -179,6 +191,7 @@ func (t *trader) abort() {
 func (t *trader) finish(how fate) {
 	d := t.deal
 	d.asked = how
+	t.noteMoved()
 	q := endRequest{txn.EndRequest{TransactionalID: t.till.id, Producer: t.producer, Version: t.till.version, Commit: how == visible, Wait: t.wait}, d}
 	t.say(&t.desk, func() any { return q }, 2*time.Second, func(r *groupReply) {
 		if r == nil || r.err != nil {
@@ -206,22 +219,17 @@ func (t *trader) finish(how fate) {
 
 // look reads the group's offset: one that a transaction has committed.
 func (t *trader) look() {
-	k, a := t.till.key, t.w.groups.account(t.till.key)
-	q := fetchOf(k)
+	q := fetchOf(t.till.key)
 	q.Stable = t.w.one(2)
-	floor := a.floor
-	t.say(&t.clerk, func() any {
-		if floor = a.floor; q.Stable {
-			floor = max(floor, a.stable)
+	t.fetch(q, func(*group.FetchReply) { t.rest(t.start) })
+}
+
+// fetch asks for an offset of the group's.
+func (t *trader) fetch(q group.FetchRequest, then func(o *group.FetchReply)) {
+	t.clerk.fetch(q, func(o *group.FetchReply) {
+		if !t.over {
+			then(o)
 		}
-		return q
-	}, time.Second, func(r *groupReply) {
-		if r != nil && r.err == nil {
-			if o := r.body.(group.FetchReply); o.Err == nil && o.Offsets[0].Err == nil {
-				t.w.fetched(t.id, k, floor, o.Offsets[0].Offset)
-			}
-		}
-		t.rest(t.start)
 	})
 }
 
@@ -242,5 +250,8 @@ func (t *trader) end() {
 	for _, a := range []*asker{&t.desk, &t.clerk, &t.shelves[0], &t.shelves[1]} {
 		a.life++
 		a.hangUp()
+	}
+	if t.member != nil {
+		t.member.quit()
 	}
 }

@@ -126,6 +126,9 @@ func (t *trader) commitOffset() {
 		case errors.Is(err, txn.ErrConcurrentTransactions):
 			t.retry(&t.clerk, t.commitOffset)
 		default:
+			if t.deal.badge != nil {
+				t.w.stats[refusedMembers]++
+			}
 			t.deal.loose = true
 			t.abort()
 		}

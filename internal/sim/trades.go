@@ -3,7 +3,6 @@ package sim
 import (
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"chronik/internal/coordinator/schema"
@@ -30,6 +29,8 @@ const (
 type trades struct {
 	ambush  bool        // the next coordinator that sends markers crashes
 	version txn.Version // of what coordinators do by themselves
+	market  bool        // there are members of a group whose transactions move its offsets
+	speaks  func() protocol
 	ids     model.ProducerID
 	nodes   nodeID // the next client's
 	tills   []*till
@@ -50,6 +51,7 @@ type deal struct {
 	pieces   []*piece
 	asked    fate // of the coordinator
 	told     fate // by it
+	badge    *badge
 	fate     fate // as the first marker says
 	loose    bool // something was sent of which its client does not know what became
 }
@@ -60,6 +62,8 @@ type piece struct {
 	num    int32 // of the partition
 	bytes  record.Batch
 	offset model.Offset // of a group
+	key    offsetKey    // whose
+	from   model.Offset // and where it was, if the client has read on from there
 	acked  bool
 	there  bool // it is committed in its log
 	fate   fate
@@ -78,9 +82,16 @@ func (d *deal) String() string {
 // drawn tells whether a schedule has transactions. It is drawn beside all else, so that the others are as they are.
 func (t *trades) drawn(seed uint64) bool { return rand.New(rand.NewPCG(seed, 0x74786e)).IntN(100) < 54 }
 
-// begun tells whether each client has come to the end of a transaction.
+// begun tells whether clients have come to the end of a transaction: each of those without a group, and one of the others.
 func (t *trades) begun() bool {
-	return len(t.tills) > 0 && !slices.ContainsFunc(t.tills, func(l *till) bool { return l.doneAt == 0 })
+	waits := t.market
+	for _, l := range t.tills {
+		if l.doneAt == 0 && l.key.group != market {
+			return false
+		}
+		waits = waits && (l.doneAt == 0 || l.key.group != market)
+	}
+	return len(t.tills) > 0 && !waits
 }
 
 // wrote notes what a coordinator's batch says, which is about to be appended.
@@ -124,6 +135,9 @@ func (t *trades) stands(l *ledger, s *span, b stored) {
 		}
 		p.there = true
 		s.pieces = append(s.pieces, p)
+		if p.offset != 0 {
+			l.w.groups.account(p.key).pending = p
+		}
 	}
 }
 
@@ -152,6 +166,9 @@ func (t *trades) marked(l *ledger, s *span, b stored) {
 	}
 	if l.topic != booksTopic && s.fate == visible {
 		t.ripe[s.producer] = append(t.ripe[s.producer], s.pieces...)
+		for _, p := range s.pieces {
+			t.moved(l, p)
+		}
 	}
 }
 
@@ -202,7 +219,7 @@ func (t *trades) completed(l *ledger, id string, v *schema.Transaction) {
 		}
 	}
 	for _, p := range t.ripe[v.ProducerID] {
-		a := l.w.groups.account(p.deal.till.key)
+		a := l.w.groups.account(p.key)
 		a.floor = max(a.floor, p.offset)
 	}
 	delete(t.ripe, v.ProducerID)
@@ -219,7 +236,7 @@ func (t *trades) promised(w *world, d *deal, err error) {
 	}
 	w.note(0, "the transaction of producer %d, epoch %d, is acknowledged: %d", int64(d.producer.ID), int64(d.producer.Epoch), int64(d.told))
 	if p := d.deposit(); p != nil && d.told == visible {
-		a := w.groups.account(d.till.key)
+		a := w.groups.account(p.key)
 		a.stable = max(a.stable, p.offset)
 	}
 }

@@ -38,9 +38,9 @@ func (t *trades) conclude(w *world) {
 	}
 	looked := 0
 	ended := func() bool { looked++; return looked%16 == 0 && t.hangs(w) == "" }
-	if !w.until(mostTxnTime+hangTime, ended) {
+	if !w.until(2*mostTxnTime+hangTime, ended) {
 		if w.failed == nil {
-			w.fail("T4", "%v after its client has ended, %s", mostTxnTime+hangTime, t.hangs(w))
+			w.fail("T4", "%v after its client has ended, %s", 2*mostTxnTime+hangTime, t.hangs(w))
 		}
 		return
 	}
@@ -99,19 +99,27 @@ func decided(r shard.Result) { r.Reply(nil) }
 
 // compareDeposits looks whether a coordinator of groups has the offset of the last transaction that was committed, and of none that was not (T3).
 func (w *world) compareDeposits(r *replica, m *group.Machine) {
-	for _, l := range w.trades.tills {
-		want := model.NoOffset
-		for _, d := range w.trades.deals {
-			if p := d.deposit(); d.till == l && p != nil && p.fate == visible {
-				want = max(want, p.offset)
-			}
-		}
-		if w.coordinatorOf(r.topic, l.key.group) != r.num {
+	var keys []offsetKey
+	want := make(map[offsetKey]model.Offset)
+	for _, d := range w.trades.deals {
+		p := d.deposit()
+		if p == nil {
 			continue
 		}
-		o := m.Fetch(fetchOf(l.key))
-		if got := o.Offsets; o.Err != nil || !slices.ContainsFunc(got, func(f group.FetchedOffset) bool { return f.Offset == want }) {
-			w.fail("T3", "%v has the offset %d of %s; the newest that a transaction has committed is %d", r, got[0].Offset, l.key.group, want)
+		if _, ok := want[p.key]; !ok {
+			keys, want[p.key] = append(keys, p.key), model.NoOffset
+		}
+		if p.fate == visible {
+			want[p.key] = max(want[p.key], p.offset)
+		}
+	}
+	for _, k := range keys {
+		if w.coordinatorOf(r.topic, k.group) != r.num {
+			continue
+		}
+		o := m.Fetch(fetchOf(k))
+		if got := o.Offsets; o.Err != nil || !slices.ContainsFunc(got, func(f group.FetchedOffset) bool { return f.Offset == want[k] }) {
+			w.fail("T3", "%v has the offset %d of partition %d of %s; the newest that a transaction has committed is %d", r, got[0].Offset, k.partition, k.group, want[k])
 		}
 	}
 }
