@@ -200,6 +200,9 @@ func (n *Node) tearDown(ctx context.Context) error {
 	if n.groups != nil {
 		n.stopCoordinators()
 	}
+	if n.broker != nil {
+		n.broker.Close()
+	}
 	if n.replicas != nil {
 		errs = append(errs, n.replicas.Close())
 	}

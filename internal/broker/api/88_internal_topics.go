@@ -58,7 +58,7 @@ func (x *internalTopics) create(from Origin, clientID string, topics []streams.N
 		req.Topics = append(req.Topics, creation(t))
 	}
 	if len(req.Topics) > 0 {
-		go x.ask(from, clientID, req, pause)
+		x.b.errands.run(func() { x.ask(from, clientID, req, pause) })
 	}
 }
 
@@ -76,7 +76,7 @@ func creation(t *streams.NewTopic) kmsg.CreateTopicsRequestTopic {
 
 // ask asks the controller, and notes what it has refused.
 func (x *internalTopics) ask(from Origin, clientID string, req *kmsg.CreateTopicsRequest, pause time.Duration) {
-	ctx, cancel := context.WithTimeout(context.Background(), internalTopicTime)
+	ctx, cancel := context.WithTimeout(x.b.errands.ctx, internalTopicTime)
 	defer cancel()
 	resp := x.b.askAs(ctx, from, clientID, req).(*kmsg.CreateTopicsResponse)
 	now := time.Now()

@@ -36,7 +36,7 @@ type Deps struct {
 	Sharing Sharing
 }
 
-// Broker answers requests. Make one with New.
+// Broker answers requests. Make one with New, and Close it.
 type Broker struct {
 	Deps
 	table          *wire.Table
@@ -44,8 +44,9 @@ type Broker struct {
 	ids            producerIDs
 	joiner         joiner
 	internalTopics internalTopics // of streams groups
-	creating       chan struct{}  // of capacity 1: full while a topic of coordinators is created
-	byRack         bool           // consumers may read from a replica of their rack (KIP-392)
+	errands        errands
+	creating       chan struct{} // of capacity 1: full while a topic of coordinators is created
+	byRack         bool          // consumers may read from a replica of their rack (KIP-392)
 
 	offsetsAsked offsetsAsked
 }
@@ -76,8 +77,13 @@ func New(d Deps) (*Broker, error) {
 		byRack: d.Config().RackAwareReads,
 	}
 	b.joiner.b, b.internalTopics.b = b, b
+	b.errands.open()
 	return b, nil
 }
+
+// Close ends what requests have left to be done, and waits for that. It is called once no request is being handled and whoever coordinates
+// transactions here has stopped, so that all who asked have their answers, and before what Deps names is closed.
+func (b *Broker) Close() { b.errands.close() }
 
 // Table is what the broker serves.
 func (b *Broker) Table() *wire.Table { return b.table }

@@ -14,5 +14,6 @@
 //
 // Concurrency: handlers run in their connection's reader goroutine and share nothing but the Broker, whose
 // fields never change. Produce returns before its records are on disk; everything else answers before it returns: a
-// member of a group that waits for others does so in the handler, for minutes if need be, until its connection or the server ends.
+// member of a group that waits for others does so in the handler, for minutes if need be, until its connection or the server ends. What no
+// handler waits for (errands.go) Close does.
 package api

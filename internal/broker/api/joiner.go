@@ -14,6 +14,7 @@ import (
 	"chronik/internal/coordinator/schema"
 	"chronik/internal/coordinator/txn"
 	"chronik/internal/model"
+	"chronik/internal/wait"
 )
 
 // A coordinator that is not there yet, or does not get done with the producer's transaction before, is asked again for a while: producers that are told so
@@ -48,7 +49,7 @@ type partitionJoining struct {
 	add       bool
 	partition model.TopicPartition
 	since     time.Time
-	done      func(code int16) // called once, on another goroutine
+	done      func(code int16) // called once, on another goroutine, before the Broker is closed
 }
 
 // ask asks. It does not wait.
@@ -60,11 +61,17 @@ func (j *joiner) ask(r *partitionJoining) {
 	}
 	switch to {
 	case model.NoBroker:
-		go j.answer(r, kerr.CoordinatorNotAvailable.Code)
+		j.b.errands.run(func() { j.answer(r, kerr.CoordinatorNotAvailable.Code) })
 	case j.b.NodeID:
 		q := r.joining()
 		q.Partitions, q.Wait = []model.TopicPartition{r.partition}, endingTime
-		askTxn(j.b, r.id, q.decide, func(got txn.VerifyReply, err error) { go j.answer(r, q.codes(got, err, addPartitionsRaise)[0]) })
+		j.b.errands.begin() // until the coordinator has answered, or has stopped
+		askTxn(j.b, r.id, q.decide, func(got txn.VerifyReply, err error) {
+			go func() {
+				defer j.b.errands.end()
+				j.answer(r, q.codes(got, err, addPartitionsRaise)[0])
+			}()
+		})
 	default:
 		j.queue(to, r)
 	}
@@ -90,7 +97,7 @@ func (j *joiner) queue(to model.BrokerID, r *partitionJoining) {
 	q.waiting = append(q.waiting, r)
 	if q.calls < joinCalls {
 		q.calls++
-		go j.work(to, q)
+		j.b.errands.run(func() { j.work(to, q) })
 	}
 }
 
@@ -124,7 +131,7 @@ func (j *joiner) call(to model.BrokerID, all []*partitionJoining) {
 		}
 		entries[i].Partitions, of[i] = append(entries[i].Partitions, r.partition), append(of[i], r)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), joinCall)
+	ctx, cancel := context.WithTimeout(j.b.errands.ctx, joinCall)
 	defer cancel()
 	codes, err := j.b.joinAt(ctx, to, entries)
 	for i := range of {
@@ -138,12 +145,18 @@ func (j *joiner) call(to model.BrokerID, all []*partitionJoining) {
 	}
 }
 
-// answer passes on what a coordinator has said, unless it is asked again.
+// answer passes on what a coordinator has said, unless it is asked again. A Broker that is being closed asks no more.
 func (j *joiner) answer(r *partitionJoining, code int16) {
 	switch code {
 	case kerr.ConcurrentTransactions.Code, kerr.CoordinatorLoadInProgress.Code, kerr.CoordinatorNotAvailable.Code, kerr.NotCoordinator.Code:
-		if time.Since(r.since) < joinTime {
-			time.AfterFunc(joinPause, func() { j.ask(r) })
+		if e := &j.b.errands; time.Since(r.since) < joinTime && e.ctx.Err() == nil {
+			e.run(func() {
+				if wait.For(e.ctx, joinPause) != nil {
+					r.done(code)
+					return
+				}
+				j.ask(r)
+			})
 			return
 		}
 	}
