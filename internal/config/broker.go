@@ -124,6 +124,8 @@ type Shares struct {
 	WriteTimeoutMs     int32
 	UpdatesPerSnapshot int32
 	LoadBytes          int32
+	PruneMs            int32 // how often the log is shortened
+	UpkeepMs           int32 // how often snapshots are looked for that hold this up
 	Topic              CoordinatorTopic
 }
 

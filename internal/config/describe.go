@@ -81,7 +81,7 @@ func (l Layers) DescribeGroup(own map[string]string) ([]Entry, error) {
 	return entries, nil
 }
 
-// DescribeBroker returns all keys of the broker whose layers these are.
+// DescribeBroker returns all keys of the broker whose layers these are, but for internal ones that are not set.
 func (l Layers) DescribeBroker() ([]Entry, error) {
 	entries := make([]Entry, 0, len(BrokerKeys))
 	for i := range BrokerKeys {
@@ -91,7 +91,9 @@ func (l Layers) DescribeBroker() ([]Entry, error) {
 			return nil, err
 		}
 		e := Entry{Key: k, Sensitive: k.Sensitive(), ReadOnly: k.Update == ReadOnly, Source: SourceDefault, Synonyms: l.synonyms(k)}
-		e.finish(s.value)
+		if e.finish(s.value); e.Source == SourceDefault && k.Internal {
+			continue
+		}
 		entries = append(entries, e)
 	}
 	return entries, nil

@@ -104,6 +104,12 @@ func TestDescribeAnswersAsKafkaDoes(t *testing.T) {
 		"log.retention.hours=168 DEFAULT_CONFIG ro=true [log.retention.hours=168 DEFAULT_CONFIG]\n"+
 			"log.retention.minutes=null DEFAULT_CONFIG ro=true\n"+
 			"log.retention.ms=5000 DYNAMIC_BROKER_CONFIG ro=false "+family+"\n")
+	const internal = "share.coordinator.state.topic.prune.interval.ms"
+	compare(t, render(broker, internal), "")
+	if broker, err = (Layers{Static: map[string]string{internal: "7"}}).DescribeBroker(); err != nil {
+		t.Fatal(err)
+	}
+	compare(t, render(broker, internal), internal+"=7 STATIC_BROKER_CONFIG ro=true ["+internal+"=7 STATIC_BROKER_CONFIG] ["+internal+"=300000 DEFAULT_CONFIG]\n")
 	all, err := l.DescribeClusterDefault()
 	if err != nil {
 		t.Fatal(err)

@@ -60,7 +60,10 @@ func synonymCell(k *Key) string {
 }
 
 func docCell(k *Key) string {
-	if k.Inert == "" {
+	switch {
+	case k.Internal:
+		return k.Doc + " *Internal: DescribeConfigs tells of it only if it is set.*"
+	case k.Inert == "":
 		return k.Doc
 	}
 	return k.Doc + " *Accepted without effect: " + k.Inert + "*"

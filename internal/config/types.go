@@ -102,6 +102,8 @@ type Key struct {
 	Update  Update // broker keys only; the others can always be changed
 	Inert   string // why the key is accepted but changes nothing; empty if it does
 	Doc     string
+	// Internal is what Kafka calls a key that it takes like any other, and shows nobody unless it was set.
+	Internal bool
 
 	// Synonyms are the broker keys that a key of topics or groups inherits from, the strongest first.
 	Synonyms []Synonym

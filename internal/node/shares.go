@@ -19,13 +19,6 @@ import (
 	"chronik/internal/wait"
 )
 
-// How often the log of share partitions' state is shortened, and snapshots are looked for that hold this up. In Kafka both are internal keys,
-// share.coordinator.state.topic.prune.interval.ms and share.coordinator.cold.partition.snapshot.interval.ms, with these values.
-const (
-	pruneEvery  = 5 * time.Minute
-	upkeepEvery = 5 * time.Minute
-)
-
 // openShares makes what keeps the state of share partitions, and what asks whoever keeps it. It is before the first image.
 func (n *Node) openShares() {
 	n.shares = runtime.New(runtime.Options[*share.Machine]{
@@ -44,7 +37,7 @@ func (n *Node) openShares() {
 
 // shareConfig is what the broker's keys mean for share partitions' state.
 func shareConfig(b *config.Broker) share.Config {
-	return share.Config{UpdatesPerSnapshot: int(b.Shares.UpdatesPerSnapshot), UpkeepEvery: upkeepEvery}
+	return share.Config{UpdatesPerSnapshot: int(b.Shares.UpdatesPerSnapshot), UpkeepEvery: time.Duration(b.Shares.UpkeepMs) * time.Millisecond}
 }
 
 // shareCoordinator is who coordinates a share partition.
@@ -114,7 +107,8 @@ func (n *Node) callShares(from runtime.Source[*group.Machine], call *group.Share
 
 // pruneShares shortens the log of share partitions' state until ctx ends: what is before the oldest snapshot that counts is never read again.
 func (n *Node) pruneShares(ctx context.Context) {
-	for wait.For(ctx, pruneEvery) == nil {
+	every := func() time.Duration { return time.Duration(n.follower.broker().Shares.PruneMs) * time.Millisecond }
+	for wait.For(ctx, every()) == nil {
 		im := n.quorum.Images().Load()
 		t := im.Topic(schema.Shares.Name)
 		if t == nil {
