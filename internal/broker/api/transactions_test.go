@@ -202,7 +202,7 @@ func TestTransactionsOfTheSecondVersion(t *testing.T) {
 		if again.epoch != x.epoch {
 			t.Errorf("an end that is repeated leads to epoch %d, want %d", again.epoch, x.epoch)
 		}
-		x.ends(5, x.end(true), kerr.InvalidTxnState)
+		x.ends(5, x.end(true), kerr.ConcurrentTransactions) // of nothing yet
 	}
 	for _, v := range []int16{7, 10, 11} {
 		x.writes(v, 0, map[bool]*kerr.Error{true: kerr.TransactionAbortable, false: kerr.InvalidTxnState}[v == 11])

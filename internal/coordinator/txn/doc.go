@@ -8,6 +8,7 @@
 //	init.go                a producer gets its ID and epoch, who had them before is fenced
 //	add.go                 partitions of a transaction, and their verification
 //	end.go                 commit and abort, asked for or at the timeout
+//	ahead.go               a commit that comes before what it is to commit
 //	complete.go            markers that are written end the transaction
 //	hold.go                requests that wait for that
 //	expire.go, admin.go    IDs that nobody uses; describe and list

@@ -21,7 +21,10 @@ func (m *Machine) endTxn(now time.Time, fresh model.ProducerID, r EndRequest, re
 		p = noProducer
 	}
 	refuse := func(err error) { reply(EndReply{Err: err, Producer: noProducer}) }
-	if err == ErrConcurrentTransactions && r.Wait > 0 {
+	switch {
+	case err == errAhead:
+		err = ErrConcurrentTransactions
+	case err == ErrConcurrentTransactions && r.Wait > 0:
 		return d.hold(r.TransactionalID, r.Wait, func(now time.Time, wait time.Duration) shard.Result {
 			r.Wait = wait
 			return m.endTxn(now, model.NoProducer, r, reply)
@@ -49,11 +52,6 @@ func (d *decision) endRequest(r *EndRequest) (Producer, error) {
 	}
 	again, err := t.again(r)
 	if err != nil {
-		if err == ErrConcurrentTransactions && r.Commit {
-			// Nothing can be in its transaction before this end is complete. Java's producer may be ahead of batches of its own that it has
-			// not sent: told so at once it waits for them, while after that end the same request would be an error for good.
-			r.Wait = 0
-		}
 		return noProducer, err
 	}
 	switch {
@@ -67,6 +65,8 @@ func (d *decision) endRequest(r *EndRequest) (Producer, error) {
 		return t.producer(), nil
 	case r.Version >= V2 && !r.Commit: // there is none; but what the producer has sent may come late, and is refused by the next epoch
 		return d.end(r.TransactionalID, t, false, false, r.Version), nil
+	case r.Version >= V2 && d.ahead(r.TransactionalID, t):
+		return noProducer, errAhead
 	}
 	return noProducer, ErrInvalidTxnState
 }
@@ -97,6 +97,8 @@ func (t *txn) again(r *EndRequest) (bool, error) {
 	switch {
 	case rotated || grown:
 		return true, nil
+	case ending(t.Status) && r.Producer == successor(&t.Transaction) && r.Commit:
+		return false, errAhead
 	case ending(t.Status) && r.Producer == successor(&t.Transaction):
 		return false, ErrConcurrentTransactions
 	case r.Producer.ID != t.ProducerID:

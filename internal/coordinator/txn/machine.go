@@ -64,6 +64,7 @@ type soft struct {
 	sent     *Markers                      // of the last PREPARE that was decided
 	left     map[model.TopicPartition]bool // those of its partitions whose markers are not known to be written
 	replaced replaced
+	ahead    ahead
 }
 
 // replaced is what an InitProducerId that came with an epoch did under V1: now is what it answered, for who came with last.
