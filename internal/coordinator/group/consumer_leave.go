@@ -29,7 +29,7 @@ func (d *decision) consumerLeave(g *group, r *ConsumerHeartbeatRequest) (Consume
 		return out, nil
 	}
 	away := *c.has(r.Member)
-	away.epoch, away.revoking = StaticLeaveEpoch, held{}
+	away.epoch, away.assigned, away.revoking = StaticLeaveEpoch, hold(away.assigned.Partitions, 0), held{} // who comes back has had them always
 	d.record(currentRecord(g.id, r.Member, &away))
 	return out, nil
 }

@@ -3,9 +3,11 @@ package group
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"chronik/internal/coordinator/group/assign"
 	"chronik/internal/coordinator/schema"
+	"chronik/internal/coordinator/shard"
 	"chronik/internal/coordinator/timeline"
 )
 
@@ -85,23 +87,42 @@ func (d *decision) asConsumers(g *group, classic *classic) ([]schema.Record, err
 func (d *decision) hasClassic(classic *classic, given map[string][]byte) ([]assign.Partitions, error) {
 	out := make([]assign.Partitions, len(classic.members))
 	var taken assign.Partitions
-	take := func(i int, all []namedPartitions) {
+	take := func(i int, all []namedPartitions) error {
 		mine := d.m.byTopicID(all).Minus(taken)
 		out[i], taken = out[i].Or(mine), taken.Or(mine)
+		return d.heardOf(classic, all)
 	}
 	for i, mem := range classic.members {
 		parts, ok := parseAssignment(given[mem.id])
 		if !ok {
 			return nil, fmt.Errorf("%w: it is a classic group, and what member %q has cannot be read", ErrGroupNotFound, mem.id)
 		}
-		take(i, parts)
+		if err := take(i, parts); err != nil {
+			return nil, err
+		}
 	}
 	for i, mem := range classic.members {
 		if sub, ok := mem.subscription(classic.protocol); ok {
-			take(i, sub.owned)
+			if err := take(i, sub.owned); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return out, nil
+}
+
+// hearing is how long a coordinator may not have heard of a topic that its clients know, at most: its session ends sooner.
+const hearing = 10 * time.Second
+
+// heardOf refuses what classic members have of topics that are not there, as long as these may just not have been heard of: else others would be given it, too
+// (G2). Kafka takes such topics for deleted.
+func (d *decision) heardOf(classic *classic, all []namedPartitions) error {
+	for _, p := range all {
+		if d.m.image.Topic(p.topic) == nil && d.now.UnixMilli()-classic.sinceMs < hearing.Milliseconds() {
+			return fmt.Errorf("%w: it has not heard of topic %q, which classic members have", shard.ErrLoading, p.topic)
+		}
+	}
+	return nil
 }
 
 // subscription is what a classic member says, in the group's protocol or, if there is none yet, in the one that it prefers.

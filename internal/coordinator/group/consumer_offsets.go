@@ -9,7 +9,7 @@ type subscriber interface {
 }
 
 // checkConsumerCommit tells whether a request may commit for a group of the new protocol: a member at its epoch, or at an older one for
-// what it has had since then (KIP-1251), as it may not have heard of the new one yet; who is no member if there is none.
+// what it has had since then; who is no member if there is none. That goes for classic members, whose generations are epochs, too.
 func (d *decision) checkConsumerCommit(g *group, r *CommitRequest) error {
 	c := g.consumer
 	if r.Generation < 0 && c.members.Len() == 0 {
@@ -26,24 +26,34 @@ func (d *decision) checkConsumerCommit(g *group, r *CommitRequest) error {
 	if r.Generation == cur.epoch {
 		return nil
 	}
-	if r.Generation < 0 || r.Generation > cur.epoch || mem.ClassicMemberMetadata != nil {
-		return wrongEpoch(mem)
-	}
-	for i := range r.Offsets {
-		o := &r.Offsets[i]
+	if r.Generation > cur.epoch || !d.commitsHeld(r, func(o *CommitOffset) (since int32, ok bool) {
 		id := o.TopicID
 		if t := d.m.image.Topic(o.Topic); id.IsZero() && t != nil {
 			id = t.ID
 		}
-		since, ok := cur.assigned.epochOf(id, o.Partition)
-		if !ok {
+		if since, ok = cur.assigned.epochOf(id, o.Partition); !ok {
 			since, ok = cur.revoking.epochOf(id, o.Partition)
 		}
-		if !ok || since > r.Generation {
-			return wrongEpoch(mem)
-		}
+		return since, ok
+	}) {
+		return wrongEpoch(mem)
 	}
 	return nil
+}
+
+// commitsHeld tells whether a request that is of an epoch before its member's commits for nothing but what the member has had since then (KIP-1251): it may
+// not have heard of the new epoch yet. since is the epoch in which it got something. What cannot be committed anyway does not count.
+func (d *decision) commitsHeld(r *CommitRequest, since func(*CommitOffset) (int32, bool)) bool {
+	for i := range r.Offsets {
+		o := &r.Offsets[i]
+		if tooLong(o.Metadata, d.m.Config.MaxMetadataBytes) {
+			continue
+		}
+		if e, ok := since(o); !ok || e > r.Generation {
+			return false
+		}
+	}
+	return true
 }
 
 // wrongEpoch is what a member at another epoch is told.

@@ -5,7 +5,7 @@ import (
 )
 
 // checkStreamsCommit tells whether a request may commit for a streams group: a member at its epoch, or at an older one for what the tasks read that it has had
-// since then (KIP-1251), as it may not have heard of the new one yet; who is no member if there is none. A transaction need not say who commits.
+// since then; who is no member if there is none. A transaction need not say who commits.
 func (d *decision) checkStreamsCommit(g *group, r *CommitRequest, transactional bool) error {
 	c := g.streams
 	if r.Generation < 0 && (c.members.Len() == 0 || transactional && r.Member == "" && r.Instance == nil) {
@@ -22,23 +22,18 @@ func (d *decision) checkStreamsCommit(g *group, r *CommitRequest, transactional 
 		return nil
 	}
 	t, ok := c.topology.Get(struct{}{})
-	if r.Generation < 0 || r.Generation > cur.Epoch || !ok {
-		return ErrStaleMemberEpoch
-	}
-	for i := range r.Offsets {
-		o := &r.Offsets[i]
+	if r.Generation > cur.Epoch || !ok || !d.commitsHeld(r, func(o *CommitOffset) (since int32, ok bool) {
 		id, ok := streams.Reader(t, o.Topic)
-		if !ok {
-			return ErrStaleMemberEpoch
-		}
 		task := streams.TaskID{Subtopology: id, Partition: o.Partition}
-		since, ok := cur.Active[task]
 		if !ok {
+			return 0, false
+		}
+		if since, ok = cur.Active[task]; !ok {
 			since, ok = cur.Revoking[task]
 		}
-		if !ok || since > r.Generation {
-			return ErrStaleMemberEpoch
-		}
+		return since, ok
+	}) {
+		return ErrStaleMemberEpoch
 	}
 	return nil
 }
