@@ -57,6 +57,8 @@ func (d *decision) endRequest(r *EndRequest) (Producer, error) {
 	switch {
 	case t.Status == schema.TxnOngoing:
 		return d.end(r.TransactionalID, t, r.Commit, false, r.Version), nil
+	case again && r.Commit && !t.commits() && r.Version >= V2: // nobody commits what it has aborted itself: the timeout has, or its successor
+		return noProducer, ErrProducerFenced
 	case again && t.commits() != r.Commit:
 		return noProducer, ErrInvalidTxnState
 	case again && ending(t.Status):

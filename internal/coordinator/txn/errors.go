@@ -13,7 +13,7 @@ var (
 	ErrInvalidRequest           = errors.New("the transactional ID is empty")
 	ErrInvalidTimeout           = errors.New("the transaction timeout is not between 1 ms and transaction.max.timeout.ms")
 	ErrInvalidProducerIDMapping = errors.New("the transactional ID does not have this producer ID")
-	ErrProducerFenced           = errors.New("a newer producer has this transactional ID")
+	ErrProducerFenced           = errors.New("a newer producer has this transactional ID, or its transaction has timed out")
 	ErrConcurrentTransactions   = errors.New("the transaction is being ended: ask again")
 	ErrInvalidTxnState          = errors.New("the transaction cannot be ended this way in the state in which it is")
 	ErrTransactionAbortable     = errors.New("the partition is not of this transaction: abort it")
