@@ -73,13 +73,14 @@ func (c *core) applyProducer(b record.Batch, ev *producerEvent) {
 	})
 }
 
-// lastStable is the last stable offset below a high watermark.
+// lastStable is the last stable offset below a high watermark. Where records of an open transaction were deleted it is the log's start: nobody can
+// be sent to what lies below.
 func (c *core) lastStable(limit model.Offset) model.Offset {
 	if limit > c.replayed {
 		c.replayed = limit
 		c.producers.Replicated(limit)
 	}
-	return c.producers.LastStable(limit)
+	return max(c.producers.LastStable(limit), min(c.start, limit))
 }
 
 // marks is what the core knows of the mark slots.
