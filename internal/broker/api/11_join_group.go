@@ -39,9 +39,12 @@ func (b *Broker) joinGroup(ctx context.Context, r *server.Request, req *kmsg.Joi
 		in.Protocols[i] = group.Protocol{Name: p.Name, Metadata: bytes.Clone(p.Metadata)}
 	}
 	r.Forget() // others may have to join first
-	out, err := askNamed(ctx, b, in.Group, func(m *group.Machine, now time.Time, reply func(group.JoinReply)) shard.Result {
-		return m.Join(now, in, reply)
-	})
+	out, err := group.JoinReply{}, errOvertaken
+	if !r.Abandoned() {
+		out, err = askNamed(ctx, b, in.Group, func(m *group.Machine, now time.Time, reply func(group.JoinReply)) shard.Result {
+			return m.Join(now, in, reply)
+		})
+	}
 	if err != nil {
 		out = group.JoinReply{Err: err, Generation: -1, Member: req.MemberID}
 	}

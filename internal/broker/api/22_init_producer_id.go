@@ -19,10 +19,13 @@ import (
 // InitProducerId (22), versions 0 to 5: an ID for an idempotent producer, or one for a transactional ID, whose producer before it is fenced (KIP-98).
 // A producer that comes back with the ID it has (version 3, KIP-360) goes on with a higher epoch if it has a transactional ID, and gets another ID if
 // not: then the broker cannot tell whose it was. Version 4 knows PRODUCER_FENCED.
-func (b *Broker) initProducerID(ctx context.Context, _ *server.Request, req *kmsg.InitProducerIDRequest) *kmsg.InitProducerIDResponse {
+func (b *Broker) initProducerID(ctx context.Context, r *server.Request, req *kmsg.InitProducerIDRequest) *kmsg.InitProducerIDResponse {
 	resp := kmsg.NewPtrInitProducerIDResponse()
 	resp.ProducerID, resp.ProducerEpoch = int64(model.NoProducer), record.NoProducerEpoch
-	p, err := b.producerFor(ctx, req)
+	p, err := txn.Producer{}, errOvertaken
+	if req.TransactionalID == nil || !r.Abandoned() {
+		p, err = b.producerFor(ctx, req)
+	}
 	switch {
 	case err == nil:
 		resp.ProducerID, resp.ProducerEpoch = int64(p.ID), p.Epoch

@@ -105,6 +105,10 @@ func expected(id int64, epoch int16) (*txn.Producer, error) {
 	return &p, nil
 }
 
+// errOvertaken refuses what a client asks to become, in a request that is taken when its connection is closed already (a broker that was stopped for a
+// while finds such): the same client has perhaps asked again since, and would be fenced by itself. Nobody hears it.
+var errOvertaken = shard.ErrNotCoordinator
+
 // coordinatedBy is the partition of a coordinator's topic that a key belongs to; false: the topic does not exist yet.
 func coordinatedBy(im *image.Image, topic *schema.Topic, key string) (model.TopicPartition, bool) {
 	t := im.Topic(topic.Name)

@@ -24,7 +24,11 @@ type transactor struct {
 }
 
 func transacting(t testing.TB) *transactor {
-	c := nodetest.Start(t, nodetest.Options{}).Client()
+	return transactingAt(t, nodetest.Start(t, nodetest.Options{}))
+}
+
+func transactingAt(t testing.TB, b *nodetest.Broker) *transactor {
+	c := b.Client()
 	x := &transactor{t: t, c: c, id: "x", topic: createTopic(t, c, "t", 2)}
 	for _, kind := range []int8{0, 1} {
 		x.coordinated(kind)

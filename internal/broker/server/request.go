@@ -41,6 +41,10 @@ func (r *Request) Forget() {
 	r.Conn.reader.rest()
 }
 
+// Abandoned tells whether the client has closed or lost the connection by now, as far as that shows: it hears no answer, and has perhaps asked
+// again on another connection, and been answered. It costs a system call.
+func (r *Request) Abandoned() bool { return hungUp(r.Conn.nc) }
+
 // Handler answers requests.
 type Handler interface {
 	// Handle is called in the connection's reader goroutine, in request order. It sees to it that exactly one of the methods
