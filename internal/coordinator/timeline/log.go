@@ -7,29 +7,24 @@ import (
 
 // Log is the pending changes of some maps. The zero Log has none.
 type Log struct {
-	changes   []change // oldest first
-	first     int      // those before it are settled
+	changes   queue[change]
 	watermark model.Offset
 }
 
-// change is one of them. Its map knows what it was.
+// change is one of them. Its map knows what it was: the oldest, or the newest, of those that the map has.
 type change struct {
 	offset model.Offset
 	in     interface {
-		settle(key any)
-		revert(key any)
+		settle()
+		revert()
 	}
-	key any
 }
-
-// keptChanges is the capacity that an empty log holds on to.
-const keptChanges = 1024
 
 // Watermark is up to where changes are settled.
 func (l *Log) Watermark() model.Offset { return l.watermark }
 
 // Pending is how many changes are not settled.
-func (l *Log) Pending() int { return len(l.changes) - l.first }
+func (l *Log) Pending() int { return l.changes.len() }
 
 // Settle says that what lies below the watermark is safe. A watermark that is not above the last one changes nothing.
 func (l *Log) Settle(watermark model.Offset) {
@@ -37,22 +32,11 @@ func (l *Log) Settle(watermark model.Offset) {
 		return
 	}
 	l.watermark = watermark
-	for l.first < len(l.changes) && l.changes[l.first].offset < watermark {
-		c := &l.changes[l.first]
-		c.in.settle(c.key)
-		*c = change{}
-		l.first++
+	for l.changes.len() > 0 && l.changes.oldest().offset < watermark {
+		l.changes.oldest().in.settle()
+		l.changes.dropOldest()
 	}
-	switch {
-	case l.first == len(l.changes) && cap(l.changes) > keptChanges:
-		l.changes, l.first = nil, 0
-	case l.first == len(l.changes):
-		l.changes, l.first = l.changes[:0], 0
-	case l.first > len(l.changes)/2: // never empty for long: the settled half makes room
-		n := copy(l.changes, l.changes[l.first:])
-		clear(l.changes[n:])
-		l.changes, l.first = l.changes[:n], 0
-	}
+	l.changes.shrink(kept)
 }
 
 // Revert takes back all changes of records at or above an offset, which must not be below the watermark.
@@ -60,14 +44,9 @@ func (l *Log) Revert(from model.Offset) {
 	if from < l.watermark {
 		invariant.Failf("G1: changes from %d on are to be taken back, they are settled up to %d", from, l.watermark)
 	}
-	for len(l.changes) > l.first {
-		c := &l.changes[len(l.changes)-1]
-		if c.offset < from {
-			return
-		}
-		c.in.revert(c.key)
-		*c = change{}
-		l.changes = l.changes[:len(l.changes)-1]
+	for l.changes.len() > 0 && l.changes.newest().offset >= from {
+		l.changes.newest().in.revert()
+		l.changes.dropNewest()
 	}
 }
 
@@ -76,9 +55,9 @@ func (l *Log) push(c change) bool {
 	if c.offset < l.watermark {
 		return false
 	}
-	if n := len(l.changes); n > l.first && l.changes[n-1].offset > c.offset {
-		invariant.Failf("a change at %d comes after one at %d", c.offset, l.changes[n-1].offset)
+	if l.changes.len() > 0 && l.changes.newest().offset > c.offset {
+		invariant.Failf("a change at %d comes after one at %d", c.offset, l.changes.newest().offset)
 	}
-	l.changes = append(l.changes, c)
+	l.changes.push(c)
 	return true
 }

@@ -10,7 +10,16 @@ import (
 type Map[K comparable, V any] struct {
 	log     *Log
 	newest  map[K]V
-	pending map[K][]value[V] // of keys with pending changes: what was there before each, the settled one first
+	changes queue[undo[K, V]] // that are pending
+	pending map[K]span        // which of them are of a key
+}
+
+// undo is what a key had before a change.
+type undo[K comparable, V any] struct {
+	key      K
+	before   value[V]
+	previous uint64 // change of the key; its own number: there is none
+	next     uint64 // likewise
 }
 
 // value is one that a key had, or that it had none.
@@ -19,9 +28,12 @@ type value[V any] struct {
 	ok bool
 }
 
+// span is the pending changes of a key, by their numbers.
+type span struct{ oldest, newest uint64 }
+
 // NewMap returns an empty map whose changes are kept in l.
 func NewMap[K comparable, V any](l *Log) *Map[K, V] {
-	return &Map[K, V]{log: l, newest: make(map[K]V), pending: make(map[K][]value[V])}
+	return &Map[K, V]{log: l, newest: make(map[K]V), pending: make(map[K]span)}
 }
 
 // Get returns the newest value of a key, pending or not.
@@ -32,14 +44,18 @@ func (m *Map[K, V]) Get(k K) (V, bool) {
 
 // Settled returns the value that a key has below the watermark.
 func (m *Map[K, V]) Settled(k K) (V, bool) {
-	if p := m.pending[k]; len(p) > 0 {
-		return p[0].v, p[0].ok
+	if p, ok := m.pending[k]; ok {
+		before := m.changes.at(p.oldest).before
+		return before.v, before.ok
 	}
 	return m.Get(k)
 }
 
 // Unsettled tells whether a key has pending changes.
-func (m *Map[K, V]) Unsettled(k K) bool { return len(m.pending[k]) > 0 }
+func (m *Map[K, V]) Unsettled(k K) bool {
+	_, ok := m.pending[k]
+	return ok
+}
 
 // Len is how many keys have a value, pending or not.
 func (m *Map[K, V]) Len() int { return len(m.newest) }
@@ -62,12 +78,12 @@ func (m *Map[K, V]) All() iter.Seq2[K, V] {
 func (m *Map[K, V]) AllSettled() iter.Seq2[K, V] {
 	return func(yield func(K, V) bool) {
 		for k, p := range m.pending {
-			if p[0].ok && !yield(k, p[0].v) {
+			if before := m.changes.at(p.oldest).before; before.ok && !yield(k, before.v) {
 				return
 			}
 		}
 		for k, v := range m.newest {
-			if len(m.pending[k]) == 0 && !yield(k, v) {
+			if !m.Unsettled(k) && !yield(k, v) {
 				return
 			}
 		}
@@ -89,35 +105,46 @@ func (m *Map[K, V]) Delete(at model.Offset, k K) {
 }
 
 func (m *Map[K, V]) note(at model.Offset, k K) {
-	if m.log.push(change{at, m, k}) {
-		v, ok := m.newest[k]
-		m.pending[k] = append(m.pending[k], value[V]{v, ok})
+	if !m.log.push(change{at, m}) {
+		return
 	}
+	n := m.changes.next()
+	p, ok := m.pending[k]
+	if ok {
+		m.changes.at(p.newest).next = n
+	} else {
+		p = span{n, n}
+	}
+	v, had := m.newest[k]
+	m.changes.push(undo[K, V]{key: k, before: value[V]{v, had}, previous: p.newest, next: n})
+	m.pending[k] = span{p.oldest, n}
 }
 
-// settle implements change: the key's oldest pending change is safe.
-func (m *Map[K, V]) settle(key any) {
-	k := key.(K)
-	if p := m.pending[k]; len(p) > 1 {
-		m.pending[k] = p[1:]
+// settle implements change: the oldest change is safe.
+func (m *Map[K, V]) settle() {
+	c := m.changes.oldest()
+	if p := m.pending[c.key]; p.oldest == p.newest {
+		delete(m.pending, c.key)
 	} else {
-		delete(m.pending, k)
+		m.pending[c.key] = span{c.next, p.newest}
 	}
+	m.changes.dropOldest()
+	m.changes.shrink(0)
 }
 
-// revert implements change: the key's newest change was none.
-func (m *Map[K, V]) revert(key any) {
-	k := key.(K)
-	p := m.pending[k]
-	last := p[len(p)-1]
-	if last.ok {
-		m.newest[k] = last.v
+// revert implements change: the newest change was none.
+func (m *Map[K, V]) revert() {
+	c := m.changes.newest()
+	if c.before.ok {
+		m.newest[c.key] = c.before.v
 	} else {
-		delete(m.newest, k)
+		delete(m.newest, c.key)
 	}
-	if len(p) > 1 {
-		m.pending[k] = p[:len(p)-1]
+	if p := m.pending[c.key]; p.oldest == p.newest {
+		delete(m.pending, c.key)
 	} else {
-		delete(m.pending, k)
+		m.pending[c.key] = span{p.oldest, c.previous}
 	}
+	m.changes.dropNewest()
+	m.changes.shrink(0)
 }
