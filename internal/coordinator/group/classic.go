@@ -90,13 +90,16 @@ func (m *Machine) view(g *group) *classic {
 	if saved, ok := m.saved.Get(g.id); ok {
 		return restore(saved)
 	}
-	return newClassic()
+	return m.unjoined
 }
 
 // inMemory is a group for changing.
 func (m *Machine) inMemory(g *group) *classic {
 	if g.classic == nil {
 		g.classic = m.view(g)
+	}
+	if g.classic == m.unjoined {
+		g.classic = newClassic()
 	}
 	return g.classic
 }

@@ -33,11 +33,12 @@ type Config struct {
 type Machine struct {
 	Config Config
 
-	log    timeline.Log
-	end    model.Offset // after the last record that was applied
-	groups map[string]*group
-	saved  *timeline.Map[string, *schema.ClassicGroup] // groups that exist in the log
-	writes []groupWrite                                // to saved, those that are not settled, oldest first
+	log      timeline.Log
+	end      model.Offset // after the last record that was applied
+	groups   map[string]*group
+	saved    *timeline.Map[string, *schema.ClassicGroup] // groups that exist in the log
+	unjoined *classic                                    // any group that has no member in memory or in the log, for looking at
+	writes   []groupWrite                                // to saved, those that are not settled, oldest first
 
 	producers *timeline.Map[model.ProducerID, []string] // with an open transaction, and the groups that it has offsets of
 	ends      []groupWrite                              // of transactions, those that are not settled
@@ -74,6 +75,7 @@ type groupWrite struct {
 // Loaded before the first request.
 func New(c Config) *Machine {
 	m := &Machine{Config: c, groups: make(map[string]*group)}
+	m.unjoined = newClassic()
 	m.saved = timeline.NewMap[string, *schema.ClassicGroup](&m.log)
 	m.producers = timeline.NewMap[model.ProducerID, []string](&m.log)
 	return m

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 	"unsafe"
 
 	"chronik/internal/model"
@@ -266,15 +267,26 @@ func (c *coder) tags(others *[]Tag, known ...tagged) {
 		if !t.present {
 			continue
 		}
-		body := coder{flexible: true, version: c.version}
-		t.field(&body)
-		c.tag(t.number, body.buf)
-		if c.err == nil {
-			c.err = body.err
-		}
+		c.knownTag(t)
 	}
 	for _, t := range *others {
 		c.tag(t.Number, t.Bytes)
+	}
+}
+
+// knownTag writes the field first, and then makes room for how long it is: nearly always one byte.
+func (c *coder) knownTag(t tagged) {
+	c.uvarint(t.number)
+	at := len(c.buf)
+	c.buf = append(c.buf, 0)
+	if t.field(c); c.err != nil {
+		return
+	}
+	if size := len(c.buf) - at - 1; size < 1<<7 {
+		c.buf[at] = byte(size)
+	} else {
+		var length [binary.MaxVarintLen32]byte
+		c.buf = slices.Replace(c.buf, at, at+1, length[:binary.PutUvarint(length[:], uint64(size))]...)
 	}
 }
 

@@ -57,10 +57,15 @@ func (r *Rec[K, V]) types() recordTypes {
 // message is a key or a value without the number that it begins with.
 type message interface{ fields(*coder) }
 
+// mostlyBytes is what a record's key and value take up to, if nothing in it is long.
+const mostlyBytes = 192
+
 // Encode returns the bytes of a record; the value of a tombstone is nil. The error wraps ErrTooLong.
 func Encode(r Record) (key, value []byte, err error) {
-	if key, err = AppendKey(nil, r); err == nil && !r.Tombstone() {
-		value, err = AppendValue(nil, r)
+	key, err = AppendKey(make([]byte, 0, mostlyBytes), r)
+	if n := len(key); err == nil && !r.Tombstone() { // both in one piece of memory
+		value, err = AppendValue(key[n:], r)
+		key = key[:n:n]
 	}
 	return key, value, err
 }

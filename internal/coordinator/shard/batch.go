@@ -88,16 +88,19 @@ func (s *Shard) apply(now time.Time, r *Result) error {
 
 // gather puts what was encoded, and begins at an offset, into the batch that is open, or begins another one.
 func (s *Shard) gather(first model.Offset, size int, r *Result) {
-	alone := batch{base: first, size: record.HeaderSize, txn: r.Txn, marker: r.Marker, raised: r.Raised}
 	var b *batch
-	if n := len(s.batches); n > s.taken && !alone.alone() {
+	if n := len(s.batches); n > s.taken && r.Txn == nil && r.Marker == nil {
 		b = s.batches[n-1]
 	}
 	if b == nil || b.alone() || b.size+size > s.o.MaxBatchBytes {
-		b = &alone
+		b = &batch{base: first, size: record.HeaderSize, txn: r.Txn, marker: r.Marker, raised: r.Raised}
 		s.batches = append(s.batches, b)
 	}
-	b.records = append(b.records, s.encoded...)
+	if b.records == nil {
+		b.records = s.encoded
+	} else {
+		b.records = append(b.records, s.encoded...)
+	}
 	b.size += size
 	b.end, s.encoded = s.end, nil
 }
@@ -176,9 +179,7 @@ func (s *Shard) Refused(err error) {
 // Settle says that what the log has below the watermark is safe.
 func (s *Shard) Settle(watermark model.Offset) {
 	if s.settle(watermark) {
-		for _, w := range s.split(watermark) {
-			s.release(w)
-		}
+		s.part(watermark, s.release)
 	}
 }
 
@@ -186,10 +187,10 @@ func (s *Shard) Settle(watermark model.Offset) {
 // records stay, and are what readers see: they are below the watermark, as for every reader of the log (R5). So effects are done.
 func (s *Shard) Doubt(watermark model.Offset, err error) {
 	if s.settle(watermark) {
-		for _, w := range s.split(watermark) {
+		s.part(watermark, func(w waiting) {
 			w.answer(err)
 			s.effect(w)
-		}
+		})
 	}
 }
 

@@ -249,13 +249,27 @@ func answer(ws []waiting, err error) {
 
 // split takes out those who wait for what is below an offset.
 func (s *Shard) split(below model.Offset) []waiting {
+	out := slices.Clone(s.replies[:s.waitBelow(below)])
+	s.part(below, func(waiting) {})
+	return out
+}
+
+// part has something done for each of those who wait for what is below an offset, and takes them out.
+func (s *Shard) part(below model.Offset, each func(waiting)) {
+	n := s.waitBelow(below)
+	for _, w := range s.replies[:n] {
+		each(w)
+	}
+	s.replies = slices.Delete(s.replies, 0, n)
+}
+
+// waitBelow is how many wait for what is below an offset.
+func (s *Shard) waitBelow(offset model.Offset) int {
 	n := 0
-	for n < len(s.replies) && s.replies[n].needs < below {
+	for n < len(s.replies) && s.replies[n].needs < offset {
 		n++
 	}
-	out := slices.Clone(s.replies[:n])
-	s.replies = slices.Delete(s.replies, 0, n)
-	return out
+	return n
 }
 
 // End ends the shard: this broker does not lead the partition any more, or it does in another epoch. Everybody is answered with
