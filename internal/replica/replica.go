@@ -75,7 +75,9 @@ type Append struct {
 	Waiter wal.Waiter
 	// Inline lets the caller do the commit itself and return only then: for callers with nothing else to do.
 	Inline bool
-	By     *Coordinator // nil: a client
+	// Deferred is Inline after the caller has finished something: see wal.Appended. With other replicas there is nothing left to the caller.
+	Deferred bool
+	By       *Coordinator // nil: a client
 	// Of a transactional batch: see producer.Batch, and Transact.
 	Verified, TV2 bool
 }
@@ -174,7 +176,7 @@ func (r *Replica) Append(a Append) (wal.Appended, error) {
 	if !ok {
 		return wal.Appended{}, r.notLeader(ErrNotLeader)
 	}
-	return l.Append(wal.Append{Batch: a.Batch, Owner: a.Owner, Epoch: lead.epoch, Waiter: a.Waiter, Inline: a.Inline, Origin: origin,
+	return l.Append(wal.Append{Batch: a.Batch, Owner: a.Owner, Epoch: lead.epoch, Waiter: a.Waiter, Inline: a.Inline, Deferred: a.Deferred, Origin: origin,
 		Verified: a.Verified, TV2: a.TV2})
 }
 

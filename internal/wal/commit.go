@@ -32,6 +32,37 @@ func (l *Log) commitInline() {
 	}
 }
 
+// commitAdmitted commits for a caller that has the turn, and that the committer has admitted.
+func (l *Log) commitAdmitted() {
+	l.commitInline()
+	l.committer.busy.Add(-1)
+	l.endTurn()
+}
+
+// Commit is a commit that whoever appended has taken over from the committer. The zero value has nothing to commit.
+type Commit struct{ log *Log }
+
+// Due tells whether there is something to commit.
+func (c Commit) Due() bool { return c.log != nil }
+
+// Make commits, as Append.Inline does. The waiter has been told when it returns.
+func (c Commit) Make() {
+	if c.log != nil {
+		c.log.commitAdmitted()
+	}
+}
+
+// Leave gives the commit back to the committer.
+func (c Commit) Leave() {
+	if l := c.log; l != nil {
+		l.committer.busy.Add(-1)
+		l.mu.Lock()
+		l.queued = true
+		l.mu.Unlock()
+		l.committer.push(l)
+	}
+}
+
 // part is a group between its write and its sync.
 type part struct {
 	group    *group

@@ -49,6 +49,8 @@ type Append struct {
 	// saves the switches to a committer's goroutine and back for a caller that would only wait. While it syncs, the next
 	// group gathers as always, and goes to the committer.
 	Inline bool
+	// Deferred is Inline for a caller that has something to finish first: see Appended.Commit.
+	Deferred bool
 	// Origin says what of the producer's state is checked. With producer.Replication the batch keeps the
 	// offsets and the epoch that it has.
 	Origin   producer.Origin
@@ -66,6 +68,8 @@ type Appended struct {
 	LogAppendTimeMs        int64 // -1 unless the batch has the timestamp type LogAppendTime
 	LogStart               model.Offset
 	Duplicate              bool // the offsets are those of the original; nothing was appended (T1)
+	// Commit is what Append.Deferred has left to the caller: one of its methods must be called, at once or nearly.
+	Commit Commit
 }
 
 // AbortedTxn and ProducerInfo describe a partition's transactions and producers.
@@ -155,10 +159,10 @@ func (l *Log) Append(a Append) (Appended, error) {
 		a.Waiter.Done(nil)
 	}
 	switch {
+	case p.inline && a.Deferred:
+		p.out.Commit = Commit{l}
 	case p.inline:
-		l.commitInline()
-		l.committer.busy.Add(-1)
-		l.endTurn()
+		l.commitAdmitted()
 	case p.mine:
 		l.committer.push(l)
 	}
@@ -169,7 +173,7 @@ func (l *Log) Append(a Append) (Appended, error) {
 type placed struct {
 	out          Appended
 	done         bool // there is nothing to wait for
-	mine, inline bool // the caller has the turn, for the committer or to commit itself
+	mine, inline bool // the caller has the turn: to commit itself, or for the committer
 }
 
 // place is what Append does with the mutex held.
@@ -181,7 +185,7 @@ func (l *Log) place(a *Append, nowMs int64) (p placed, err error) {
 	}
 	l.endAt.Store(int64(l.core.end))
 	p.mine = l.core.head != nil && l.turn.tryTake()
-	p.inline = p.mine && a.Inline && l.committer.admit()
+	p.inline = p.mine && (a.Inline || a.Deferred) && l.committer.admit()
 	l.queued = l.queued || p.mine && !p.inline
 	return p, nil
 }

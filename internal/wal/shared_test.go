@@ -270,7 +270,12 @@ func TestManyWritersShare(t *testing.T) {
 			all.Go(func() {
 				for k := range each {
 					wait := newWaiter()
-					_, err := l.Append(Append{Batch: batch(1, 300, int64(k), nil), Waiter: wait, Inline: w == 0})
+					out, err := l.Append(Append{Batch: batch(1, 300, int64(k), nil), Waiter: wait, Inline: w == 0, Deferred: w == 2})
+					if k%2 == 0 {
+						out.Commit.Make()
+					} else {
+						out.Commit.Leave()
+					}
 					if err == nil {
 						err = <-wait.ch
 					}
