@@ -25,8 +25,9 @@ const (
 //
 // Offsets are stored by name, and with the ID that the topic has now, so that a topic that is deleted and created again has none (L5).
 //
-// Commits of one connection are decided in their order, and wait together until they are safe: answer is called once, now or by whoever learns of that.
-func (b *Broker) offsetCommit(req *kmsg.OffsetCommitRequest, answer func(*kmsg.OffsetCommitResponse)) {
+// Commits of one connection are decided in their order, and wait together until they are safe: whoever learns of that answers. That is the caller itself if the
+// request is alone: nothing else waits to be read.
+func (b *Broker) offsetCommit(req *kmsg.OffsetCommitRequest, alone bool, slot replySlot) {
 	in := group.CommitRequest{
 		Group: req.Group, Generation: req.Generation, Member: req.MemberID, Instance: req.InstanceID, RetentionMs: req.RetentionTimeMillis,
 		Epochless: req.Version < commitEpochs,
@@ -50,18 +51,31 @@ func (b *Broker) offsetCommit(req *kmsg.OffsetCommitRequest, answer func(*kmsg.O
 		}
 	}
 	if in.Offsets = c.offsets; len(in.Offsets) == 0 {
-		answer(resp)
+		slot.Send(versioned(resp, req))
 		return
 	}
 	reply := func(got group.CommitReply, err error) {
 		c.answer(got, err, func(err error) int16 { return commitCode(err, req.Version) })
-		answer(resp)
+		if firstOf(err, got.Err) != nil {
+			slot.Detach() // the caller may be held up by the disk still
+		}
+		slot.Send(versioned(resp, req))
 	}
-	b.Groups.Ask(in.Group,
+	ask := b.Groups.Ask
+	if alone {
+		ask = b.Groups.Wait
+	}
+	ask(in.Group,
 		func(m *group.Machine, now time.Time) shard.Result {
 			return m.Commit(now, in, func(got group.CommitReply) { reply(got, nil) })
 		},
 		func(err error) { reply(group.CommitReply{}, err) })
+}
+
+// replySlot is a *server.Slot.
+type replySlot interface {
+	Send(kmsg.Response)
+	Detach()
 }
 
 // committing is the offsets of a request that are to be committed, and where the answer to each belongs.

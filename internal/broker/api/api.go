@@ -104,7 +104,7 @@ func (b *Broker) Handle(ctx context.Context, r *server.Request, slot *server.Slo
 		b.shareFetch(ctx, r, slot, in)
 		return
 	case *kmsg.OffsetCommitRequest:
-		b.offsetCommit(in, func(out *kmsg.OffsetCommitResponse) { slot.Send(versioned(out, in)) })
+		b.offsetCommit(in, r.Alone, slot)
 		return
 	}
 	if serve, ok := served[kmsg.Key(r.Key)]; ok {

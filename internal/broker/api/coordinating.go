@@ -17,6 +17,8 @@ type Groups interface {
 	// Ask has a request about a group decided by the machine that coordinates it. Exactly one of decide and refuse is called, once,
 	// perhaps before Ask returns, perhaps on another goroutine; neither may block.
 	Ask(id string, decide func(m *group.Machine, now time.Time) shard.Result, refuse func(error))
+	// Wait is Ask for a caller that does nothing before it is answered: it may be made to wait for the disk, and is answered meanwhile if that takes long.
+	Wait(id string, decide func(m *group.Machine, now time.Time) shard.Result, refuse func(error))
 	// At is Ask for what is about a whole partition of __consumer_offsets.
 	At(partition int32, decide func(m *group.Machine, now time.Time) shard.Result, refuse func(error))
 	// Each asks all machines of this broker, and returns how many that are. Each of them calls decide or refuse once.
@@ -27,6 +29,10 @@ type Groups interface {
 type noGroups struct{}
 
 func (noGroups) Ask(_ string, _ func(*group.Machine, time.Time) shard.Result, refuse func(error)) {
+	refuse(shard.ErrNotCoordinator)
+}
+
+func (noGroups) Wait(_ string, _ func(*group.Machine, time.Time) shard.Result, refuse func(error)) {
 	refuse(shard.ErrNotCoordinator)
 }
 

@@ -38,6 +38,7 @@ type memoryGroups struct {
 	refuse error // what the log says instead of accepting records
 	absent error // what is said to every request
 	timer  *time.Timer
+	disk   chan struct{} // not nil: callers of Wait wait for it
 }
 
 type memoryPartition struct {
@@ -66,6 +67,16 @@ func (g *memoryGroups) Ask(id string, decide func(*group.Machine, time.Time) sha
 		return
 	}
 	g.do(g.parts[schema.Partition(id, int32(len(g.parts)))], decide, refuse)
+}
+
+func (g *memoryGroups) Wait(id string, decide func(*group.Machine, time.Time) shard.Result, refuse func(error)) {
+	g.Ask(id, decide, refuse)
+	g.mu.Lock()
+	disk := g.disk
+	g.mu.Unlock()
+	if disk != nil {
+		<-disk
+	}
 }
 
 func (g *memoryGroups) At(partition int32, decide func(*group.Machine, time.Time) shard.Result, refuse func(error)) {

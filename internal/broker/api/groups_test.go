@@ -253,7 +253,8 @@ func TestAnswersWaitForTheLog(t *testing.T) {
 	withGroups(t, func(w *groupWorld) {
 		c := w.client()
 		code := func(r *kmsg.OffsetCommitResponse) int16 { return r.Topics[0].Partitions[0].ErrorCode }
-		w.groups.change(func() { w.groups.hold = true })
+		disk := make(chan struct{})
+		w.groups.change(func() { w.groups.hold, w.groups.disk = true, disk })
 		req := commitRequest("g", "t", 0, 5)
 		c.send(8, req)
 		synctest.Wait()
@@ -262,6 +263,7 @@ func TestAnswersWaitForTheLog(t *testing.T) {
 		if waited := time.Since(begun); waited != 5*time.Second {
 			t.Errorf("answered after %v", waited)
 		}
+		close(disk)
 		unstable := fetchRequest("g", "t", 0)
 		unstable.RequireStable = true
 		wantError(t, "an offset that may change", say[*kmsg.OffsetFetchResponse](c, 7, unstable).Topics[0].Partitions[0].ErrorCode, kerr.UnstableOffsetCommit)
@@ -343,10 +345,16 @@ func FuzzGroupRequests(f *testing.F) {
 }
 
 func commitAndWait(b *Broker, _ context.Context, _ *server.Request, in kmsg.Request) kmsg.Response {
-	answers := make(chan kmsg.Response, 1)
-	b.offsetCommit(in.(*kmsg.OffsetCommitRequest), func(out *kmsg.OffsetCommitResponse) { answers <- out })
+	answers := make(sent, 1)
+	b.offsetCommit(in.(*kmsg.OffsetCommitRequest), false, answers)
 	return <-answers
 }
+
+// sent is a slot's replies.
+type sent chan kmsg.Response
+
+func (s sent) Send(r kmsg.Response) { s <- r }
+func (s sent) Detach()              {}
 
 // groupKeys are the APIs of groups.
 var groupKeys = map[int16]int{8: 1, 9: 1, 10: 1, 11: 1, 12: 1, 13: 1, 14: 1, 15: 1, 16: 1, 42: 1, 47: 1, 88: 1, 89: 1}

@@ -5,6 +5,7 @@ import (
 
 	"chronik/internal/metadata/image"
 	"chronik/internal/model"
+	"chronik/internal/replica"
 )
 
 // Start takes the image that the metadata log led to at start.
@@ -75,7 +76,7 @@ func (c *Coordinator[M]) reconcile(im *image.Image) (over []*seat[M]) {
 
 // begin makes a seat that loads. The caller holds the mutex.
 func (c *Coordinator[M]) begin(tp model.TopicPartition, epoch model.LeaderEpoch) *seat[M] {
-	s := &seat[M]{c: c, partition: tp, epoch: epoch, image: c.image, gone: make(chan struct{})}
+	s := &seat[M]{c: c, partition: tp, epoch: epoch, by: replica.Coordinator{Epoch: epoch}, image: c.image, gone: make(chan struct{})}
 	c.running.Go(s.load)
 	return s
 }

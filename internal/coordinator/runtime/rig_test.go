@@ -18,6 +18,7 @@ import (
 	"chronik/internal/metadata/image"
 	"chronik/internal/model"
 	"chronik/internal/replica"
+	"chronik/internal/vfs"
 	"chronik/internal/vfs/crashfs"
 	"chronik/internal/wal"
 )
@@ -56,7 +57,7 @@ func inRig(t *testing.T, partitions int, test func(g *rig)) {
 }
 
 // again starts a broker over the disk and with the metadata of one that was closed.
-func (g *rig) again(fs *crashfs.FS) *rig {
+func (g *rig) again(fs vfs.FS) *rig {
 	next := openRig(g.t, fs, 0)
 	next.image = g.image
 	next.ensure()
@@ -66,7 +67,7 @@ func (g *rig) again(fs *crashfs.FS) *rig {
 }
 
 // openRig starts a broker over a disk. Its coordinator is not started.
-func openRig(t *testing.T, fs *crashfs.FS, partitions int) *rig {
+func openRig(t *testing.T, fs vfs.FS, partitions int) *rig {
 	g := &rig{t: t, log: new(buffer), limits: Limits{Patience: 5 * time.Second, LoadBytes: 1 << 20}, flaky: make(map[int32]*flaky),
 		effects: make(chan shard.Effect, 10)}
 	g.commit = wal.NewCommitter(wal.CommitterOptions{FS: fs})
@@ -202,6 +203,13 @@ func (p pending) done(n model.Offset, err error) { p <- answer{n, err} } // room
 func (g *rig) add(name string) pending {
 	p := make(pending, 2)
 	g.Ask(name, func(m *tally, _ time.Time) shard.Result { return m.add(name, p.done) }, func(err error) { p.done(0, err) })
+	return p
+}
+
+// addAndWait is add for who may be made to wait for the disk.
+func (g *rig) addAndWait(name string) pending {
+	p := make(pending, 2)
+	g.Wait(name, func(m *tally, _ time.Time) shard.Result { return m.add(name, p.done) }, func(err error) { p.done(0, err) })
 	return p
 }
 

@@ -207,7 +207,7 @@ func TestG3Epochs(t *testing.T) {
 		g.read("a").is(t, 2, nil)
 
 		late := make(pending, 2)
-		old.ask(func(m *tally, _ time.Time) shard.Result { return m.add("a", late.done) }, func(err error) { late.done(0, err) })
+		old.ask(func(m *tally, _ time.Time) shard.Result { return m.add("a", late.done) }, func(err error) { late.done(0, err) }, false)
 		late.is(t, 0, shard.ErrNotCoordinator)
 		g.add("a").is(t, 3, nil)
 	})

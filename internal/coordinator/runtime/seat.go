@@ -8,6 +8,7 @@ import (
 	"chronik/internal/coordinator/shard"
 	"chronik/internal/metadata/image"
 	"chronik/internal/model"
+	"chronik/internal/replica"
 )
 
 // seat is one partition in one leader epoch.
@@ -15,7 +16,8 @@ type seat[M shard.Machine] struct {
 	c         *Coordinator[M]
 	partition model.TopicPartition
 	epoch     model.LeaderEpoch
-	gone      chan struct{} // closed when it is over
+	by        replica.Coordinator // the same epoch
+	gone      chan struct{}       // closed when it is over
 
 	wanted atomic.Bool // somebody has asked while it loaded
 
@@ -36,15 +38,17 @@ type seat[M shard.Machine] struct {
 	ended   bool       // the shard has ended, and it is seen to
 }
 
-// event is a request, or else something that has happened.
+// event is a request, or something that has happened, or what the log has said of a batch.
 type event[M shard.Machine] struct {
 	decide   func(m M, now time.Time) shard.Result
 	refuse   func(error)
 	happened func(now time.Time)
+	settled  *awaited[M]
+	err      error // of settled
 }
 
-// ask has a request decided, by the caller if nobody else is at it.
-func (s *seat[M]) ask(decide func(m M, now time.Time) shard.Result, refuse func(error)) {
+// ask has a request decided, by the caller if nobody else is at it. If the caller does nothing but wait, it commits what was decided, when it has given back the turn.
+func (s *seat[M]) ask(decide func(m M, now time.Time) shard.Result, refuse func(error), waits bool) {
 	s.mu.Lock()
 	switch {
 	case s.over:
@@ -63,8 +67,14 @@ func (s *seat[M]) ask(decide func(m M, now time.Time) shard.Result, refuse func(
 	}
 	mine := s.put(event[M]{decide: decide, refuse: refuse})
 	s.mu.Unlock()
-	if mine {
-		s.work(true)
+	switch {
+	case !mine:
+	case waits:
+		var l loan[M]
+		s.work(true, &l)
+		s.commit(&l)
+	default:
+		s.work(true, nil)
 	}
 }
 
@@ -81,14 +91,14 @@ func (s *seat[M]) tell(happened func(now time.Time)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.over && s.serving {
-		s.pass(happened)
+		s.pass(event[M]{happened: happened})
 	}
 }
 
-// pass is tell by who holds the mutex.
-func (s *seat[M]) pass(happened func(now time.Time)) {
-	if s.put(event[M]{happened: happened}) {
-		s.c.running.Go(func() { s.work(false) })
+// pass has an event seen to by another goroutine than the caller's, who holds the mutex.
+func (s *seat[M]) pass(e event[M]) {
+	if s.put(e) {
+		s.c.crew.take(s)
 	}
 }
 
@@ -101,12 +111,12 @@ func (s *seat[M]) follow(im *image.Image, d *image.Delta) {
 	case !s.serving:
 		s.image = im
 	default:
-		s.pass(func(now time.Time) {
+		s.pass(event[M]{happened: func(now time.Time) {
 			if (d.ClusterConfig || len(d.NodeConfigs) > 0) && s.c.o.Configure != nil {
 				s.c.o.Configure(s.machine)
 			}
 			s.shard.OnImage(now, im, d)
-		})
+		}})
 	}
 }
 
@@ -122,7 +132,7 @@ func (s *seat[M]) serve(log Partition, sh *shard.Shard, m M) {
 	s.image = nil
 	s.put(event[M]{happened: func(now time.Time) { sh.Serve(now, im) }}) // the first event: the turn is ours
 	s.mu.Unlock()
-	s.work(false)
+	s.work(false, nil)
 }
 
 // serves tells whether the seat is loaded.
@@ -140,7 +150,7 @@ func (s *seat[M]) end() {
 		return
 	}
 	if s.serving {
-		s.pass(func(time.Time) { s.shard.End() })
+		s.pass(event[M]{happened: func(time.Time) { s.shard.End() }})
 	}
 	s.over = true
 	s.mu.Unlock()

@@ -19,5 +19,5 @@ func (s Source[M]) Over() <-chan struct{} { return s.s.gone }
 
 // Ask is Coordinator.Ask for this machine, and no other.
 func (s Source[M]) Ask(decide func(m M, now time.Time) shard.Result, refuse func(error)) {
-	s.s.ask(decide, refuse)
+	s.s.ask(decide, refuse, false)
 }

@@ -54,11 +54,14 @@ func (g *rig) client(seed uint64, times int, names []string, ledgers map[string]
 		l := ledgers[name]
 		floor := l.floor()
 		var p pending
-		add := rng.IntN(3) > 0
-		if add {
+		add := true
+		switch rng.IntN(3) {
+		case 0:
+			p = g.addAndWait(name)
+		case 1:
 			p = g.add(name)
-		} else {
-			p = g.read(name)
+		default:
+			p, add = g.read(name), false
 		}
 		a := p.one()
 		switch {

@@ -13,26 +13,33 @@ import (
 // mostEvents is after how many events a batch is appended though there are more, and after how many a caller has worked enough for others.
 const mostEvents = 256
 
-// work is the turn: it ends when the inbox is empty. inline tells that it is a caller's goroutine.
-func (s *seat[M]) work(inline bool) {
+// work is the turn: it ends when the inbox is empty. inline tells that it is a caller's goroutine; l, if not nil, that it is to commit what it appends,
+// but for when there is more to do before it could.
+func (s *seat[M]) work(inline bool, l *loan[M]) {
 	for done := 1; ; done++ {
 		if s.at == len(s.events) {
-			s.append()
+			s.append(l)
 			s.arm()
 			if !s.refill() {
 				return
 			}
+			l.leave()
 		}
 		e := s.events[s.at]
 		s.events[s.at] = event[M]{}
 		s.at++
-		if now := s.c.o.Now(); e.happened != nil {
-			e.happened(now)
-		} else {
-			s.shard.Do(now, func(now time.Time) shard.Result { return e.decide(s.machine, now) }, e.refuse)
+		switch {
+		case e.settled != nil:
+			e.settled.settle(e.err)
+		case e.happened != nil:
+			e.happened(s.c.o.Now())
+		default:
+			s.shard.Do(s.c.o.Now(), func(now time.Time) shard.Result { return e.decide(s.machine, now) }, e.refuse)
 		}
 		if done%mostEvents == 0 {
-			if s.append(); inline && s.handOver() {
+			s.append(l)
+			l.leave()
+			if inline && s.handOver() {
 				return
 			}
 		}
@@ -58,12 +65,12 @@ func (s *seat[M]) handOver() bool {
 	if s.over {
 		return false
 	}
-	s.c.running.Go(func() { s.work(false) })
+	s.c.crew.take(s)
 	return true
 }
 
-// append appends what was decided, as far as enough of it is not on its way already.
-func (s *seat[M]) append() {
+// append appends what was decided, as far as enough of it is not on its way already. The commit of the first batch may be left to the loan.
+func (s *seat[M]) append(l *loan[M]) {
 	p := s.log.Policy()
 	s.shard.Configure(int(min(int64(p.MaxMessageBytes), p.SegmentBytes)))
 	for {
@@ -71,13 +78,16 @@ func (s *seat[M]) append() {
 		if !ok {
 			break
 		}
-		end := b.Base + model.Offset(b.Bytes.LastOffsetDelta()) + 1
+		w := &awaited[M]{s: s, end: b.Base + model.Offset(b.Bytes.LastOffsetDelta()) + 1}
 		out, err := s.log.Append(replica.Append{
-			Batch: b.Bytes, Acks: -1, Waiter: &awaited[M]{s, end}, By: &replica.Coordinator{Epoch: s.epoch},
+			Batch: b.Bytes, Acks: -1, Waiter: w, Deferred: l.open(), By: &s.by,
 			Verified: true, TV2: b.Raised, // who asks for offsets in a transaction has asked its coordinator
 		})
 		switch {
 		case err == nil:
+			if out.Commit.Due() {
+				l.take(w, out.Commit)
+			}
 			s.shard.Appended(out.BaseOffset)
 		case !notLeading(err):
 			s.shard.Refused(err)
@@ -119,28 +129,6 @@ func (s *seat[M]) succeed(why error) {
 			"epoch", int32(s.epoch), "error", why)
 	}
 	s.c.replace(s)
-}
-
-// awaited waits for a batch, up to end, to be safe.
-type awaited[M shard.Machine] struct {
-	s   *seat[M]
-	end model.Offset
-}
-
-// Done implements wal.Waiter.
-func (a *awaited[M]) Done(err error) {
-	a.s.tell(func(time.Time) {
-		switch sh := a.s.shard; {
-		case err == nil:
-			sh.Settle(a.end)
-		case errors.Is(err, replica.ErrNotEnoughReplicasAfterAppend):
-			sh.Doubt(a.end, err)
-		case notLeading(err):
-			sh.End()
-		default:
-			sh.Lost(err)
-		}
-	})
 }
 
 // arm has the alarm ring when the shard has something to do by then. If it rings too early, it is armed again.
