@@ -36,6 +36,7 @@ func (b *Broker) appendTransactional(p *producing, req *server.Request, r *repli
 	frame, version := req.Frame, req.Version
 	q := partitionJoining{
 		id: strings.Clone(p.in.TransactionalID), producer: txn.Producer{ID: batch.ProducerID(), Epoch: batch.ProducerEpoch()}, add: version >= produceRaises, partition: r.Partition(),
+		topicID: r.TopicID(),
 	}
 	verify := b.Config().Transactions.Verify || q.add
 	r.Transact(replica.Transaction{

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -24,6 +25,7 @@ func (b *Broker) addPartitionsToTxn(ctx context.Context, _ *server.Request, req 
 		}
 		return oneJoined(req, b.join(ctx, []joining{one}, req.Version)[0])
 	}
+	ids := topicIDs(req)
 	all := make([]joining, len(req.Transactions))
 	for i := range req.Transactions {
 		q := &req.Transactions[i]
@@ -32,6 +34,7 @@ func (b *Broker) addPartitionsToTxn(ctx context.Context, _ *server.Request, req 
 		}}
 		for _, t := range q.Topics {
 			all[i].with(t.Topic, t.Partitions)
+			all[i].TopicIDs = append(all[i].TopicIDs, slices.Repeat([]model.TopicID{ids()}, len(t.Partitions))...)
 		}
 	}
 	codes := b.join(ctx, all, req.Version)
@@ -55,6 +58,20 @@ func (b *Broker) addPartitionsToTxn(ctx context.Context, _ *server.Request, req 
 		resp.Transactions = append(resp.Transactions, out)
 	}
 	return resp
+}
+
+// topicIDs returns the ID of each of the topics in turn, zero if it is not said.
+func topicIDs(req *kmsg.AddPartitionsToTxnRequest) func() model.TopicID {
+	var left []byte
+	req.UnknownTags.Each(func(tag uint32, value []byte) {
+		if tag == topicIDsTag {
+			left = value
+		}
+	})
+	return func() (id model.TopicID) {
+		left = left[copy(id[:], left):]
+		return id
+	}
 }
 
 func oneJoined(req *kmsg.AddPartitionsToTxnRequest, codes []int16) *kmsg.AddPartitionsToTxnResponse {

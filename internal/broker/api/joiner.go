@@ -25,6 +25,10 @@ const (
 	joinCall  = 5 * time.Second // one call
 )
 
+// topicIDsTag is what one broker says to another besides what Kafka's request can: the IDs of its topics, one after the other. Names are not enough where topics are made
+// anew.
+const topicIDsTag = 10_000
+
 // joinCalls is how many calls to a coordinator are under way at a time. Meanwhile the next one gathers.
 const joinCalls = 2
 
@@ -48,6 +52,7 @@ type partitionJoining struct {
 	producer  txn.Producer
 	add       bool
 	partition model.TopicPartition
+	topicID   model.TopicID // zero: there is one topic of the name for ever
 	since     time.Time
 	done      func(code int16) // called once, on another goroutine, before the Broker is closed
 }
@@ -64,7 +69,7 @@ func (j *joiner) ask(r *partitionJoining) {
 		j.b.errands.run(func() { j.answer(r, kerr.CoordinatorNotAvailable.Code) })
 	case j.b.NodeID:
 		q := r.joining()
-		q.Partitions, q.Wait = []model.TopicPartition{r.partition}, endingTime
+		q.Partitions, q.TopicIDs, q.Wait = []model.TopicPartition{r.partition}, []model.TopicID{r.topicID}, endingTime
 		j.b.errands.begin() // until the coordinator has answered, or has stopped
 		askTxn(j.b, r.id, q.decide, func(got txn.VerifyReply, err error) {
 			go func() {
@@ -129,7 +134,8 @@ func (j *joiner) call(to model.BrokerID, all []*partitionJoining) {
 			i = len(entries)
 			entries, of = append(entries, r.joining()), append(of, nil)
 		}
-		entries[i].Partitions, of[i] = append(entries[i].Partitions, r.partition), append(of[i], r)
+		e := &entries[i]
+		e.Partitions, e.TopicIDs, of[i] = append(e.Partitions, r.partition), append(e.TopicIDs, r.topicID), append(of[i], r)
 	}
 	ctx, cancel := context.WithTimeout(j.b.errands.ctx, joinCall)
 	defer cancel()
@@ -170,20 +176,7 @@ var (
 
 // joinAt has a coordinator on another broker decide: codes are as those of join.
 func (b *Broker) joinAt(ctx context.Context, to model.BrokerID, entries []joining) ([][]int16, error) {
-	req := kmsg.NewPtrAddPartitionsToTxnRequest()
-	for i := range entries {
-		e := &entries[i]
-		q := kmsg.NewAddPartitionsToTxnRequestTransaction()
-		q.TransactionalID, q.ProducerID, q.ProducerEpoch, q.VerifyOnly = e.TransactionalID, int64(e.Producer.ID), e.Producer.Epoch, !e.add
-		for _, tp := range e.Partitions {
-			t := kmsg.NewAddPartitionsToTxnRequestTransactionTopic()
-			t.Topic, t.Partitions = tp.Topic, []int32{tp.Partition}
-			q.Topics = append(q.Topics, t)
-		}
-		req.Transactions = append(req.Transactions, q)
-	}
-	req.Version = addPartitionsRaise
-	answer, err := b.callBroker(ctx, to, req)
+	answer, err := b.callBroker(ctx, to, addPartitionsOf(entries))
 	if err != nil {
 		return nil, err
 	}
@@ -206,6 +199,27 @@ func (b *Broker) joinAt(ctx context.Context, to model.BrokerID, entries []joinin
 		}
 	}
 	return codes, nil
+}
+
+// addPartitionsOf is what another broker is asked.
+func addPartitionsOf(entries []joining) *kmsg.AddPartitionsToTxnRequest {
+	req := kmsg.NewPtrAddPartitionsToTxnRequest()
+	var ids []byte
+	for i := range entries {
+		e := &entries[i]
+		q := kmsg.NewAddPartitionsToTxnRequestTransaction()
+		q.TransactionalID, q.ProducerID, q.ProducerEpoch, q.VerifyOnly = e.TransactionalID, int64(e.Producer.ID), e.Producer.Epoch, !e.add
+		for k, tp := range e.Partitions {
+			ids = append(ids, e.TopicIDs[k][:]...)
+			t := kmsg.NewAddPartitionsToTxnRequestTransactionTopic()
+			t.Topic, t.Partitions = tp.Topic, []int32{tp.Partition}
+			q.Topics = append(q.Topics, t)
+		}
+		req.Transactions = append(req.Transactions, q)
+	}
+	req.Version = addPartitionsRaise
+	req.UnknownTags.Set(topicIDsTag, ids)
+	return req
 }
 
 // callBroker has another broker answer a request of this one.

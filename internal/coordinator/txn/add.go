@@ -33,10 +33,10 @@ func (d *decision) add(r *AddRequest) error {
 	switch {
 	case err != nil:
 		return err
+	case d.m.behind(r):
+		return ErrBehind
 	case t.Status == schema.TxnOngoing && !slices.ContainsFunc(r.Partitions, t.lacks()):
 		return nil
-	case slices.ContainsFunc(r.Partitions, func(tp model.TopicPartition) bool { return !d.m.exists(tp) }):
-		return ErrBehind // else it would be taken for gone when the transaction ends, and get no marker (T3)
 	}
 	d.put(r.TransactionalID, added(&t.Transaction, r.Partitions, r.Version, d.nowMs()))
 	if t.Status != schema.TxnOngoing {
@@ -45,6 +45,17 @@ func (d *decision) add(r *AddRequest) error {
 		d.timer(timeoutKey(r.TransactionalID), at)
 	}
 	return nil
+}
+
+// behind tells whether the machine has not heard of a topic that the transaction is to write to, or of another one of its name. Else that would be taken for gone when the
+// transaction ends, and get no marker (T3): if the topic was made anew since the transaction began, its name says nothing.
+func (m *Machine) behind(r *AddRequest) bool {
+	for i, tp := range r.Partitions {
+		if !m.exists(tp) || i < len(r.TopicIDs) && !r.TopicIDs[i].IsZero() && m.image.Topic(tp.Topic).ID != r.TopicIDs[i] {
+			return true
+		}
+	}
+	return false
 }
 
 // of is the state of an ID that a producer may write to partitions in.
@@ -81,6 +92,9 @@ func (m *Machine) Verify(now time.Time, r AddRequest, reply func(VerifyReply)) s
 	d := m.decide(now)
 	out := VerifyReply{Partitions: make([]error, len(r.Partitions))}
 	t, err := m.of(r.TransactionalID, r.Producer)
+	if err == nil && m.behind(&r) {
+		err = ErrBehind
+	}
 	refuse := func(err error) { reply(VerifyReply{Err: err, Partitions: make([]error, len(r.Partitions))}) }
 	if err == ErrConcurrentTransactions && r.Wait > 0 {
 		return d.hold(r.TransactionalID, r.Wait, func(now time.Time, wait time.Duration) shard.Result {

@@ -48,7 +48,8 @@ type AddRequest struct {
 	Producer        Producer
 	Version         Version
 	Partitions      []model.TopicPartition
-	Wait            time.Duration // as InitRequest's
+	TopicIDs        []model.TopicID // of the partitions' topics, as who leads them knows them; zero, or not as many: not said
+	Wait            time.Duration   // as InitRequest's
 }
 
 // VerifyReply has an error or nil for each of the request's partitions in their order, or an error for all.

@@ -74,6 +74,15 @@ func partitions(s string) (out []model.TopicPartition) {
 	return out
 }
 
+// ids are the IDs of topics, "1,2".
+func (a args) ids() (out []model.TopicID) {
+	for _, s := range strings.Split(a["ids"], ",") {
+		n, _ := strconv.Atoi(s)
+		out = append(out, model.TopicID{byte(n)})
+	}
+	return out
+}
+
 func problem(err error) string {
 	if err == nil {
 		return "ok"
@@ -155,12 +164,12 @@ func (s *script) init(id string, a args) {
 }
 
 func (s *script) add(id string, a args) {
-	r := AddRequest{TransactionalID: id, Producer: a.producer("p", s.producers[id]), Version: Version(a.number("v", 2)), Partitions: partitions(a["partitions"]), Wait: a.wait()}
+	r := AddRequest{TransactionalID: id, Producer: a.producer("p", s.producers[id]), Version: Version(a.number("v", 2)), Partitions: partitions(a["partitions"]), TopicIDs: a.ids(), Wait: a.wait()}
 	s.run(s.m.AddPartitions(s.now, r, func(err error) { s.say("add %s %s", id, problem(err)) }))
 }
 
 func (s *script) verify(id string, a args) {
-	r := AddRequest{TransactionalID: id, Producer: a.producer("p", s.producers[id]), Partitions: partitions(a["partitions"]), Wait: a.wait()}
+	r := AddRequest{TransactionalID: id, Producer: a.producer("p", s.producers[id]), Partitions: partitions(a["partitions"]), TopicIDs: a.ids(), Wait: a.wait()}
 	s.run(s.m.Verify(s.now, r, func(o VerifyReply) {
 		out := problem(o.Err)
 		for i, err := range o.Partitions {
