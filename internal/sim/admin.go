@@ -101,9 +101,12 @@ func (w *world) factor() int {
 // recreate deletes a topic, and creates another one of the same name (L5).
 func (w *world) recreate() {
 	t := w.someTopic()
-	if t == nil || slices.Contains(w.inner(), t.Name) {
-		return
+	if t != nil && (t.Name == stockTopic || !slices.Contains(w.inner(), t.Name)) {
+		w.renew(t)
 	}
+}
+
+func (w *world) renew(t *image.Topic) {
 	id, name := t.ID, t.Name
 	w.stats[recreations]++
 	w.insist(func() bool {
@@ -158,7 +161,7 @@ func (w *world) reassign() {
 	if w.one(4) {
 		return
 	}
-	w.cancel(item.TopicPartition, w.now+500*time.Millisecond)
+	w.cancel(item.TopicPartition, w.now+time.Second)
 }
 
 // cancel takes a reassignment back that is seen to be under way before a time.

@@ -48,6 +48,7 @@ type bugs struct {
 	zombieCommits    bool // T3: whoever is a member of the group, its offsets are taken into a transaction
 	ignoresPending   bool // T3: offsets that open transactions will change are taken for stable
 	forgetsOwners    bool // G2: a group that becomes one of the new protocol does not know what its classic members have
+	deafToDeletions  bool // T4: a coordinator does not hear of topics that were deleted
 	forgetsTimers    bool // T4: a coordinator that has loaded does not know when open transactions end
 	quorum           quorum.Broken
 }
@@ -143,6 +144,14 @@ func (b *bugs) commands(list []*command.Command) []*command.Command {
 		}
 	}
 	return list
+}
+
+// delta is what a coordinator is told of a change of the metadata.
+func (b *bugs) delta(d *image.Delta) *image.Delta {
+	if b.deafToDeletions {
+		d.TopicsDeleted = nil
+	}
+	return d
 }
 
 // txnCommit is a commit of offsets in a transaction when it has come to the coordinator of the group.

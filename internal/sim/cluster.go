@@ -138,6 +138,7 @@ func (w *world) committed(im *image.Image) {
 	for _, l := range w.order {
 		t := im.TopicByID(l.key.id)
 		if t == nil {
+			l.orphans(old)
 			continue
 		}
 		p := t.Partitions[l.key.num]

@@ -28,7 +28,7 @@ func (n *node) deposit(q *depositRequest, answer func(any, error)) {
 	num := n.w.coordinatorOf(schema.Groups.Name, q.Group)
 	a := &asking{num: num, producer: q.Producer.ID}
 	n.asking = append(n.asking, a)
-	n.join(q.till, txn.Producer(q.Producer), q.version, model.TopicPartition{Topic: schema.Groups.Name, Partition: num}, n.now(), func(err error) {
+	n.join(q.till, txn.Producer(q.Producer), q.version, model.TopicPartition{Topic: schema.Groups.Name, Partition: num}, model.TopicID{}, n.now(), func(err error) {
 		n.asking = slices.DeleteFunc(n.asking, func(o *asking) bool { return o == a })
 		switch {
 		case err != nil && definite(err):

@@ -23,6 +23,7 @@
 //	seat_txn.go, carrier.go      a coordinator of transactions, and what carries its markers
 //	transact.go, deposit.go      where transactions write: who asks whether a partition is of one, and what a marker does there
 //	till.go, trader*.go          the clients of transactions
+//	shelves.go                   where they write, and what is deleted meanwhile
 //	market.go                    those that are members of a group, and read, process and write
 //	trades*.go, span.go          what is known of them, what has been promised, and what each log must say of them
 //	auditor.go                   linearizable reads of the metadata

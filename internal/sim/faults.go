@@ -21,6 +21,8 @@ const (
 	wipedDisk    = "wiped disk"
 	bitFlip      = "bit flip"
 	coordinator  = "coordinator crash"
+	stockAnew    = "stock made anew"
+	stockCleared = "stock cleared"
 	// darkness is its weight where a topic has relaxed its flushing.
 	darkness = 30
 )
@@ -49,6 +51,8 @@ var faults = []fault{
 	{"node replaced", 6, (*world).retire, true},
 	{coordinator, 10, (*world).crashCoordinator, false},
 	{"records deleted", 5, (*world).deleteRecords, true},
+	{stockAnew, 12, (*world).restock, true},
+	{stockCleared, 24, (*world).clearStock, true},
 	{"healing", 12, (*world).heal, false},
 }
 
@@ -62,8 +66,10 @@ func (w *world) schedule(events int) {
 			weights[i] = 1 + w.rng.IntN(2*f.weight)
 		}
 		switch {
-		case f.name == coordinator && !w.coordinated():
+		case f.name == coordinator && !w.coordinated(), (f.name == stockAnew || f.name == stockCleared) && !w.transacted:
 			weights[i] = 0
+		case f.name == stockAnew && w.trades.restocks:
+			weights[i] = f.weight
 		case len(w.flush) > 0 && f.name == allLosePower:
 			weights[i] = darkness // relaxed topics lose something only if all who have it do
 		case !w.plain && (f.name == wipedDisk || f.name == bitFlip):
@@ -143,7 +149,7 @@ func (w *world) crashAll() {
 
 // crashCoordinator crashes a node that coordinates groups or transactions, one that members wait for first. Or who is next to end a transaction.
 func (w *world) crashCoordinator() {
-	if w.transacted && w.one(2) {
+	if w.transacted && !w.one(3) {
 		w.trades.ambush = true
 		return
 	}
@@ -237,6 +243,9 @@ func (w *world) recover() {
 	looked := 0
 	whole := func() bool { looked++; return looked%16 == 0 && w.missing(since) == "" }
 	if !w.until(patience, whole) && w.failed == nil {
+		if hangs := w.trades.stuck(w); hangs != "" {
+			w.fail("T4", "%v after all faults were healed, %s", patience, hangs)
+		}
 		w.fail("progress", "%v after all faults were healed: %s", patience, w.missing(since))
 	}
 	if w.failed == nil {

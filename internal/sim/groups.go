@@ -170,9 +170,10 @@ func (w *world) promised(q group.CommitRequest, o group.CommitReply) {
 }
 
 // protocolOf draws what the members of a group speak in each of their lives: 0: the classic protocol, 1: the new one. Or now this and now that: then the group changes
-// its protocol while it has members (KIP-848).
-func (w *world) protocolOf(kind int) func() protocol {
-	cooperative := w.one(2)
+// its protocol while it has members (KIP-848). Static members are not cooperative: who comes in the place of one that has lost a partition does not know that it is to join once
+// more, so that nobody gets it, as with Kafka's clients.
+func (w *world) protocolOf(kind int, static bool) func() protocol {
+	cooperative := w.one(2) && !static
 	mixed := w.groups.migrating || w.one(2)
 	return func() protocol {
 		if k := kind; mixed && w.one(2) || !mixed && k == 1 {
@@ -190,7 +191,7 @@ func (w *world) groupWorkload(id nodeID) nodeID {
 			continue
 		}
 		n := 2 + w.rng.IntN(3-i)
-		speaks := w.protocolOf(i)
+		speaks := w.protocolOf(i, false)
 		for range n {
 			w.joinGroup(&member{asker: w.groupAsker(id, name), group: name, speaks: speaks, protocol: speaks()})
 			id++
@@ -233,7 +234,7 @@ func (w *world) coordinated() bool { return w.grouped || w.transacted }
 func (w *world) inner() []string {
 	switch {
 	case w.transacted:
-		return []string{schema.Groups.Name, shopTopic, schema.Transactions.Name, booksTopic}
+		return []string{schema.Groups.Name, shopTopic, schema.Transactions.Name, booksTopic, stockTopic}
 	case w.grouped:
 		return []string{schema.Groups.Name, shopTopic}
 	}

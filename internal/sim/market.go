@@ -22,8 +22,8 @@ type badge struct {
 // openMarket starts the members.
 func (w *world) openMarket(n int) {
 	w.groups.names = append(w.groups.names, market)
-	w.trades.speaks = w.protocolOf(w.rng.IntN(2))
 	static := w.one(2)
+	w.trades.speaks = w.protocolOf(w.rng.IntN(2), static)
 	for i := range n {
 		var instance *string
 		if static {

@@ -144,22 +144,32 @@ func (r *replica) retain() {
 func (w *world) deleteRecords() {
 	n := w.draw()
 	for _, r := range n.replicas {
-		if !n.up || n.paused || r.leader == nil || r.failed != nil || r.coordinates() || r.topic == booksTopic {
-			continue
+		if !r.coordinates() && r.topic != booksTopic {
+			r.deleteSome(0)
 		}
-		hw := r.leader.HighWatermark()
-		i, end := r.shadow.at(r.shadow.start), r.shadow.at(hw)
-		if i >= end {
-			continue
-		}
-		to := r.shadow.batches[i+w.rng.IntN(end-i)].last + 1
-		if to > hw {
-			continue
-		}
-		w.note(n.id, "deletes the records below %d", int64(to))
-		w.stats[deletions]++
-		r.deleteSoon(to)
 	}
+}
+
+// deleteSome does so for one partition, if the replica leads it, and deletes at least what lies at an offset.
+func (r *replica) deleteSome(at model.Offset) bool {
+	n, w := r.n, r.n.w
+	if !n.up || n.paused || r.leader == nil || r.failed != nil {
+		return false
+	}
+	hw := r.leader.HighWatermark()
+	i, end := r.shadow.at(max(r.shadow.start, at)), r.shadow.at(hw)
+	if i >= end {
+		return false
+	}
+	to := r.shadow.batches[i+w.rng.IntN(end-i)].last + 1
+	if to > hw {
+		return false
+	}
+	w.note(n.id, "deletes the records below %d", int64(to))
+	w.stats[deletions]++
+	r.book.beheads(to)
+	r.deleteSoon(to)
+	return true
 }
 
 // fromFollower takes a message on a stream.

@@ -88,7 +88,7 @@ func (s *seat) follow(im *image.Image) {
 	old := s.image
 	s.image = im
 	if s.shard != nil {
-		s.shard.OnImage(s.r.n.now(), im, difference(old, im))
+		s.shard.OnImage(s.r.n.now(), im, s.r.n.w.bugs.delta(difference(old, im)))
 	}
 }
 

@@ -49,6 +49,8 @@ const (
 	unstableFetches
 	upgrades
 	downgrades
+	orphaned
+	beheaded
 	numExercises
 )
 
@@ -58,7 +60,7 @@ var exerciseNames = [numExercises]string{"election", "truncation", "torn crash",
 	"transaction committed", "transaction aborted", "transaction timed out", "producer fenced", "transaction open at a crash of its coordinator", "transaction being ended at one",
 	"marker repeated", "batch not of a transaction refused", "verification void", "aborted records read",
 	"transaction open when its member lost the partition", "member's offset in a transaction refused", "offset unstable",
-	"classic group made one of the new protocol", "and the other way round"}
+	"classic group made one of the new protocol", "and the other way round", "topic with an open transaction deleted", "records of an open transaction deleted"}
 
 // summary adds up what many schedules exercised.
 type summary struct {

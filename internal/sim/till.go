@@ -30,11 +30,13 @@ func (w *world) trade(id nodeID) {
 	t := &w.trades
 	t.sold, t.offsets = make(map[soldKey]*piece), make(map[model.Offset]*piece)
 	t.written, t.groups = make(map[uint32][]*schema.TransactionLog), make(map[uint32][]*piece)
+	t.changed = make(map[string]time.Duration)
 	t.states, t.newest, t.ripe = make(map[string]*schema.Transaction), make(map[model.ProducerID]int16), make(map[model.ProducerID][]*piece)
 	t.version = []txn.Version{txn.V1, txn.V2}[w.rng.IntN(2)]
-	t.nodes = id + booksPartitions
-	for num := range int32(booksPartitions) {
-		c := &consumer{client: client{w: w, id: id, topic: booksTopic, num: num}, near: w.one(2), committed: true, pause: w.between(10*time.Millisecond, 100*time.Millisecond)}
+	t.nodes = id + shelves
+	for num := range int32(shelves) {
+		s := shelf(num)
+		c := &consumer{client: client{w: w, id: id, topic: s.Topic, num: s.Partition}, near: w.one(2), committed: true, pause: w.between(10*time.Millisecond, 100*time.Millisecond)}
 		id++
 		w.consumers = append(w.consumers, c)
 		w.whenSold(c.start)
@@ -68,7 +70,7 @@ func (w *world) openTill(group string, instance *string) {
 
 // whenSold runs f when there is something to write to, and to have offsets of.
 func (w *world) whenSold(f func()) {
-	if w.truth.Topic(booksTopic) == nil || w.truth.Topic(shopTopic) == nil {
+	if w.truth.Topic(booksTopic) == nil || w.truth.Topic(stockTopic) == nil || w.truth.Topic(shopTopic) == nil {
 		w.after(50*time.Millisecond, func() { w.whenSold(f) })
 		return
 	}
@@ -87,7 +89,8 @@ func (l *till) hire() {
 	t.desk = asker{client: client{w: w, id: id, topic: schema.Transactions.Name, num: w.coordinatorOf(schema.Transactions.Name, l.id)}}
 	t.clerk = w.groupAsker(id, l.key.group)
 	for num := range t.shelves {
-		t.shelves[num] = asker{client: client{w: w, id: id, topic: booksTopic, num: int32(num)}}
+		s := shelf(int32(num))
+		t.shelves[num] = asker{client: client{w: w, id: id, topic: s.Topic, num: s.Partition}}
 	}
 	l.processes = append(l.processes, t)
 	if l.key.group == market {
@@ -154,9 +157,9 @@ func (t *trader) begin() *deal {
 	d := &deal{till: t.till, producer: t.producer}
 	w := t.w
 	w.trades.deals = append(w.trades.deals, d)
-	first := w.rng.IntN(booksPartitions)
-	for i := range 1 + w.rng.IntN(booksPartitions) {
-		num := int32((first + i) % booksPartitions)
+	first := w.rng.IntN(shelves)
+	for i := range 1 + w.rng.IntN(shelves-1) {
+		num := int32((first + i) % shelves)
 		for range 1 + w.rng.IntN(3) {
 			p := &piece{deal: d, num: num, bytes: t.batch(num)}
 			w.trades.sold[soldKey{num, p.bytes.CRC()}] = p

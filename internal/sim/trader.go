@@ -16,12 +16,12 @@ type trader struct {
 	w        *world
 	id       nodeID
 	till     *till
-	desk     asker                  // of the transactions' coordinator
-	clerk    asker                  // of the group's
-	member   *member                // nil: the process is none, and reads nothing
-	shelves  [booksPartitions]asker // of those who lead the partitions
+	desk     asker          // of the transactions' coordinator
+	clerk    asker          // of the group's
+	member   *member        // nil: the process is none, and reads nothing
+	shelves  [shelves]asker // of those who lead the partitions
 	producer txn.Producer
-	next     [booksPartitions]int32 // sequences
+	next     [shelves]int32 // sequences
 	deal     *deal
 	plan     []func()      // what is to be done until the transaction ends
 	wait     time.Duration // of requests, for a transaction that is being ended
@@ -75,7 +75,7 @@ func (t *trader) open(expected *txn.Producer) {
 // renew takes another epoch.
 func (t *trader) renew(p txn.Producer) {
 	if p != t.producer {
-		t.producer, t.next = p, [booksPartitions]int32{}
+		t.producer, t.next = p, [shelves]int32{}
 	}
 }
 
@@ -127,7 +127,7 @@ func (t *trader) carryOut() {
 	if t.till.version < txn.V2 {
 		t.plan = append(t.plan, t.join)
 	}
-	for num := range int32(booksPartitions) {
+	for num := range int32(shelves) {
 		if slices.ContainsFunc(t.deal.pieces, func(p *piece) bool { return p.of(num) }) {
 			t.plan = append(t.plan, func() { t.sell(num) })
 		}
@@ -157,7 +157,7 @@ func (t *trader) proceed() {
 func (t *trader) join() {
 	q := joinRequest{add: true, AddRequest: txn.AddRequest{TransactionalID: t.till.id, Producer: t.producer, Version: t.till.version, Wait: t.wait}}
 	for _, p := range t.deal.pieces {
-		tp := model.TopicPartition{Topic: booksTopic, Partition: p.num}
+		tp := shelf(p.num)
 		if p.offset != 0 {
 			tp = model.TopicPartition{Topic: schema.Groups.Name, Partition: t.clerk.num}
 		}
@@ -247,7 +247,7 @@ func (t *trader) end() {
 		return
 	}
 	t.over = true
-	for _, a := range []*asker{&t.desk, &t.clerk, &t.shelves[0], &t.shelves[1]} {
+	for _, a := range []*asker{&t.desk, &t.clerk, &t.shelves[0], &t.shelves[1], &t.shelves[2]} {
 		a.life++
 		a.hangUp()
 	}

@@ -12,7 +12,7 @@ import (
 // sell writes what the transaction has for a partition, and what of it is not acknowledged again.
 func (t *trader) sell(num int32) {
 	var sent []*piece
-	q := sellRequest{till: t.till.id, version: t.till.version, num: num}
+	q := sellRequest{till: t.till.id, version: t.till.version, num: shelf(num).Partition}
 	for _, p := range t.deal.pieces {
 		if p.of(num) && !p.acked {
 			sent, q.batches = append(sent, p), append(q.batches, p.bytes)

@@ -11,7 +11,7 @@ import (
 	"chronik/internal/record"
 )
 
-// booksTopic is what transactions write to. Nobody makes it anew, nor deletes from it.
+// booksTopic is what transactions write to. Nobody makes it anew, nor deletes from it, as others do with stockTopic.
 const (
 	booksTopic      = "books"
 	booksPartitions = 2
@@ -27,21 +27,23 @@ const (
 
 // trades is what is known of all transactions by who sees everything.
 type trades struct {
-	ambush  bool        // the next coordinator that sends markers crashes
-	version txn.Version // of what coordinators do by themselves
-	market  bool        // there are members of a group whose transactions move its offsets
-	speaks  func() protocol
-	ids     model.ProducerID
-	nodes   nodeID // the next client's
-	tills   []*till
-	deals   []*deal
-	sold    map[soldKey]*piece                  // records
-	offsets map[model.Offset]*piece             // of groups
-	written map[uint32][]*schema.TransactionLog // by the batches of coordinators of transactions
-	groups  map[uint32][]*piece                 // by those of coordinators of groups
-	states  map[string]*schema.Transaction      // of transactional IDs, as far as committed
-	newest  map[model.ProducerID]int16          // epochs that producers were given by InitProducerId
-	ripe    map[model.ProducerID][]*piece       // offsets that are committed, until that is complete
+	ambush   bool        // the next coordinator that sends markers crashes
+	version  txn.Version // of what coordinators do by themselves
+	restocks bool        // stockTopic is made anew, also where nobody administers anything
+	market   bool        // there are members of a group whose transactions move its offsets
+	speaks   func() protocol
+	ids      model.ProducerID
+	nodes    nodeID // the next client's
+	tills    []*till
+	deals    []*deal
+	sold     map[soldKey]*piece                  // records
+	offsets  map[model.Offset]*piece             // of groups
+	written  map[uint32][]*schema.TransactionLog // by the batches of coordinators of transactions
+	groups   map[uint32][]*piece                 // by those of coordinators of groups
+	states   map[string]*schema.Transaction      // of transactional IDs, as far as committed
+	changed  map[string]time.Duration            // when that was
+	newest   map[model.ProducerID]int16          // epochs that producers were given by InitProducerId
+	ripe     map[model.ProducerID][]*piece       // offsets that are committed, until that is complete
 }
 
 // deal is one transaction as its client wants it.
@@ -59,17 +61,18 @@ type deal struct {
 // piece is a batch of a transaction, or an offset.
 type piece struct {
 	deal   *deal
-	num    int32 // of the partition
+	num    int32 // of the shelf
 	bytes  record.Batch
 	offset model.Offset // of a group
 	key    offsetKey    // whose
 	from   model.Offset // and where it was, if the client has read on from there
 	acked  bool
 	there  bool // it is committed in its log
+	at     *ledger
 	fate   fate
 }
 
-// soldKey is a partition of booksTopic and a batch's checksum.
+// soldKey is a shelf and a batch's checksum.
 type soldKey struct {
 	num int32
 	crc uint32
@@ -125,15 +128,15 @@ func (t *trades) stands(l *ledger, s *span, b stored) {
 		l.w.fail("T3", "%s: %v is of a fenced producer: epoch %d was given to another one before", l.name, b, t.newest[b.producer])
 	}
 	all := t.groups[b.crc]
-	if l.topic == booksTopic {
-		all = []*piece{t.sold[soldKey{l.key.num, b.crc}]}
+	if num, ok := l.shelf(); ok {
+		all = []*piece{t.sold[soldKey{num, b.crc}]}
 	}
 	for _, p := range all {
 		if p == nil {
 			l.w.fail("T3", "%s: nobody has sent %v", l.name, b)
 			return
 		}
-		p.there = true
+		p.there, p.at = true, l
 		s.pieces = append(s.pieces, p)
 		if p.offset != 0 {
 			l.w.groups.account(p.key).pending = p
@@ -164,7 +167,7 @@ func (t *trades) marked(l *ledger, s *span, b stored) {
 	case s.fate == visible && d.asked != visible:
 		l.w.fail("T3", "%s: a %v is committed, which nobody wanted", l.name, d)
 	}
-	if l.topic != booksTopic && s.fate == visible {
+	if _, ok := l.shelf(); !ok && s.fate == visible {
 		t.ripe[s.producer] = append(t.ripe[s.producer], s.pieces...)
 		for _, p := range s.pieces {
 			t.moved(l, p)
@@ -191,7 +194,7 @@ func (t *trades) recorded(l *ledger, b stored) {
 			delete(t.states, id)
 			continue
 		}
-		t.states[id] = v
+		t.states[id], t.changed[id] = v, l.w.now
 		if old == nil {
 			continue
 		}
@@ -212,6 +215,9 @@ func (t *trades) recorded(l *ledger, b stored) {
 func (t *trades) completed(l *ledger, id string, v *schema.Transaction) {
 	for _, topic := range v.Partitions {
 		at := l.w.truth.Topic(topic.Topic)
+		if at == nil {
+			continue
+		}
 		for _, num := range topic.Partitions {
 			if s := l.w.ledger(at.ID, num, topic.Topic).transactions.open[v.ProducerID]; s != nil {
 				l.w.fail("T3", "%s is complete; on partition %d of %s there is %v", id, num, topic.Topic, s)

@@ -74,7 +74,7 @@ func (n *node) sell(q sellRequest, answer func(any, error)) {
 		r.transact(parked{
 			batch: b, raised: q.version >= txn.V2,
 			verify: func(done func(error)) {
-				n.join(q.till, txn.Producer{ID: b.ProducerID(), Epoch: b.ProducerEpoch()}, q.version, model.TopicPartition{Topic: r.topic, Partition: r.num}, n.now(), done)
+				n.join(q.till, txn.Producer{ID: b.ProducerID(), Epoch: b.ProducerEpoch()}, q.version, model.TopicPartition{Topic: r.topic, Partition: r.num}, r.id, n.now(), done)
 			},
 			placed: func(err error) {
 				if err != nil {
@@ -185,12 +185,13 @@ func (r *replica) appendMarker(k *mark, done func(error)) {
 
 // join asks the coordinator of a transaction whether a partition is part of it, or to make it so. One that is ending the transaction before, or is not there
 // yet, is asked again for a while.
-func (n *node) join(till string, p txn.Producer, version txn.Version, tp model.TopicPartition, since time.Time, done func(error)) {
-	q := joinRequest{add: version >= txn.V2, AddRequest: txn.AddRequest{Wait: joinWait, TransactionalID: till, Producer: p, Version: version, Partitions: []model.TopicPartition{tp}}}
+func (n *node) join(till string, p txn.Producer, version txn.Version, tp model.TopicPartition, id model.TopicID, since time.Time, done func(error)) {
+	q := joinRequest{add: version >= txn.V2, AddRequest: txn.AddRequest{Wait: joinWait, TransactionalID: till, Producer: p, Version: version,
+		Partitions: []model.TopicPartition{tp}, TopicIDs: []model.TopicID{id}}}
 	answered := func(err error) {
 		again := errors.Is(err, txn.ErrConcurrentTransactions) || err != nil && !definite(err)
 		if again && n.now().Sub(since) < joinTime {
-			n.after(joinPause, func() { n.join(till, p, version, tp, since, done) })
+			n.after(joinPause, func() { n.join(till, p, version, tp, id, since, done) })
 			return
 		}
 		done(err)
