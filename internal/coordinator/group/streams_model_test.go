@@ -13,7 +13,6 @@ import (
 	"chronik/internal/coordinator/schema"
 	"chronik/internal/metadata/command"
 	"chronik/internal/metadata/image"
-	"chronik/internal/model"
 )
 
 // streamsHistory is a world in which instances of an application come, go, crash, are slow and come back while topics grow, come and go, standbys are
@@ -27,6 +26,7 @@ type streamsHistory struct {
 	session, rebalance time.Duration
 	quiet              bool // no more faults
 	epoch              int32
+	tenures            map[streams.TaskID]tenure
 }
 
 // stream is a client. It gives up what it has when it has not been heard of, or has not done what it was told to, for so long that others may be told that
@@ -41,20 +41,17 @@ type stream struct {
 	heardAt time.Time // when it asked what was answered last
 
 	epoch         int32
+	previous      int32 // that it has heard of; 0: none
 	joined        bool
 	say           bool // everything: it has missed an answer, or has done what it was told to
 	active, other map[streams.TaskID]bool
-	want          *streams.Tasks // what it is to have, and has not yet; nil: it has
-	since         time.Time      // that it is to give up something; zero: it is not
-	still         int            // heartbeats without news
-	zombie        *streamsZombie // a commit of what it had, which is late
-}
-
-// streamsZombie is a client as it was when it had a task.
-type streamsZombie struct {
-	id    string
-	epoch int32
-	task  streams.TaskID
+	given         map[streams.TaskID]int32 // of those that it runs as active: the epoch in which it heard of them
+	want          *streams.Tasks           // what it is to have, and has not yet; nil: it has
+	since         time.Time                // that it is to give up something; zero: it is not
+	still         int                      // heartbeats without news
+	stubborn      bool                     // it gives nothing up before it is told that it is no member any more
+	zombie        *streamsZombie           // a commit of what it had, which is late
+	stray         *StreamsHeartbeatRequest // a heartbeat that it has sent again since, and that is on its way still
 }
 
 // TestG2Streams: no task is run as active by two members at once, as they see it, nor twice in a process; nobody's epoch goes back, nor the group's; everybody is answered
@@ -81,7 +78,8 @@ func twoParts() *schema.StreamsTopology {
 }
 
 func newStreamsHistory(t *testing.T, seed uint64) *streamsHistory {
-	h := &streamsHistory{world: newWorld(t), rand: rand.New(rand.NewPCG(seed, 3)), session: 5 * time.Second, rebalance: 12 * time.Second}
+	h := &streamsHistory{world: newWorld(t), rand: rand.New(rand.NewPCG(seed, 3)), session: 5 * time.Second, rebalance: 12 * time.Second,
+		tenures: make(map[streams.TaskID]tenure)}
 	h.world.t = fatal{t, seed}
 	h.config.Streams = StreamsConfig{
 		Session: h.session, MinSession: time.Millisecond, Heartbeat: time.Second, MinHeartbeat: time.Millisecond, MaxSize: 2 + h.rand.IntN(6), MaxStandbys: 2,
@@ -194,7 +192,9 @@ func (h *streamsHistory) epochs() {
 func (h *streamsHistory) exclusive() {
 	active, process := make(map[streams.TaskID]*stream), make(map[string]*stream)
 	for _, c := range h.clients {
-		c.outlived()
+		if c.outlived(); c.overstays() {
+			continue
+		}
 		for t := range c.active {
 			if other := active[t]; other != nil {
 				h.fail("G2: %s and %s both run %v", other.id, c.id, t)
@@ -224,13 +224,20 @@ func (h *streamsHistory) calm() {
 	}
 	h.config.Streams.MaxSize = 0
 	h.m.Config = h.config
+	for _, c := range h.clients {
+		c.stubborn = h.rand.IntN(4) == 0
+	}
+	failover := h.rand.IntN(8)
 	for i := range 200 {
+		if i == failover {
+			h.reload()
+		}
 		still := i > 10
 		for _, c := range h.clients {
 			c.outlived()
 			c.obey()
 			c.beat()
-			still = still && c.joined && c.still > 8
+			still = still && c.joined && c.want == nil && c.still > 8
 		}
 		if h.exclusive(); still {
 			h.complete()
@@ -279,18 +286,23 @@ func (c *stream) crash() {
 // lost is a member that is told that it is none: it starts anew, with its ID.
 func (c *stream) lost() {
 	c.life++
-	c.asking, c.joined, c.say, c.epoch, c.want, c.since, c.still = false, false, true, 0, nil, time.Time{}, 0
-	c.active, c.other = make(map[streams.TaskID]bool), make(map[streams.TaskID]bool)
+	c.asking, c.joined, c.say, c.epoch, c.want, c.since, c.still, c.stubborn = false, false, true, 0, nil, time.Time{}, 0, false
+	c.active, c.other, c.given = make(map[streams.TaskID]bool), make(map[streams.TaskID]bool), make(map[streams.TaskID]int32)
 }
 
 // outlived gives up everything in time.
 func (c *stream) outlived() {
-	now := c.h.now
-	if c.joined && now.Sub(c.lastAsk) >= c.h.session || !c.since.IsZero() && now.Sub(c.since) >= c.h.rebalance {
+	if c.joined && c.h.now.Sub(c.lastAsk) >= c.h.session || c.overdue() && !c.stubborn {
 		c.haunt()
 		c.lost()
 	}
 }
+
+// overdue tells whether it is to have given up something by now.
+func (c *stream) overdue() bool { return !c.since.IsZero() && c.h.now.Sub(c.since) >= c.h.rebalance }
+
+// overstays tells whether others may have what it runs, as it does not care.
+func (c *stream) overstays() bool { return c.stubborn && c.overdue() }
 
 func (c *stream) act() {
 	switch n := c.h.rand.IntN(40); {
@@ -300,6 +312,10 @@ func (c *stream) act() {
 		c.leave()
 	case n < 4 && c.zombie != nil:
 		c.late()
+	case n < 6:
+		c.commit()
+	case n < 8:
+		c.strays()
 	default:
 		if c.h.rand.IntN(2) == 0 {
 			c.obey()
@@ -310,7 +326,7 @@ func (c *stream) act() {
 
 // obey runs what it is to run, and stops the rest.
 func (c *stream) obey() {
-	if c.want == nil {
+	if c.want == nil || c.stubborn && !c.since.IsZero() {
 		return
 	}
 	active, other := make(map[streams.TaskID]bool), make(map[streams.TaskID]bool)
@@ -322,7 +338,14 @@ func (c *stream) obey() {
 	}
 	for t := range c.active {
 		if !active[t] {
-			c.zombie = &streamsZombie{c.id, c.epoch, t}
+			c.zombie = c.asZombie(t)
+			delete(c.given, t)
+		}
+	}
+	for t := range active {
+		if !c.active[t] {
+			c.given[t] = c.epoch
+			c.h.begins(t, c.id)
 		}
 	}
 	c.active, c.other, c.want, c.since, c.say = active, other, nil, time.Time{}, true
@@ -347,6 +370,9 @@ func (c *stream) beat() {
 		c.epoch = 0
 	}
 	c.asking, c.say, c.lastAsk = true, false, c.h.now
+	if c.joined && c.h.rand.IntN(4) == 0 {
+		c.stray = &r
+	}
 	c.h.asked++
 	life, joins, lost := c.life, !c.joined, !c.h.quiet && c.h.rand.IntN(12) == 0
 	c.h.run(c.h.m.StreamsHeartbeat(c.h.now, r, func(o StreamsHeartbeatReply) {
@@ -379,6 +405,11 @@ func (c *stream) hear(o *StreamsHeartbeatReply, joins bool) {
 	if o.Epoch != c.epoch || o.Assigned || len(o.Create) > 0 {
 		c.still = 0
 	}
+	if joins {
+		c.previous = 0
+	} else if o.Epoch != c.epoch {
+		c.previous = c.epoch
+	}
 	c.epoch, c.joined = o.Epoch, true
 	if o.Assigned {
 		c.want = &o.Tasks
@@ -409,36 +440,4 @@ func (c *stream) leave() {
 	c.h.asked++
 	r := StreamsHeartbeatRequest{Group: "k", Member: id, Epoch: LeaveEpoch, RebalanceMs: -1}
 	c.h.run(c.h.m.StreamsHeartbeat(c.h.now, r, func(StreamsHeartbeatReply) { c.h.answered++ }))
-}
-
-// haunt remembers a task that the client gives up.
-func (c *stream) haunt() {
-	for _, t := range listed(c.active) {
-		c.zombie = &streamsZombie{c.id, c.epoch, t}
-		return
-	}
-}
-
-// late commits what a client had before, as a request that was long on its way. G2: it fails once another one has been told that it has it, but for a member that is still at that
-// epoch: those commit what they like, as in Kafka.
-func (c *stream) late() {
-	z := c.zombie
-	topic := map[string]string{"0": "a", "1": "r"}[z.task.Subtopology]
-	var owner *stream
-	for _, other := range c.h.clients {
-		if other.active[z.task] && (other != c || c.id != z.id) {
-			owner = other
-		}
-	}
-	if g := c.h.m.groups["k"]; g.isStreams() && g.streams.has(z.id).Epoch == z.epoch {
-		owner = nil
-	}
-	r := CommitRequest{Group: "k", Member: z.id, Generation: z.epoch, RetentionMs: -1,
-		Offsets: []CommitOffset{{TopicPartition: model.TopicPartition{Topic: topic, Partition: z.task.Partition}, Offset: 1}}}
-	c.h.asked++
-	c.h.run(c.h.m.Commit(c.h.now, r, func(o CommitReply) {
-		if c.h.answered++; o.Err == nil && owner != nil {
-			c.h.fail("G2: %+v of %s commits what %s runs", *z, c.id, owner.id)
-		}
-	}))
 }

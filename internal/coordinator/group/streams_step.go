@@ -236,8 +236,14 @@ func (s *streamsStep) assign() {
 	s.record(streamsTargetEpochRecord(s.g.id, s.epochs))
 }
 
-// reconcile takes the member a step towards its target (G2).
+// reconcile takes the member a step towards its target (G2). One that is at the epoch before hears again where it was told to be, and goes on from there: the
+// answer was lost, or it is a heartbeat that was long on its way, and what it says that it has given up the member may have been given since. (Apache
+// Kafka believes it.)
 func (s *streamsStep) reconcile() error {
+	if s.before != nil && s.r.Epoch != JoinEpoch && s.r.Epoch != s.was.Epoch {
+		s.is = s.was
+		return nil
+	}
 	h, owned := s.was.Held, s.r.owned()
 	switch h.State {
 	case streams.Stable, streams.Unrevoked, streams.Unreleased:
