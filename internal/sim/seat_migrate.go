@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"slices"
 	"time"
 
 	"chronik/internal/coordinator/schema"
@@ -42,9 +41,10 @@ func (s *seat) migrates(r *shard.Result) {
 	}
 	s.r.n.w.stats[upgrades]++
 	if s.r.n.w.bugs.forgetsOwners {
-		r.Records = slices.DeleteFunc(r.Records, func(rec schema.Record) bool {
-			_, ok := rec.(*schema.ConsumerGroupCurrentAssignment)
-			return ok
-		})
+		for _, rec := range r.Records {
+			if c, ok := rec.(*schema.ConsumerGroupCurrentAssignment); ok {
+				c.Value.AssignedPartitions = nil
+			}
+		}
 	}
 }
