@@ -40,6 +40,7 @@ func (b *Broker) fetch(ctx context.Context, req *server.Request, slot *server.Sl
 	f := fetching{broker: b, in: in, session: session, listener: req.Conn.Listener(), budget: min(int(in.MaxBytes), int(b.Config().FetchMaxBytes))}
 	f.collect()
 	if !f.enough() {
+		req.Forget() // nothing decoded lies in the frame, and most consumers wait most of the time
 		f.park(ctx, req.Received.Add(time.Duration(in.MaxWaitMillis)*time.Millisecond))
 	}
 	resp := f.respond()

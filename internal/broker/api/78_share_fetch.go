@@ -87,6 +87,7 @@ func (b *Broker) shareFetched(ctx context.Context, r *server.Request, in *kmsg.S
 			q.Session.Forget = append(q.Session.Forget, sharesession.Partition{TopicID: t.TopicID, Partition: n})
 		}
 	}
+	r.Forget() // there may be nothing to be had for a while
 	return b.Sharing.Fetch(ctx, q)
 }
 
