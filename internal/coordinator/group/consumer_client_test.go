@@ -36,7 +36,8 @@ type mixed struct {
 	assigned   int            // partitions that a leader has assigned; -1: it does not lead
 	quiet      int
 	cooperates bool
-	zombie     *zombie // a commit of what it had, which is late
+	zombie     *zombie                   // a commit of what it had, which is late
+	stray      *ConsumerHeartbeatRequest // a heartbeat that it has sent again since, and that is on its way still
 }
 
 // zombie is a client as it was when it had a partition.
@@ -136,6 +137,8 @@ func (c *mixed) act() {
 		c.subscribe()
 	case n < 20 && c.zombie != nil:
 		c.late()
+	case n < 23:
+		c.strays()
 	case n < 35 && !c.since.IsZero(): // slow
 		c.beat(nil)
 	default:
@@ -202,6 +205,11 @@ func (c *mixed) beat(owned assign.Partitions) {
 		}
 		c.say = false
 	}
+	if c.joined && r.Owned != nil && c.h.rand.IntN(2) == 0 {
+		old := r
+		old.RebalanceMs, old.Topics, old.Regex = -1, nil, nil // what it is subscribed to is another matter
+		c.stray = &old
+	}
 	heard := c.ask()
 	joins := c.epoch == 0
 	c.h.run(c.h.m.ConsumerHeartbeat(c.h.now, r, func(o ConsumerHeartbeatReply) {
@@ -217,6 +225,16 @@ func (c *mixed) beat(owned assign.Partitions) {
 			c.h.fail("%s: %v", c.name, o.Err)
 		}
 	}))
+}
+
+// strays has an old heartbeat arrive, whose answer is not heard. Only one of an epoch before can be told from one that counts.
+func (c *mixed) strays() {
+	r := c.stray
+	if c.stray = nil; r == nil || r.Member == c.id && r.Epoch >= c.epoch {
+		return
+	}
+	c.h.asked++
+	c.h.run(c.h.m.ConsumerHeartbeat(c.h.now, *r, func(ConsumerHeartbeatReply) { c.h.answered++ }))
 }
 
 func (c *mixed) beaten(o *ConsumerHeartbeatReply, joins bool) {

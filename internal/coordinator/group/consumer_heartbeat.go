@@ -126,7 +126,7 @@ func (d *decision) beat(g *group, r *ConsumerHeartbeatRequest) (ConsumerHeartbea
 		return ConsumerHeartbeatReply{}, err
 	}
 	out := ConsumerHeartbeatReply{Member: s.id, Epoch: s.is.epoch, HeartbeatMs: int32(d.m.consumers(g.id).heartbeat().Milliseconds())}
-	if r.full() || !s.is.assigned.Equal(s.was.assigned.Partitions) {
+	if r.full() || s.behind || !s.is.assigned.Equal(s.was.assigned.Partitions) {
 		out.Assigned, out.Assignment = true, s.is.assigned.Partitions
 	}
 	return out, nil
@@ -201,6 +201,7 @@ func (s *step) checkEpoch(r *ConsumerHeartbeatRequest) error {
 	case r.Epoch == cur.epoch:
 		return nil
 	case r.Epoch == cur.previous && r.Epoch < cur.epoch && r.Owned != nil && assign.Of(r.Owned).Within(cur.assigned.Partitions):
+		s.behind = true
 		return nil
 	}
 	return fmt.Errorf("%w (it says %d, the coordinator has %d)", ErrFencedMemberEpoch, r.Epoch, cur.epoch)

@@ -13,9 +13,13 @@ import (
 // reconcile takes the member a step towards its target (G2): first it gives up what others are to have, and what it says that it has
 // tells when it has done so; then it is at the target's epoch, with what nobody has any more; and what others still have it gets once they
 // have given it up. owned is nil if the member did not say what it has.
+//
+// One that is at the epoch before hears again where it was told to be, and goes on from there: the answer was lost, or it is a heartbeat that was long on
+// its way, and what it says that it has given up the member may have been given since. (Apache Kafka believes it.)
 func (s *step) reconcile(owned *assign.Partitions) error {
 	cur := s.was
 	switch {
+	case s.behind:
 	case cur.reached(s.epochs.target):
 	case cur.state == memberUnrevoked && has(owned, cur.revoking.Partitions):
 	case cur.state == memberUnrevoked:

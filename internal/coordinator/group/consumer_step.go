@@ -30,6 +30,7 @@ type step struct {
 	target  assign.Partitions // of the member
 	matched map[string][]string
 	bump    bool // the target is to be made anew
+	behind  bool // who asks is at the epoch before its own
 }
 
 func (s *step) record(r ...schema.Record) { s.records = append(s.records, r...) }
