@@ -36,7 +36,7 @@ func (w *world) trade(id nodeID) {
 	t.nodes = id + shelves
 	for num := range int32(shelves) {
 		s := shelf(num)
-		c := &consumer{client: client{w: w, id: id, topic: s.Topic, num: s.Partition}, near: w.one(2), committed: true, pause: w.between(10*time.Millisecond, 100*time.Millisecond)}
+		c := &consumer{client: client{w: w, id: id, topic: s.Topic, num: s.Partition}, near: w.one(2), committed: true, pause: w.between(20*time.Millisecond, 150*time.Millisecond)}
 		id++
 		w.consumers = append(w.consumers, c)
 		w.whenSold(c.start)
