@@ -71,6 +71,14 @@ func (m *Machine) applyGroup(off model.Offset, id string, v *schema.ClassicGroup
 	}
 }
 
+// wrote notes a record of a group of a new protocol: until it is settled the log may take it back.
+func (m *Machine) wrote(off model.Offset, g *group) {
+	g.wrote = off
+	if off >= m.log.Watermark() {
+		m.writes = append(m.writes, groupWrite{off, g})
+	}
+}
+
 // Settle says that what was applied below the watermark is safe.
 func (m *Machine) Settle(watermark model.Offset) {
 	m.log.Settle(watermark)

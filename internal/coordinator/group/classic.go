@@ -223,7 +223,7 @@ func (c *classic) answerJoin(d *decision, mem *member, r JoinReply) {
 	if f := mem.join; f != nil {
 		mem.join = nil
 		c.waiting--
-		d.joined(f, r)
+		told(d, f, r)
 	}
 }
 
@@ -231,7 +231,7 @@ func (mem *member) answerSync(d *decision, r SyncReply) bool {
 	f := mem.sync
 	if f != nil {
 		mem.sync = nil
-		d.synced(f, r)
+		told(d, f, r)
 	}
 	return f != nil
 }

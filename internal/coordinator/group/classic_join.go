@@ -14,20 +14,20 @@ func (m *Machine) Join(now time.Time, r JoinRequest, reply func(JoinReply)) shar
 	g := m.lookup(r.Group)
 	switch {
 	case r.Group == "":
-		d.joined(reply, failed(r.Member, ErrInvalidGroupID))
+		told(d, reply, failed(r.Member, ErrInvalidGroupID))
 		return d.done(nil)
 	case r.SessionMs < m.Config.MinSessionMs || r.SessionMs > m.Config.MaxSessionMs:
-		d.joined(reply, failed(r.Member, ErrInvalidSessionTimeout))
+		told(d, reply, failed(r.Member, ErrInvalidSessionTimeout))
 		return d.done(nil)
 	case g == nil && r.Member != "":
-		d.joined(reply, failed(r.Member, ErrUnknownMember))
+		told(d, reply, failed(r.Member, ErrUnknownMember))
 		return d.done(nil)
 	case g == nil:
 		g = m.open(r.Group)
 	}
 	d.mend(g)
 	if g.isShare() || g.isStreams() && g.streams.members.Len() > 0 {
-		d.joined(reply, failed("", ErrInconsistentProtocol))
+		told(d, reply, failed("", ErrInconsistentProtocol))
 		return d.done(g)
 	}
 	r.Protocols = distinct(r.Protocols)
@@ -46,10 +46,10 @@ func (m *Machine) Join(now time.Time, r JoinRequest, reply func(JoinReply)) shar
 		if c.pending[r.Member] {
 			c.removePending(d, g, r.Member)
 		}
-		d.joined(reply, failed("", ErrGroupMaxSize))
+		told(d, reply, failed("", ErrGroupMaxSize))
 		d.maybeComplete(g)
 	case !c.supports(r.ProtocolType, r.Protocols):
-		d.joined(reply, failed(r.Member, ErrInconsistentProtocol))
+		told(d, reply, failed(r.Member, ErrInconsistentProtocol))
 	case r.Member == "":
 		d.joinNew(g, &r, reply)
 	case c.pending[r.Member] && r.Instance == nil:
@@ -101,7 +101,7 @@ func (d *decision) joinNew(g *group, r *JoinRequest, reply func(JoinReply)) {
 	}
 	c.pending[id] = true
 	d.timer(shard.TimerKey{Kind: SessionTimer, Group: g.id, Member: id}, d.now.Add(time.Duration(r.SessionMs)*time.Millisecond))
-	d.joined(reply, failed(id, ErrMemberIDRequired))
+	told(d, reply, failed(id, ErrMemberIDRequired))
 }
 
 // newMemberTimeout is how long a member may wait for its first generation: who gives up while waiting does not say so.
@@ -141,12 +141,12 @@ func (d *decision) joinAgain(g *group, r *JoinRequest, reply func(JoinReply)) {
 	c := g.classic
 	mem, err := c.member(r.Member, r.Instance)
 	if err != nil {
-		d.joined(reply, failed(r.Member, err))
+		told(d, reply, failed(r.Member, err))
 		return
 	}
 	// A leader that joins again wants to assign again, as what it assigns has changed. Who has missed its answer is answered again.
 	if same := mem.matches(r.Protocols); same && (c.state == CompletingRebalance || c.state == Stable && c.leader != mem.id) {
-		d.joined(reply, c.generationFor(mem))
+		told(d, reply, c.generationFor(mem))
 		return
 	}
 	d.updateMember(c, mem, r, reply)

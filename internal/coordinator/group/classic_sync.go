@@ -11,18 +11,18 @@ func (m *Machine) Sync(now time.Time, r SyncRequest, reply func(SyncReply)) shar
 	d := m.decide(now)
 	g := m.lookup(r.Group)
 	if r.Group == "" {
-		d.synced(reply, SyncReply{Err: ErrInvalidGroupID})
+		told(d, reply, SyncReply{Err: ErrInvalidGroupID})
 		return d.done(nil)
 	}
 	if g != nil {
 		d.mend(g)
 	}
 	if g.isConsumer() {
-		d.synced(reply, d.syncConsumer(g, &r))
+		told(d, reply, d.syncConsumer(g, &r))
 		return d.done(g)
 	}
 	if g == nil || g.classic == nil {
-		d.synced(reply, SyncReply{Err: ErrUnknownMember})
+		told(d, reply, SyncReply{Err: ErrUnknownMember})
 		return d.done(g)
 	}
 	c := g.classic
@@ -32,7 +32,7 @@ func (m *Machine) Sync(now time.Time, r SyncRequest, reply func(SyncReply)) shar
 		if mem != nil {
 			d.session(g, mem, mem.session())
 		}
-		d.synced(reply, SyncReply{Err: err})
+		told(d, reply, SyncReply{Err: err})
 	case c.state == CompletingRebalance:
 		mem.answerSync(d, SyncReply{Err: ErrRebalance}) // it has asked again
 		mem.sync, mem.unsynced = reply, false
@@ -42,7 +42,7 @@ func (m *Machine) Sync(now time.Time, r SyncRequest, reply func(SyncReply)) shar
 	default: // Stable
 		mem.unsynced = false
 		d.session(g, mem, mem.session()) // asking is a sign of life
-		d.synced(reply, c.assignmentFor(mem))
+		told(d, reply, c.assignmentFor(mem))
 	}
 	if c.allSynced() {
 		d.stopSync(g)

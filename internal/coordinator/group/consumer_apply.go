@@ -35,10 +35,7 @@ func (m *Machine) applyConsumer(off model.Offset, r schema.Record) bool {
 	if _, epoch := r.(*schema.ConsumerGroupEpoch); epoch {
 		m.settleKind(off, g, r.Tombstone())
 	}
-	g.wrote = off
-	if off >= m.log.Watermark() {
-		m.writes = append(m.writes, groupWrite{off, g})
-	}
+	m.wrote(off, g)
 	return true
 }
 

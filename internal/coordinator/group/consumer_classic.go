@@ -19,13 +19,13 @@ func (d *decision) joinConsumer(g *group, r *JoinRequest, reply func(JoinReply))
 	}
 	switch {
 	case c.members.Len() == 0 && r.Member != "":
-		d.joined(reply, failed(r.Member, ErrUnknownMember))
+		told(d, reply, failed(r.Member, ErrUnknownMember))
 		return true
 	case c.members.Len() == 0 && newClassic().supports(r.ProtocolType, r.Protocols):
 		d.becomeEmpty(g)
 		return false
 	case !c.supports(r):
-		d.joined(reply, failed(r.Member, ErrInconsistentProtocol))
+		told(d, reply, failed(r.Member, ErrInconsistentProtocol))
 		return true
 	case former != "" && c.members.Len() == 1 && c.roster().classic == 0 && d.m.Config.Consumer.Migration.downgrades():
 		d.becomeEmpty(g)
@@ -38,17 +38,17 @@ func (d *decision) joinConsumer(g *group, r *JoinRequest, reply func(JoinReply))
 	_, known := c.members.Get(r.Member)
 	switch {
 	case !ok:
-		d.joined(reply, failed(r.Member, ErrInconsistentProtocol))
+		told(d, reply, failed(r.Member, ErrInconsistentProtocol))
 	case !known && former == "" && d.m.Config.Consumer.full(c.members.Len()):
-		d.joined(reply, failed("", ErrGroupMaxSize))
+		told(d, reply, failed("", ErrGroupMaxSize))
 	case r.Member == "" && r.Instance == nil && r.NeedsID:
-		d.joined(reply, failed(r.ClientID+"-"+r.UUID, ErrMemberIDRequired))
+		told(d, reply, failed(r.ClientID+"-"+r.UUID, ErrMemberIDRequired))
 	default:
 		out, err := d.joinStep(g, r, &sub)
 		if err != nil {
 			out = failed(r.Member, err)
 		}
-		d.joined(reply, out)
+		told(d, reply, out)
 	}
 	return true
 }

@@ -14,10 +14,7 @@ import (
 // that joins; a classic one becomes one of the new protocol if group.consumer.migration.policy allows that.
 func (m *Machine) ConsumerHeartbeat(now time.Time, r ConsumerHeartbeatRequest, reply func(ConsumerHeartbeatReply)) shard.Result {
 	d := m.decide(now)
-	g := m.lookup(r.Group)
-	if g != nil {
-		d.mend(g)
-	}
+	g := d.group(r.Group)
 	var out ConsumerHeartbeatReply
 	err := r.check(&m.Config.Consumer)
 	switch {
@@ -28,20 +25,14 @@ func (m *Machine) ConsumerHeartbeat(now time.Time, r ConsumerHeartbeatRequest, r
 		out = ConsumerHeartbeatReply{Member: r.Member, Epoch: r.Epoch, HeartbeatMs: int32(m.consumers(r.Group).heartbeat().Milliseconds())}
 	default:
 		if g == nil && r.Epoch == JoinEpoch {
-			g = m.open(r.Group)
-			d.mend(g)
+			g = d.opened(r.Group)
 		}
 		out, err = d.beat(g, &r)
 	}
 	if err != nil {
-		out = ConsumerHeartbeatReply{Err: err}
+		out = out.failed(err)
 	}
-	d.answer(func(failure error) {
-		if failure != nil {
-			out = ConsumerHeartbeatReply{Err: failure}
-		}
-		reply(out)
-	})
+	told(d, reply, out)
 	return d.done(g)
 }
 

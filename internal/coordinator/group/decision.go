@@ -46,6 +46,22 @@ func (d *decision) sees(g *group) {
 	}
 }
 
+// group finds a group, and makes up for what the log has refused of it; nil: there is none.
+func (d *decision) group(id string) *group {
+	g := d.m.lookup(id)
+	if g != nil {
+		d.mend(g)
+	}
+	return g
+}
+
+// opened is as group, and makes one if there is none.
+func (d *decision) opened(id string) *group {
+	g := d.m.open(id)
+	d.mend(g)
+	return g
+}
+
 // done ends a decision about a group, which may be nil.
 func (d *decision) done(g *group) shard.Result {
 	if d.sees(g); g != nil {
@@ -61,25 +77,29 @@ func (d *decision) done(g *group) shard.Result {
 	return d.out
 }
 
+// told answers with a reply, or with what it is if the log has refused what it says.
+func told[Reply interface{ failed(error) Reply }](d *decision, reply func(Reply), out Reply) {
+	d.answer(func(err error) {
+		if err != nil {
+			out = out.failed(err)
+		}
+		reply(out)
+	})
+}
+
 // failed is a JoinReply with an error.
 func failed(member string, err error) JoinReply {
 	return JoinReply{Err: err, Generation: -1, Member: member}
 }
 
-func (d *decision) joined(f func(JoinReply), r JoinReply) {
-	d.answer(func(err error) {
-		if err != nil {
-			r = failed(r.Member, err)
-		}
-		f(r)
-	})
+func (r JoinReply) failed(err error) JoinReply { return failed(r.Member, err) }
+func (r SyncReply) failed(err error) SyncReply { return SyncReply{Err: err} }
+func (r CommitReply) failed(err error) CommitReply {
+	return CommitReply{Err: err, Offsets: make([]error, len(r.Offsets))}
 }
-
-func (d *decision) synced(f func(SyncReply), r SyncReply) {
-	d.answer(func(err error) {
-		if err != nil {
-			r = SyncReply{Err: err}
-		}
-		f(r)
-	})
+func (r ConsumerHeartbeatReply) failed(err error) ConsumerHeartbeatReply {
+	return ConsumerHeartbeatReply{Err: err}
+}
+func (r StreamsHeartbeatReply) failed(err error) StreamsHeartbeatReply {
+	return StreamsHeartbeatReply{Err: err}
 }

@@ -48,7 +48,7 @@ func (m *Machine) Commit(now time.Time, r CommitRequest, reply func(CommitReply)
 			d.record(o.as(&r, now.UnixMilli()))
 		}
 	}
-	d.committed(reply, out)
+	told(d, reply, out)
 	return d.done(g)
 }
 
@@ -189,7 +189,7 @@ func (m *Machine) DeleteOffsets(now time.Time, r DeleteOffsetsRequest, reply fun
 			d.deleteOffsets(g, c, r.Partitions, out.Offsets)
 		}
 	}
-	d.committed(reply, out)
+	told(d, reply, out)
 	return d.done(g)
 }
 
@@ -219,15 +219,6 @@ func (d *decision) deleteOffset(g *group, tp model.TopicPartition) int {
 	}
 	d.record(&schema.LegacyOffsetCommit{Key: k})
 	return 2
-}
-
-func (d *decision) committed(f func(CommitReply), r CommitReply) {
-	d.answer(func(err error) {
-		if err != nil {
-			r = CommitReply{Err: err, Offsets: make([]error, len(r.Offsets))}
-		}
-		f(r)
-	})
 }
 
 // partitions are those that a group has offsets of, in order; not those that only an open transaction has.

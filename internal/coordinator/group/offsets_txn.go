@@ -56,7 +56,7 @@ func (m *Machine) TxnCommit(now time.Time, r TxnCommitRequest, reply func(Commit
 	if len(d.out.Records) > 0 {
 		d.out.Txn = &r.Producer
 	}
-	d.committed(reply, out)
+	told(d, reply, out)
 	return d.done(g)
 }
 

@@ -16,10 +16,7 @@ import (
 // another kind never becomes a share group. Members have what they are to have at once: it is no harm if others have it as well.
 func (m *Machine) ShareHeartbeat(now time.Time, r ShareHeartbeatRequest, reply func(ShareHeartbeatReply)) shard.Result {
 	d := m.decide(now)
-	g := m.lookup(r.Group)
-	if g != nil {
-		d.mend(g)
-	}
+	g := d.group(r.Group)
 	var out ShareHeartbeatReply
 	err := r.Check()
 	switch {
@@ -34,20 +31,14 @@ func (m *Machine) ShareHeartbeat(now time.Time, r ShareHeartbeatRequest, reply f
 		out = ShareHeartbeatReply{Member: r.Member, Epoch: r.Epoch, HeartbeatMs: int32(m.shares(r.Group).heartbeat().Milliseconds())}
 	default:
 		if g == nil {
-			g = m.open(r.Group)
-			d.mend(g)
+			g = d.opened(r.Group)
 		}
 		out, err = d.shareBeat(g, &r)
 	}
 	if err != nil {
-		out = ShareHeartbeatReply{Err: err}
+		out = out.failed(err)
 	}
-	d.answer(func(failure error) {
-		if failure != nil {
-			out = ShareHeartbeatReply{Err: failure}
-		}
-		reply(out)
-	})
+	told(d, reply, out)
 	return d.done(g)
 }
 

@@ -66,8 +66,7 @@ func (m *Machine) AlterShareOffsets(now time.Time, r AlterShareOffsetsRequest, r
 		return d.done(g)
 	}
 	if g == nil {
-		g = m.open(r.Group)
-		d.mend(g)
+		g = d.opened(r.Group)
 	}
 	call.then = func(d *decision, g *group, errs []error) {
 		failed := d.begun(g, call, errs)

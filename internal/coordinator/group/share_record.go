@@ -117,9 +117,6 @@ func (m *Machine) applyShare(off model.Offset, r schema.Record) bool {
 		c.shares.read.Put(off, struct{}{}, fromReadRecord(read.Value))
 		c.shares.left, c.shares.stale = true, true
 	}
-	g.wrote = off
-	if off >= m.log.Watermark() {
-		m.writes = append(m.writes, groupWrite{off, g})
-	}
+	m.wrote(off, g)
 	return true
 }

@@ -39,10 +39,7 @@ func (m *Machine) applyStreams(off model.Offset, r schema.Record) bool {
 	if _, epoch := r.(*schema.StreamsGroupEpoch); epoch {
 		m.settleKind(off, g, r.Tombstone())
 	}
-	g.wrote = off
-	if off >= m.log.Watermark() {
-		m.writes = append(m.writes, groupWrite{off, g})
-	}
+	m.wrote(off, g)
 	return true
 }
 

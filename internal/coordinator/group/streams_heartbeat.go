@@ -16,10 +16,7 @@ import (
 // classic one without members becomes a streams group.
 func (m *Machine) StreamsHeartbeat(now time.Time, r StreamsHeartbeatRequest, reply func(StreamsHeartbeatReply)) shard.Result {
 	d := m.decide(now)
-	g := m.lookup(r.Group)
-	if g != nil {
-		d.mend(g)
-	}
+	g := d.group(r.Group)
 	var out StreamsHeartbeatReply
 	err := r.Check()
 	switch {
@@ -32,20 +29,14 @@ func (m *Machine) StreamsHeartbeat(now time.Time, r StreamsHeartbeatRequest, rep
 		}
 	default:
 		if g == nil && r.Epoch == JoinEpoch {
-			g = m.open(r.Group)
-			d.mend(g)
+			g = d.opened(r.Group)
 		}
 		out, err = d.streamsBeat(g, &r)
 	}
 	if err != nil {
-		out = StreamsHeartbeatReply{Err: err}
+		out = out.failed(err)
 	}
-	d.answer(func(failure error) {
-		if failure != nil {
-			out = StreamsHeartbeatReply{Err: failure}
-		}
-		reply(out)
-	})
+	told(d, reply, out)
 	return d.done(g)
 }
 

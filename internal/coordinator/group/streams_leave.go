@@ -123,10 +123,10 @@ func (c *streamsGroup) revert() {
 func (d *decision) leaveStreams(g *group, r *JoinRequest, reply func(JoinReply)) bool {
 	switch {
 	case r.Member != "":
-		d.joined(reply, failed(r.Member, ErrUnknownMember))
+		told(d, reply, failed(r.Member, ErrUnknownMember))
 		return false
 	case !newClassic().supports(r.ProtocolType, r.Protocols):
-		d.joined(reply, failed(r.Member, ErrInconsistentProtocol))
+		told(d, reply, failed(r.Member, ErrInconsistentProtocol))
 		return false
 	}
 	d.record(g.streams.tombstones(g.id)...)
