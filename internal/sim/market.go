@@ -50,6 +50,8 @@ func (t *trader) enter() {
 // stay is a turn of a member whose process has other things to do: it goes on for all that it knows while nothing is heard of it.
 func (m *member) stay() {
 	switch w := m.w; {
+	case w.now < m.silent && !w.calm:
+		m.again()
 	case m.replaced && !m.joined: // joining would fence who has come after it
 		m.fenced()
 	case !w.calm && m.joined && w.one(25):

@@ -26,6 +26,7 @@ type member struct {
 	// A static member (KIP-345): another process may have taken its place. Then it is to end, and what it believes to have does not count.
 	instance *string
 	replaced bool
+	silent   time.Duration // until then its process does nothing for the group
 	fenced   func()
 }
 

@@ -133,15 +133,17 @@ func (l *till) move() {
 }
 
 // replace puts another process beside one that goes on. A static member's may have a transactional ID of its own: then only the group's coordinator knows that the
-// other one is to do nothing any more.
-func (l *till) replace() {
+// other one is to do nothing any more. It tells whether that is so.
+func (l *till) replace() bool {
 	switch {
 	case l.closed:
-	case l.instance != nil && l.w.one(2):
+	case l.instance != nil && !l.w.one(3):
 		l.move()
+		return true
 	default:
 		l.hire()
 	}
+	return false
 }
 
 // stop ends all processes, whatever they are at.

@@ -91,9 +91,13 @@ func (t *trader) rest(f func()) {
 	case w.one(40):
 		t.die()
 		return
-	case w.one(50) && t.till.last(t):
+	case t.till.last(t) && (w.one(50) || t.till.instance != nil && w.one(30)):
 		w.note(t.id, "is taken for dead, and goes on")
-		t.till.replace()
+		if t.till.replace() {
+			t.member.silent = w.now + groupSession
+			t.later(0, t.till.timeout/2, f)
+			return
+		}
 	case w.one(50):
 		t.later(t.till.timeout/2, t.till.timeout*3/2, f)
 		return
