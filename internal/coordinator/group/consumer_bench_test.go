@@ -23,7 +23,8 @@ type consumerBench struct {
 const benchMembers = 100
 
 func newConsumerBench(b *testing.B) *consumerBench {
-	w := &world{t: b, image: image.New("c")}
+	w := newWorld(b)
+	w.image = image.New("c")
 	w.change(command.Add(&command.AddNode{NodeId: 1, IncarnationId: make([]byte, 16), DirectoryId: make([]byte, 16)}))
 	for i := range 10 {
 		w.change(topicOf(fmt.Sprintf("t%d", i), byte(i+1), 100))
