@@ -5,7 +5,10 @@
 //	leadership.go    the metadata: seats begin and end with leader epochs (G3)
 //	seat.go          one partition in one leader epoch: an inbox and a turn
 //	source.go        where an effect comes from
-//	turn.go          what who has the turn does: decide, append, settle
+//	turn.go          what who has the turn does: decide, append
+//	settle.go        what the log says of a batch; a caller that commits it
+//	crew.go          who has the turn when nobody asked
+//	timers.go        one alarm
 //	load.go, read.go a seat waits until all that there is to load is safe, and reads it
 //	gate.go          how many load at a time
 //
@@ -13,7 +16,7 @@
 //
 // A seat has an inbox under a mutex of its own. Whoever puts something into the inbox of an idle seat has its turn, and works until the inbox is
 // empty: decides, gathers, appends. A caller of Ask does so itself, but not for others for long; what the log, the metadata and the timer tell is
-// worked off by a goroutine, so that none of them waits for a decision. Nothing is locked while a machine decides or the log is called. Replies
+// worked off by the crew, so that none of them waits for a decision. A caller of Wait may commit what it has appended, after the turn. Nothing is locked while a machine decides or the log is called. Replies
 // leave within the turn, and must not block.
 //
 // # Epochs

@@ -31,7 +31,8 @@ type rig struct {
 	commit   *wal.Committer
 	image    *image.Image
 	log      *buffer
-	leapt    atomic.Bool // the wall clock
+	leapt    atomic.Bool  // the wall clock
+	stood    atomic.Int64 // nanoseconds for which the process has stood still
 	limits   Limits
 	effects  chan shard.Effect
 
@@ -86,6 +87,7 @@ func openRig(t *testing.T, fs vfs.FS, partitions int) *rig {
 		Topic: schema.Groups, Node: 1, Log: logger, Machine: g.machine, Configure: func(m *tally) { m.turned++ }, Partition: g.partition,
 		Effect: func(_ Source[*tally], e shard.Effect) { g.effects <- e },
 		Limits: func() Limits { return g.limits }, WallClockTrusted: func() bool { return !g.leapt.Load() }, Loaders: 2,
+		Now: func() time.Time { return time.Now().Add(time.Duration(g.stood.Load())) },
 	})
 	return g
 }

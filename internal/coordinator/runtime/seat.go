@@ -35,6 +35,7 @@ type seat[M shard.Machine] struct {
 	events  []event[M] // taken out of the inbox
 	at      int        // the next of them
 	armed   time.Time  // when the alarm will ring; zero: it will not
+	late    bool       // it has rung too late, and will ring again
 	ended   bool       // the shard has ended, and it is seen to
 }
 

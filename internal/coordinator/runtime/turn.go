@@ -130,19 +130,3 @@ func (s *seat[M]) succeed(why error) {
 	}
 	s.c.replace(s)
 }
-
-// arm has the alarm ring when the shard has something to do by then. If it rings too early, it is armed again.
-func (s *seat[M]) arm() {
-	if next, ok := s.shard.Next(); ok && (s.armed.IsZero() || next.Before(s.armed)) {
-		s.armed = next
-		s.c.alarm.Set(s, next)
-	}
-}
-
-// Ring implements wait.Ringer: it lets the shard see what time it is.
-func (s *seat[M]) Ring() {
-	s.tell(func(now time.Time) {
-		s.armed = time.Time{}
-		s.shard.Tick(now, s.c.o.WallClockTrusted())
-	})
-}
