@@ -210,9 +210,13 @@ func (c *mixed) beat(owned assign.Partitions) {
 		old.RebalanceMs, old.Topics, old.Regex = -1, nil, nil // what it is subscribed to is another matter
 		c.stray = &old
 	}
+	before, life := c.lastAsk, c.life
 	heard := c.ask()
 	joins := c.epoch == 0
 	c.h.run(c.h.m.ConsumerHeartbeat(c.h.now, r, func(o ConsumerHeartbeatReply) {
+		if errors.Is(o.Err, ErrFencedMemberEpoch) && life == c.life {
+			c.lastAsk = before // who is refused does not keep its session, whether it hears so or not
+		}
 		switch {
 		case !heard():
 		case o.Err == nil:

@@ -1,9 +1,7 @@
 package group
 
 import (
-	"flag"
 	"fmt"
-	"math/rand/v2"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,19 +11,13 @@ import (
 	"chronik/internal/model"
 )
 
-var seeds = flag.Int("group.seeds", 3000, "how many seeds TestG2 runs")
-
 const modelPartitions = 6
 
-// history is a world in which clients come, go, crash and come back while the log refuses and coordinators fail over, and what must
-// not happen there.
-type history struct {
-	*world
-	rand      *rand.Rand
+// classicHistory is one of clients of a classic group, and what must not happen there.
+type classicHistory struct {
+	*history
 	clients   []*client
 	uuid      int
-	asked     int
-	answered  int
 	owners    map[int32]map[string]string // G2: by generation and partition, who was told that it owns it
 	delivered int32                       // the newest generation of which somebody knows its assignment
 	commits   model.Offset
@@ -44,7 +36,7 @@ const (
 
 // client is a consumer as the libraries have it.
 type client struct {
-	h          *history
+	h          *classicHistory
 	name       string
 	instance   *string
 	life       int // what answers an earlier one is not heard
@@ -58,23 +50,14 @@ type client struct {
 // TestG2: at each generation a partition has one owner, all partitions have one, and who is of an older generation commits nothing;
 // what was committed and acknowledged is seen (G1); everybody is answered once; and when the faults end the group is stable.
 func TestG2(t *testing.T) {
-	for seed := range *seeds {
-		h := newHistory(t, uint64(seed))
-		for range 250 {
-			h.step()
-		}
-		h.calm()
-		if diff := h.same(); diff != "" {
-			t.Fatalf("seed %d: %s", seed, diff)
-		}
-		if h.m.End(); h.asked != h.answered {
-			h.fail("%d requests, %d answers", h.asked, h.answered)
-		}
-	}
+	play(*seeds, 250, func(seed uint64) (*history, func(), func()) {
+		h := newClassicHistory(t, seed)
+		return h.history, h.step, h.calm
+	})
 }
 
-func newHistory(t *testing.T, seed uint64) *history {
-	h := &history{world: newWorld(t), rand: rand.New(rand.NewPCG(seed, 0)), owners: make(map[int32]map[string]string)}
+func newClassicHistory(t *testing.T, seed uint64) *classicHistory {
+	h := &classicHistory{history: newHistory(t, 0, seed), owners: make(map[int32]map[string]string)}
 	for p := range h.acked {
 		h.acked[p] = model.NoOffset
 	}
@@ -88,22 +71,11 @@ func newHistory(t *testing.T, seed uint64) *history {
 		h.clients = append(h.clients, c)
 	}
 	h.written = h.check
-	h.world.t = fatal{t, seed}
 	return h
 }
 
-// fatal names the seed.
-type fatal struct {
-	testing.TB
-	seed uint64
-}
-
-func (f fatal) Fatal(args ...any) { f.TB.Fatalf("seed %d: %s", f.seed, fmt.Sprint(args...)) }
-
-func (h *history) fail(format string, args ...any) { h.t.Fatal(fmt.Sprintf(format, args...)) }
-
 // check: what a generation assigns is all there is, once.
-func (h *history) check(r schema.Record) {
+func (h *classicHistory) check(r schema.Record) {
 	v, ok := r.(*schema.GroupMetadata)
 	if !ok || v.Value == nil || len(v.Value.Members) == 0 {
 		return
@@ -122,8 +94,7 @@ func (h *history) check(r schema.Record) {
 	}
 }
 
-func (h *history) step() {
-	h.out.Reset()
+func (h *classicHistory) step() {
 	switch n := h.rand.IntN(100); {
 	case n < 75:
 		h.clients[h.rand.IntN(len(h.clients))].act()
@@ -131,23 +102,14 @@ func (h *history) step() {
 		h.advance(time.Duration(h.rand.IntN(3000)) * time.Millisecond)
 	case n < 91:
 		h.advance(20 * time.Second)
-	case n < 94:
-		h.hold = true
-	case n < 97:
-		h.hold = false
-		h.settle()
-	case n < 99:
-		h.hold = false
-		h.refuse()
 	default:
-		h.hold = false
-		h.reload()
+		h.falter()
 	}
 	h.fetched()
 }
 
 // fetched: G1.
-func (h *history) fetched() {
+func (h *classicHistory) fetched() {
 	for p := range h.acked {
 		r := FetchRequest{Group: "g", Partitions: []model.TopicPartition{{Topic: "t", Partition: int32(p)}}}
 		if got := h.m.Fetch(r).Offsets[0].Offset; got < h.acked[p] {
@@ -158,10 +120,8 @@ func (h *history) fetched() {
 	}
 }
 
-// calm: no more faults, and nobody goes: the group becomes stable, with all who are there.
-func (h *history) calm() {
-	h.hold = false
-	h.settle()
+// calm: nobody goes: the group becomes stable, with all who are there.
+func (h *classicHistory) calm() {
 	for range 600 {
 		settled := 0
 		for _, c := range h.clients {
@@ -174,7 +134,7 @@ func (h *history) calm() {
 		}
 		h.advance(time.Second)
 	}
-	h.fail("the group does not become stable: %s", dump(h.m, h.m))
+	h.fail("the group does not become stable")
 }
 
 func (c *client) act() {

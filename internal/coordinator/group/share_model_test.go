@@ -3,7 +3,6 @@ package group
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -15,16 +14,12 @@ import (
 	"chronik/internal/model"
 )
 
-// shareHistory is a world in which members of a share group come, go, crash and come back while topics grow, come and go, the log refuses and
-// coordinators fail over, and in which those that keep the partitions' state answer late, not at all, or do late what they have been
-// given up on.
+// shareHistory is one of members of a share group while topics grow, come and go, and those that keep the partitions' state answer late, not at all, or do
+// late what they have been given up on.
 type shareHistory struct {
-	*world
-	rand            *rand.Rand
-	clients         []*sharer
-	names, grown    int
-	asked, answered int
-	quiet           bool // no more faults
+	*history
+	clients      []*sharer
+	names, grown int
 
 	state map[partition]int32 // that has begun, and in which epoch
 	late  []*ShareCall        // that may still be done, though they count as failed
@@ -46,24 +41,14 @@ type sharer struct {
 // TestShare: who is given a partition is given one that has begun, and which does not begin anew while it is had; nobody's epoch goes back;
 // everybody is answered once; and when the faults end every member has something, and every partition a member.
 func TestShare(t *testing.T) {
-	for seed := range *seeds / 3 {
-		h := newShareHistory(t, uint64(seed))
-		for range 300 {
-			h.step()
-		}
-		h.calm()
-		if diff := h.same(); diff != "" {
-			t.Fatalf("seed %d: %s", seed, diff)
-		}
-		if h.m.End(); h.asked != h.answered {
-			h.fail("%d requests, %d answers", h.asked, h.answered)
-		}
-	}
+	play(*seeds/3, 300, func(seed uint64) (*history, func(), func()) {
+		h := newShareHistory(t, seed)
+		return h.history, h.step, h.calm
+	})
 }
 
 func newShareHistory(t *testing.T, seed uint64) *shareHistory {
-	h := &shareHistory{world: newWorld(t), rand: rand.New(rand.NewPCG(seed, 2)), state: make(map[partition]int32)}
-	h.world.t = fatal{t, seed}
+	h := &shareHistory{history: newHistory(t, 2, seed), state: make(map[partition]int32)}
 	h.config.Share = ShareConfig{
 		Session: 5 * time.Second, MinSession: time.Millisecond, Heartbeat: time.Second, MinHeartbeat: time.Millisecond, MaxSize: 2 + h.rand.IntN(6),
 	}
@@ -88,12 +73,7 @@ func newShareHistory(t *testing.T, seed uint64) *shareHistory {
 	return h
 }
 
-func (h *shareHistory) fail(format string, args ...any) {
-	h.t.Fatal(fmt.Sprintf(format, args...) + "\n" + h.out.String() + dump(h.m, h.m))
-}
-
 func (h *shareHistory) step() {
-	h.out.Reset()
 	switch n := h.rand.IntN(100); {
 	case n < 55:
 		h.clients[h.rand.IntN(len(h.clients))].act()
@@ -112,17 +92,8 @@ func (h *shareHistory) step() {
 		h.grow()
 	case n < 89:
 		h.admin()
-	case n < 92:
-		h.hold = true
-	case n < 95:
-		h.hold = false
-		h.settle()
-	case n < 98:
-		h.hold = false
-		h.refuse()
 	default:
-		h.hold = false
-		h.reload()
+		h.falter()
 	}
 }
 
@@ -208,10 +179,8 @@ func (h *shareHistory) admin() {
 	}
 }
 
-// calm: no more faults, and nobody goes.
+// calm: nobody goes.
 func (h *shareHistory) calm() {
-	h.hold, h.quiet = false, true
-	h.settle()
 	for range 60 {
 		h.answer(false)
 		for _, c := range h.clients {

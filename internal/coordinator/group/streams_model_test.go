@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -15,17 +14,13 @@ import (
 	"chronik/internal/metadata/image"
 )
 
-// streamsHistory is a world in which instances of an application come, go, crash, are slow and come back while topics grow, come and go, standbys are
-// asked for, the log refuses and coordinators fail over, and what must not happen there.
+// streamsHistory is one of instances of an application, which are slow, too, while topics grow, come and go and standbys are asked for, and what must not
+// happen there.
 type streamsHistory struct {
-	*world
-	rand               *rand.Rand
+	*history
 	clients            []*stream
 	names, grown       int
-	asked, answered    int
 	session, rebalance time.Duration
-	quiet              bool // no more faults
-	epoch              int32
 	tenures            map[streams.TaskID]tenure
 }
 
@@ -47,7 +42,7 @@ type stream struct {
 	active, other map[streams.TaskID]bool
 	given         map[streams.TaskID]int32 // of those that it runs as active: the epoch in which it heard of them
 	want          *streams.Tasks           // what it is to have, and has not yet; nil: it has
-	since         time.Time                // that it is to give up something; zero: it is not
+	since         time.Time                // that it is to give up something, and to have said so; zero: it is not
 	still         int                      // heartbeats without news
 	stubborn      bool                     // it gives nothing up before it is told that it is no member any more
 	zombie        *streamsZombie           // a commit of what it had, which is late
@@ -57,19 +52,10 @@ type stream struct {
 // TestG2Streams: no task is run as active by two members at once, as they see it, nor twice in a process; nobody's epoch goes back, nor the group's; everybody is answered
 // once; and when the faults end every task has somebody who runs it, and as many standbys as there are processes for.
 func TestG2Streams(t *testing.T) {
-	for seed := range *seeds / 3 {
-		h := newStreamsHistory(t, uint64(seed))
-		for range 300 {
-			h.step()
-		}
-		h.calm()
-		if diff := h.same(); diff != "" {
-			t.Fatalf("seed %d: %s", seed, diff)
-		}
-		if h.m.End(); h.asked != h.answered {
-			h.fail("%d requests, %d answers", h.asked, h.answered)
-		}
-	}
+	play(*seeds/3, 300, func(seed uint64) (*history, func(), func()) {
+		h := newStreamsHistory(t, seed)
+		return h.history, h.step, h.calm
+	})
 }
 
 // twoParts reads a and b, writes r, and reads that with a state.
@@ -78,9 +64,7 @@ func twoParts() *schema.StreamsTopology {
 }
 
 func newStreamsHistory(t *testing.T, seed uint64) *streamsHistory {
-	h := &streamsHistory{world: newWorld(t), rand: rand.New(rand.NewPCG(seed, 3)), session: 5 * time.Second, rebalance: 12 * time.Second,
-		tenures: make(map[streams.TaskID]tenure)}
-	h.world.t = fatal{t, seed}
+	h := &streamsHistory{history: newHistory(t, 3, seed), session: 5 * time.Second, rebalance: 12 * time.Second, tenures: make(map[streams.TaskID]tenure)}
 	h.config.Streams = StreamsConfig{
 		Session: h.session, MinSession: time.Millisecond, Heartbeat: time.Second, MinHeartbeat: time.Millisecond, MaxSize: 2 + h.rand.IntN(6), MaxStandbys: 2,
 		Standbys: h.rand.IntN(3), InitialDelay: time.Duration(h.rand.IntN(2)) * 3 * time.Second, AssignmentInterval: time.Duration(h.rand.IntN(2)) * time.Second,
@@ -98,12 +82,7 @@ func newStreamsHistory(t *testing.T, seed uint64) *streamsHistory {
 	return h
 }
 
-func (h *streamsHistory) fail(format string, args ...any) {
-	h.t.Fatal(fmt.Sprintf(format, args...) + "\n" + h.out.String() + dump(h.m, h.m))
-}
-
 func (h *streamsHistory) step() {
-	h.out.Reset()
 	switch n := h.rand.IntN(100); {
 	case n < 72:
 		h.clients[h.rand.IntN(len(h.clients))].act()
@@ -116,17 +95,8 @@ func (h *streamsHistory) step() {
 	case n < 89:
 		h.config.Streams.Standbys = h.rand.IntN(3)
 		h.m.Config = h.config
-	case n < 92:
-		h.hold = true
-	case n < 95:
-		h.hold = false
-		h.settle()
-	case n < 98:
-		h.hold = false
-		h.refuse()
 	default:
-		h.hold = false
-		h.reload()
+		h.falter()
 	}
 	h.exclusive()
 	h.epochs()
@@ -170,22 +140,12 @@ func (h *streamsHistory) create(missing []streams.NewTopic) {
 	}
 }
 
-// epochs: while the group exists its epoch does not go back.
 func (h *streamsHistory) epochs() {
-	g := h.m.groups["k"]
-	if g == nil || g.streams == nil {
-		h.epoch = 0
-		return
+	var e streamsEpochs
+	if g := h.m.groups["k"]; g != nil && g.streams != nil {
+		e, _ = g.streams.epochs.Settled(struct{}{})
 	}
-	e, ok := g.streams.epochs.Settled(struct{}{})
-	if !ok || !e.exists {
-		h.epoch = 0
-		return
-	}
-	if e.group < h.epoch || e.target > e.group {
-		h.fail("the group's epoch goes from %d to %+v", h.epoch, e)
-	}
-	h.epoch = e.group
+	h.stands(e.exists, e.group, e.target)
 }
 
 // exclusive: G2, as members see it.
@@ -216,10 +176,9 @@ func (h *streamsHistory) exclusive() {
 	}
 }
 
-// calm: no more faults, and nobody goes: every task is run.
+// calm: nobody goes: every task is run.
 func (h *streamsHistory) calm() {
-	h.hold, h.quiet = false, true
-	if h.settle(); h.image.Topic("b") == nil {
+	if h.image.Topic("b") == nil {
 		h.alter(topicOf("b", 200, 1))
 	}
 	h.config.Streams.MaxSize = 0
@@ -348,7 +307,7 @@ func (c *stream) obey() {
 			c.h.begins(t, c.id)
 		}
 	}
-	c.active, c.other, c.want, c.since, c.say = active, other, nil, time.Time{}, true
+	c.active, c.other, c.want, c.say = active, other, nil, true
 }
 
 func listed(tasks map[streams.TaskID]bool) []streams.TaskID {
@@ -369,6 +328,7 @@ func (c *stream) beat() {
 		r.Epoch, r.Topology = JoinEpoch, twoParts()
 		c.epoch = 0
 	}
+	before, obeys := c.lastAsk, r.Active != nil && c.want == nil
 	c.asking, c.say, c.lastAsk = true, false, c.h.now
 	if c.joined && c.h.rand.IntN(4) == 0 {
 		c.stray = &r
@@ -381,10 +341,16 @@ func (c *stream) beat() {
 			return
 		}
 		c.asking = false
+		if errors.Is(o.Err, ErrFencedMemberEpoch) {
+			c.lastAsk = before // who is refused does not keep its session, whether it hears so or not
+		}
 		switch {
 		case lost:
 			c.say = true
 		case o.Err == nil:
+			if obeys {
+				c.since = time.Time{}
+			}
 			c.hear(&o, joins)
 		case errors.Is(o.Err, ErrFencedMemberEpoch), errors.Is(o.Err, ErrUnknownMember), errors.Is(o.Err, ErrGroupNotFound), errors.Is(o.Err, ErrInvalidRequest):
 			c.haunt() // of tasks that there are no more, or of which it is told that it has none
