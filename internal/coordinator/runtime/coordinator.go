@@ -98,17 +98,17 @@ func New[M shard.Machine](o Options[M]) *Coordinator[M] {
 // decide and refuse is called, once, perhaps before Ask returns, perhaps on another goroutine; neither may block, and what they hold must outlive
 // the request's frame. Refusals are shard.ErrNotCoordinator, shard.ErrLoading and ErrNoTopic.
 func (c *Coordinator[M]) Ask(key string, decide func(m M, now time.Time) shard.Result, refuse func(error)) {
-	c.ask(key, decide, refuse, false)
+	c.ask(key, decide, refuse, aClient)
 }
 
 // Wait is Ask for a caller that does nothing before it is answered. If the log is idle it makes the commit itself, which spares the switches to a committer's
 // goroutine and back, and mostly returns when decide's reply was called. It waits for the disk then, for as long as that takes; a reply that comes
 // before, because that is too long, comes from another goroutine.
 func (c *Coordinator[M]) Wait(key string, decide func(m M, now time.Time) shard.Result, refuse func(error)) {
-	c.ask(key, decide, refuse, true)
+	c.ask(key, decide, refuse, aWaiter)
 }
 
-func (c *Coordinator[M]) ask(key string, decide func(m M, now time.Time) shard.Result, refuse func(error), waits bool) {
+func (c *Coordinator[M]) ask(key string, decide func(m M, now time.Time) shard.Result, refuse func(error), who asking) {
 	seats := c.table.Load().seats
 	if len(seats) == 0 {
 		refuse(ErrNoTopic)
@@ -119,7 +119,7 @@ func (c *Coordinator[M]) ask(key string, decide func(m M, now time.Time) shard.R
 		refuse(shard.ErrNotCoordinator)
 		return
 	}
-	s.ask(decide, refuse, waits)
+	s.ask(decide, refuse, who)
 }
 
 // At is Ask for what is about a whole partition of the topic.
@@ -131,7 +131,7 @@ func (c *Coordinator[M]) At(partition int32, decide func(m M, now time.Time) sha
 	case partition < 0 || int(partition) >= len(seats) || seats[partition] == nil:
 		refuse(shard.ErrNotCoordinator)
 	default:
-		seats[partition].ask(decide, refuse, false)
+		seats[partition].ask(decide, refuse, aClient)
 	}
 }
 
@@ -139,7 +139,7 @@ func (c *Coordinator[M]) At(partition int32, decide func(m M, now time.Time) sha
 func (c *Coordinator[M]) Each(decide func(m M, now time.Time) shard.Result, refuse func(error)) (asked int) {
 	for _, s := range c.table.Load().seats {
 		if s != nil {
-			s.ask(decide, refuse, false)
+			s.ask(decide, refuse, aClient)
 			asked++
 		}
 	}

@@ -207,7 +207,7 @@ func TestG3Epochs(t *testing.T) {
 		g.read("a").is(t, 2, nil)
 
 		late := make(pending, 2)
-		old.ask(func(m *tally, _ time.Time) shard.Result { return m.add("a", late.done) }, func(err error) { late.done(0, err) }, false)
+		old.ask(func(m *tally, _ time.Time) shard.Result { return m.add("a", late.done) }, func(err error) { late.done(0, err) }, aClient)
 		late.is(t, 0, shard.ErrNotCoordinator)
 		g.add("a").is(t, 3, nil)
 	})
@@ -296,6 +296,30 @@ func TestImages(t *testing.T) {
 		if m.loaded.Index() != loaded || !reflect.DeepEqual(m.images, want) || m.turned != 3 {
 			t.Errorf("loaded with image %d, want %d; then told of %v, want %v; configured %d times", m.loaded.Index(), loaded, m.images, want, m.turned)
 		}
+	})
+}
+
+// TestT3ErrandsAreHeard: nobody says a second time that a marker is written. So the machine hears it also while the broker does not know whether it leads
+// still, and clients are sent away; it is refused only by a seat that is over.
+func TestT3ErrandsAreHeard(t *testing.T) {
+	inRig(t, 1, func(g *rig) {
+		g.add("a").is(t, 1, nil)
+		from := Source[*tally]{g.table.Load().seats[0]}
+		say := func() pending {
+			p := make(pending, 2)
+			from.Ask(func(*tally, time.Time) shard.Result {
+				p.done(7, nil)
+				return shard.Result{Sees: model.NoOffset}
+			}, func(err error) { p.done(0, err) })
+			return p
+		}
+		f := g.faults(0)
+		f.change(func() { f.leads = replica.ErrNotLeader })
+		g.add("a").is(t, 0, shard.ErrNotCoordinator)
+		say().is(t, 7, nil)
+		f.change(func() { f.leads = nil })
+		g.elect(0, true)
+		say().is(t, 0, shard.ErrNotCoordinator)
 	})
 }
 

@@ -48,8 +48,20 @@ type event[M shard.Machine] struct {
 	err      error // of settled
 }
 
-// ask has a request decided, by the caller if nobody else is at it. If the caller does nothing but wait, it commits what was decided, when it has given back the turn.
-func (s *seat[M]) ask(decide func(m M, now time.Time) shard.Result, refuse func(error), waits bool) {
+// asking is who asks.
+type asking uint8
+
+const (
+	aClient  asking = iota
+	aWaiter         // a client that does nothing before it is answered
+	anErrand        // who has done what the machine wanted: nobody says that again
+)
+
+// ask has a request decided, by the caller if nobody else is at it. A caller that only waits commits what was decided, when it has given back the turn.
+//
+// While the broker does not know whether it leads still (R6), what waits in its log may wait for long. Clients are better off elsewhere then, and find the way;
+// but errands are heard, since the epoch may go on: what they lead to is refused, if it is, by the log, and the machine sees to it again.
+func (s *seat[M]) ask(decide func(m M, now time.Time) shard.Result, refuse func(error), who asking) {
 	s.mu.Lock()
 	switch {
 	case s.over:
@@ -61,7 +73,7 @@ func (s *seat[M]) ask(decide func(m M, now time.Time) shard.Result, refuse func(
 		s.wanted.Store(true)
 		refuse(shard.ErrLoading)
 		return
-	case s.log.Leads(s.epoch) != nil: // what waits in its log may wait for long: clients are better off elsewhere, and find the way
+	case who != anErrand && s.log.Leads(s.epoch) != nil:
 		s.mu.Unlock()
 		refuse(shard.ErrNotCoordinator)
 		return
@@ -70,7 +82,7 @@ func (s *seat[M]) ask(decide func(m M, now time.Time) shard.Result, refuse func(
 	s.mu.Unlock()
 	switch {
 	case !mine:
-	case waits:
+	case who == aWaiter:
 		var l loan[M]
 		s.work(true, &l)
 		s.commit(&l)

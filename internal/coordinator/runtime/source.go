@@ -17,7 +17,7 @@ func (s Source[M]) Epoch() model.LeaderEpoch { return s.s.epoch }
 // Over is closed when the machine decides nothing any more: who has taken over begins anew.
 func (s Source[M]) Over() <-chan struct{} { return s.s.gone }
 
-// Ask is Coordinator.Ask for this machine, and no other.
+// Ask is Coordinator.Ask for this machine, and no other. It is refused only when the machine decides nothing any more.
 func (s Source[M]) Ask(decide func(m M, now time.Time) shard.Result, refuse func(error)) {
-	s.s.ask(decide, refuse, false)
+	s.s.ask(decide, refuse, anErrand)
 }
