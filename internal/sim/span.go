@@ -49,6 +49,9 @@ type transactions struct {
 
 // transacts follows a batch that was committed.
 func (l *ledger) transacts(b stored) {
+	if l.gone() { // a node that stood still may not know: the coordinator need not have waited for it
+		return
+	}
 	t := &l.transactions
 	switch b.kind {
 	case inTxn:
