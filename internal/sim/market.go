@@ -39,7 +39,7 @@ func (t *trader) enter() {
 	m := &member{asker: w.groupAsker(t.id, market), group: market, protocol: w.trades.speaks(), trades: true, instance: t.till.instance, fenced: t.fenced}
 	for _, o := range w.groups.members {
 		if o.instance != nil && m.instance != nil && *o.instance == *m.instance {
-			o.replaced = true
+			o.replaced, m.contested = true, true
 		}
 	}
 	t.member = m

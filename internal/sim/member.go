@@ -26,8 +26,10 @@ type member struct {
 	// A static member (KIP-345): another process may have taken its place. Then it is to end, and what it believes to have does not count.
 	instance *string
 	replaced bool
-	silent   time.Duration // until then its process does nothing for the group
-	fenced   func()
+	// contested: another process of its instance was there when it came, which may be about to join, and take the place back.
+	contested bool
+	silent    time.Duration // until then its process does nothing for the group
+	fenced    func()
 }
 
 // protocol is what members of classic groups do in another way than those of the new protocol (KIP-848).
@@ -158,7 +160,7 @@ func (m *member) extend(sent time.Duration) { m.until = max(m.until, sent+groupS
 func (m *member) own(partitions []int32) {
 	m.owns = partitions
 	for _, o := range m.w.groups.members {
-		if len(m.owns) == 0 || o == m || o.group != m.group || m.replaced || o.replaced {
+		if len(m.owns) == 0 || o == m || o.group != m.group || m.replaced || o.replaced || m.contested || o.contested {
 			continue
 		}
 		o.outlive()

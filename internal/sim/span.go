@@ -139,7 +139,7 @@ func (l *ledger) sameAborted(r *replica) {
 			continue
 		}
 		first := s.first
-		if l.forgets { // where a transaction began that is not all there, or that there was one at all, a replica may know or not
+		if l.forgets || s.first < r.log.Start() { // where a transaction began that is not all there, or that there was one at all, a replica may know or not
 			_, all := s.from(r.log.Start())
 			i := slices.IndexFunc(got, func(a wal.AbortedTxn) bool { return a.Producer == s.producer && a.LastOffset == s.marker })
 			if i < 0 && !all {
