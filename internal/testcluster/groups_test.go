@@ -172,6 +172,21 @@ func TestG3StaleCoordinator(t *testing.T) {
 	})
 }
 
+// idOf is the topic's ID, as soon as whoever is asked has heard of the topic.
+func idOf(t *testing.T, cl *kgo.Client) kadm.TopicID {
+	t.Helper()
+	for {
+		topics, err := kadm.NewClient(cl).ListTopics(t.Context(), topic)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if of := topics[topic]; of.Err == nil {
+			return of.ID
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
 // commitRead commits what a member has read, as the member that it is. kgo's own commits hold back rebalances with a lock, and wait for it: virtual
 // time would stand still.
 func commitRead(t *testing.T, m *kgo.Client, group string, id kadm.TopicID) error {
@@ -210,10 +225,7 @@ func commitRead(t *testing.T, m *kgo.Client, group string, id kadm.TopicID) erro
 func TestGroupOutlivesItsCoordinator(t *testing.T) {
 	onGroups(t, 2, func(t *testing.T, c *testcluster.Cluster, cl *kgo.Client) {
 		const group = "group-0"
-		topics, err := kadm.NewClient(cl).ListTopics(t.Context(), topic)
-		if err != nil {
-			t.Fatal(err)
-		}
+		id := idOf(t, cl)
 		read := make(map[string]int)
 		var members []*kgo.Client
 		for range 2 {
@@ -224,7 +236,7 @@ func TestGroupOutlivesItsCoordinator(t *testing.T) {
 		}
 		save := func() (err error) {
 			for _, m := range members {
-				err = errors.Join(err, commitRead(t, m, group, topics[topic].ID))
+				err = errors.Join(err, commitRead(t, m, group, id))
 			}
 			return err
 		}
