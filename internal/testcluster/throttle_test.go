@@ -2,6 +2,7 @@ package testcluster_test
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"testing"
 	"testing/synctest"
@@ -43,8 +44,9 @@ func throttledReassignment(t *testing.T, configs map[string]string) {
 
 	w := newWriter(c, topic) // 100 ms apart
 	began := time.Now()
-	assign(t, cl, [][]int32{{1, 2, 3}, {1, 2, 3}}, false)
-	first := followed(t, admin, 3)
+	all := [][]int32{{1, 2, 3}, {1, 2, 3}}
+	assign(t, cl, all, false)
+	first := followed(t, admin, all)
 	took := time.Since(began)
 	want := time.Duration(partitions*each) * time.Second / throttledRate
 	t.Logf("%d MiB at %d MiB/s took %v", partitions*each>>20, throttledRate>>20, took)
@@ -80,12 +82,37 @@ func assign(t *testing.T, cl *kgo.Client, replicas [][]int32, create bool) {
 		t.Fatal(err)
 	}
 	if create {
-		followed(t, admin, len(replicas[0]))
+		followed(t, admin, replicas)
+		led(t, admin)
 	}
 }
 
-// followed waits until so many replicas of each partition are in sync, and no other ones exist. It returns how long that took for the first partition.
-func followed(t *testing.T, admin *kadm.Client, replicas int) (first time.Duration) {
+// led has the first replica of each partition lead it: what is sent is held to the rate of who sends it.
+func led(t *testing.T, admin *kadm.Client) {
+	t.Helper()
+	for began := time.Now(); time.Since(began) < time.Minute; wait(t.Context(), 50*time.Millisecond) {
+		m, err := admin.Metadata(t.Context(), topic)
+		if err != nil {
+			t.Fatal(err)
+		}
+		others := make(kadm.TopicsSet)
+		for _, p := range m.Topics[topic].Partitions {
+			if p.Leader != p.Replicas[0] {
+				others.Add(topic, p.Partition)
+			}
+		}
+		if len(others) == 0 {
+			return
+		}
+		if _, err = admin.ElectLeaders(t.Context(), kadm.ElectPreferredReplica, others); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Fatal("the first replicas do not come to lead")
+}
+
+// followed waits until the partitions have these replicas and no others, all in sync. It returns how long that took for the first partition.
+func followed(t *testing.T, admin *kadm.Client, replicas [][]int32) (first time.Duration) {
 	t.Helper()
 	for began := time.Now(); time.Since(began) < 5*time.Minute; wait(t.Context(), 50*time.Millisecond) {
 		m, err := admin.Metadata(t.Context(), topic)
@@ -94,7 +121,7 @@ func followed(t *testing.T, admin *kadm.Client, replicas int) (first time.Durati
 		}
 		waiting := 0
 		for _, p := range m.Topics[topic].Partitions {
-			if len(p.Replicas) != replicas || len(p.ISR) != replicas {
+			if !slices.Equal(p.Replicas, replicas[p.Partition]) || len(p.ISR) != len(p.Replicas) {
 				waiting++
 			} else if first == 0 {
 				first = time.Since(began)
