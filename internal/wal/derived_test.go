@@ -62,29 +62,13 @@ func transactions(t *testing.T, l *Log, producers int) {
 	for i := range producers {
 		p := record.Producer{ID: model.ProducerID(100 + i), Epoch: 1, Sequence: 0}
 		if i%3 == 0 {
-			b := record.NewBuilder(record.Options{Producer: &p, Transactional: true})
-			b.Add(int64(i), []byte("k"), make([]byte, 100))
-			txnBatch, err := b.Build()
-			if err != nil {
-				t.Fatal(err)
-			}
-			w := newWaiter()
-			if _, err := l.Append(Append{Batch: txnBatch, Epoch: l.epochForTest(), Waiter: w, Verified: true}); err != nil {
-				t.Fatal(err)
-			}
-			if err := <-w.ch; err != nil {
-				t.Fatal(err)
-			}
+			mustInTransaction(t, l, p, int64(i), []byte("k"), make([]byte, 100))
 			kind := record.Abort
 			if i%6 == 0 {
 				kind = record.Commit
 			}
 			marker := record.EndTxn(record.Marker{Type: kind, Producer: p.ID, ProducerEpoch: 1, TimestampMs: int64(i)})
-			w = newWaiter()
-			if _, err := l.Append(Append{Batch: marker, Epoch: l.epochForTest(), Waiter: w, Origin: producer.Coordinator}); err != nil {
-				t.Fatal(err)
-			}
-			if err := <-w.ch; err != nil {
+			if _, err := tryAppend(l, Append{Batch: marker, Origin: producer.Coordinator}); err != nil {
 				t.Fatal(err)
 			}
 		} else {

@@ -84,13 +84,31 @@ func must(t testing.TB, l *Log, b record.Batch) Appended {
 	return out
 }
 
-func try(l *Log, b record.Batch) (Appended, error) {
+func try(l *Log, b record.Batch) (Appended, error) { return tryAppend(l, Append{Batch: b}) }
+
+// tryAppend appends in the log's epoch and waits.
+func tryAppend(l *Log, a Append) (Appended, error) {
 	w := newWaiter()
-	out, err := l.Append(Append{Batch: b, Epoch: l.epochForTest(), Waiter: w})
+	a.Epoch, a.Waiter = l.epochForTest(), w
+	out, err := l.Append(a)
 	if err != nil {
 		return out, err
 	}
 	return out, <-w.ch
+}
+
+// mustInTransaction appends a record of a producer's transaction, of which the partition is known to be, and waits for it.
+func mustInTransaction(t testing.TB, l *Log, p record.Producer, ts int64, key, value []byte) {
+	t.Helper()
+	b := record.NewBuilder(record.Options{Producer: &p, Transactional: true})
+	b.Add(ts, key, value)
+	out, err := b.Build()
+	if err == nil {
+		_, err = tryAppend(l, Append{Batch: out, Verified: true})
+	}
+	if err != nil {
+		t.Fatalf("append: %v", err)
+	}
 }
 
 func (l *Log) epochForTest() model.LeaderEpoch {

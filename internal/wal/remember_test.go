@@ -138,19 +138,7 @@ func TestT2AbortedAreRemembered(t *testing.T) {
 	e.cfg.SegmentBytes = 4000
 	l, _ := e.open()
 	data := func(id model.ProducerID, seq int32) {
-		b := record.NewBuilder(record.Options{Producer: &record.Producer{ID: id, Sequence: seq}, Transactional: true})
-		b.Add(1, nil, []byte("a record of a transaction"))
-		out, err := b.Build()
-		if err != nil {
-			t.Fatal(err)
-		}
-		w := newWaiter()
-		if _, err := l.Append(Append{Batch: out, Epoch: l.epochForTest(), Verified: true, Waiter: w}); err != nil {
-			t.Fatal(err)
-		}
-		if err := <-w.ch; err != nil {
-			t.Fatal(err)
-		}
+		mustInTransaction(t, l, record.Producer{ID: id, Sequence: seq}, 1, nil, []byte("a record of a transaction"))
 	}
 	abort := func(id model.ProducerID) {
 		must(t, l, record.EndTxn(record.Marker{Type: record.Abort, Producer: id, TimestampMs: 1}))

@@ -13,19 +13,7 @@ func TestT2StableIsNotBelowTheStart(t *testing.T) {
 	e, _, _, _ := onDisks(t)
 	l, _ := e.open()
 	data := func(seq int32) {
-		b := record.NewBuilder(record.Options{Producer: &record.Producer{ID: 1, Sequence: seq}, Transactional: true})
-		b.Add(1, nil, []byte("a record of a transaction"))
-		out, err := b.Build()
-		if err != nil {
-			t.Fatal(err)
-		}
-		w := newWaiter()
-		if _, err := l.Append(Append{Batch: out, Epoch: l.epochForTest(), Verified: true, Waiter: w}); err != nil {
-			t.Fatal(err)
-		}
-		if err := <-w.ch; err != nil {
-			t.Fatal(err)
-		}
+		mustInTransaction(t, l, record.Producer{ID: 1, Sequence: seq}, 1, nil, []byte("a record of a transaction"))
 	}
 	stable := func(when string, watermark, want model.Offset) {
 		t.Helper()
